@@ -1,0 +1,123 @@
+"""What a field is: bound once per solve, then a deterministic function of t and y."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from grandpp.graph import Graph
+from grandpp.ops import CSR, spmm
+
+
+@dataclass(frozen=True, eq=False)
+class LinearDiffusion:
+    r"""The bound linear field.
+
+    .. math:: y' = M y + s, \qquad M = \alpha (A - I)
+
+    M has the pattern of A because every node has a self-loop, so one evaluation is one sparse
+    product and one sum.
+
+    Args:
+        graph: The prepared graph.
+        prior: Prior edge weights before normalisation, ``[nnz]``.
+        weight: Row-stochastic A, ``[nnz]``.
+        generator: M, ``[nnz]``.
+        alpha: Depth scale, scalar.
+        source: s ``[N, F]``, or ``None``.
+        product: Computes M y; ``spmm`` unless PyG's message passing was asked for.
+    """
+
+    graph: Graph
+    prior: Tensor
+    weight: Tensor
+    generator: Tensor
+    alpha: Tensor
+    source: Tensor | None
+    product: Callable[[Graph, Tensor, Tensor], Tensor]
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        """Evaluate the derivative ``[N, F]``."""
+        dy = self.product(self.graph, self.generator, y)
+        return dy if self.source is None else dy + self.source
+
+    @property
+    def csr(self) -> CSR:
+        """Pattern of the operator."""
+        return self.graph.csr
+
+    def operator(self, y: Tensor) -> Tensor:
+        """The operator A, ``[nnz]``, the same for every state."""
+        return self.weight
+
+    @property
+    def captured(self) -> tuple[Tensor, ...]:
+        """The generator and, where there is one, the source."""
+        return (self.generator,) if self.source is None else (self.generator, self.source)
+
+    def bind(self, captured: Sequence[Tensor]) -> LinearDiffusion:
+        """Swap the captured tensors."""
+        return replace(
+            self, generator=captured[0], source=captured[1] if len(captured) > 1 else None
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NonlinearDiffusion:
+    r"""The bound nonlinear field, whose operator follows the state.
+
+    .. math:: y' = \alpha (A(y) - I) y + s
+
+    Args:
+        graph: The prepared graph.
+        attend: ``(parameters, y, prior) -> A(y)`` with values ``[nnz]``.
+        parameters: The parameters of the attention.
+        prior: Prior edge weights ``[nnz]``.
+        alpha: Depth scale, scalar.
+        source: s ``[N, F]``, or ``None``.
+        product: Computes M y.
+    """
+
+    graph: Graph
+    attend: Callable[[Sequence[Tensor], Tensor, Tensor], Tensor]
+    parameters: tuple[Tensor, ...]
+    prior: Tensor
+    alpha: Tensor
+    source: Tensor | None
+    product: Callable[[Graph, Tensor, Tensor], Tensor]
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        """Evaluate the derivative ``[N, F]``."""
+        weight = self.operator(y)
+        dy = self.product(self.graph, generator(self.graph, weight, self.alpha), y)
+        return dy if self.source is None else dy + self.source
+
+    def operator(self, y: Tensor) -> Tensor:
+        """The operator A(y), ``[nnz]``."""
+        return self.attend(self.parameters, y, self.prior)
+
+    @property
+    def captured(self) -> tuple[Tensor, ...]:
+        """Prior, alpha, the source where there is one, and the attention's parameters."""
+        source = () if self.source is None else (self.source,)
+        return (self.prior, self.alpha, *source, *self.parameters)
+
+    def bind(self, captured: Sequence[Tensor]) -> NonlinearDiffusion:
+        """Swap the captured tensors."""
+        prior, alpha, *rest = captured
+        source = None if self.source is None else rest.pop(0)
+        return replace(
+            self, prior=prior, alpha=alpha, source=source, parameters=tuple(rest)
+        )
+
+
+def generator(graph: Graph, weight: Tensor, alpha: Tensor) -> Tensor:
+    """Values ``[nnz]`` of alpha (A - I) from those of A."""
+    return alpha * (weight - graph.is_loop.to(weight.dtype))
+
+
+def csr_product(graph: Graph, weight: Tensor, y: Tensor) -> Tensor:
+    """Multiply with the prepared matrix: the fast path, equal to message passing."""
+    return spmm(graph.csr, weight, y)

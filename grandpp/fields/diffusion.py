@@ -1,0 +1,167 @@
+"""Linear and nonlinear graph diffusion as PyG message passing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch_geometric.nn.conv import MessagePassing
+
+from grandpp.fields.attention import EdgeAttention, check_choice
+from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
+from grandpp.graph import Graph, prepare_graph, row_normalize
+
+MODES: tuple[str, ...] = ("linear", "nonlinear")
+
+
+class GraphDiffusion(MessagePassing):
+    r"""The right-hand side of graph neural diffusion, bound to a graph once per solve.
+
+    Source: GRAND, thesis (4.5)-(4.7); the factors alpha and beta as in the GRAND code base.
+
+    .. math:: x'(t) = \alpha (A - I) x(t) + \beta x(0)
+
+    where A is row-stochastic: the random walk :math:`D^{-1} W` without attention, attention at
+    x(0) in linear mode, attention at x(t) in nonlinear mode.
+
+    Args:
+        channels: Size F of the node features.
+        mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
+        attention: Score of :class:`EdgeAttention`, or ``None`` for the random walk.
+            (default: ``"scaled_dot"``)
+        heads: Number of heads. (default: ``4``)
+        attention_channels: Size of all heads together.
+            (default: ``None``, ``channels`` rounded up to a multiple of ``heads``)
+        normalization: ``"softmax"`` or ``"squareplus"``. (default: ``"softmax"``)
+        self_loop_weight: Weight of a node's loop before normalisation. (default: ``1.0``)
+        learn_alpha: Learn alpha = sigmoid(alpha_logit), 0.5 at the start, instead of alpha = 1.
+            (default: ``True``)
+        learn_beta: Add beta x(0) with learned beta, 0 at the start. (default: ``False``)
+        **kwargs: Further arguments of :class:`torch_geometric.nn.conv.MessagePassing`.
+
+    Raises:
+        ValueError: For an unknown choice or a number out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        mode: str = "linear",
+        attention: str | None = "scaled_dot",
+        heads: int = 4,
+        attention_channels: int | None = None,
+        normalization: str = "softmax",
+        self_loop_weight: float = 1.0,
+        learn_alpha: bool = True,
+        learn_beta: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("aggr", "add")
+        super().__init__(**kwargs)
+        check_choice("mode", mode, MODES)
+        if channels < 1:
+            raise ValueError(f"expected 'channels' to be positive (got {channels})")
+        if heads < 1:
+            raise ValueError(f"expected 'heads' to be positive (got {heads})")
+        if not 0 <= self_loop_weight < float("inf"):
+            raise ValueError(f"expected 'self_loop_weight' >= 0 (got {self_loop_weight})")
+        if mode == "nonlinear" and attention is None:
+            raise ValueError("expected an 'attention' in nonlinear mode (got None): without one "
+                             "the operator does not depend on the state")
+        self.channels, self.mode, self.self_loop_weight = channels, mode, self_loop_weight
+        self.attention: EdgeAttention | None = None
+        if attention is not None:
+            width = attention_channels or heads * -(-channels // heads)
+            self.attention = EdgeAttention(channels, width, heads, attention, normalization)
+        self.register_parameter("alpha_logit", None)
+        self.register_parameter("beta", None)
+        if learn_alpha:
+            self.alpha_logit = nn.Parameter(torch.empty(()))
+        if learn_beta:
+            self.beta = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise all parameters anew."""
+        super().reset_parameters()
+        if self.attention is not None:
+            self.attention.reset_parameters()
+        for scalar in (self.alpha_logit, self.beta):
+            if scalar is not None:
+                nn.init.zeros_(scalar)
+
+    def prepare(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> LinearDiffusion | NonlinearDiffusion:
+        """Bind the field to a graph and the initial features of one solve.
+
+        Args:
+            x: Initial node features ``[N, F]``; attention and the beta term look at these.
+            edge_index: int64 ``[2, E]``.
+            edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
+
+        Raises:
+            ValueError: For features of the wrong shape, NaN or infinite features or weights.
+            IndexError: For an edge that points to no node.
+        """
+        self._check_features(x)
+        graph = prepare_graph(edge_index, x.size(0))
+        prior = graph.prior(edge_weight, self.self_loop_weight, like=x)
+        alpha = x.new_ones(()) if self.alpha_logit is None else self.alpha_logit.sigmoid()
+        alpha = alpha.to(x.dtype)
+        source = None if self.beta is None else self.beta * x
+        if self.mode == "linear" or self.attention is None:
+            weight = self._operator(x, graph, prior)
+            values = generator(graph, weight, alpha)
+            return LinearDiffusion(graph, prior, weight, values, alpha, source, self._product)
+        names, parameters = zip(*self.attention.named_parameters(), strict=True)
+        attention = self.attention
+
+        def attend(values: Sequence[Tensor], y: Tensor, prior: Tensor) -> Tensor:
+            mapping = dict(zip(names, values, strict=True))
+            return functional_call(attention, mapping, (y, graph, prior))
+
+        return NonlinearDiffusion(
+            graph, attend, tuple(parameters), prior, alpha, source, self._product
+        )
+
+    def _operator(self, x: Tensor, graph: Graph, prior: Tensor) -> Tensor:
+        if self.attention is None:
+            return row_normalize(graph, prior)
+        return self.attention(x, graph, prior)
+
+    @property
+    def _product(self) -> Any:
+        # PyG's explainers mask messages and its hooks watch propagate: both need real messages.
+        watched = bool(
+            self._propagate_forward_pre_hooks or self._propagate_forward_hooks
+            or self._message_forward_pre_hooks or self._message_forward_hooks
+            or self._aggregate_forward_pre_hooks or self._aggregate_forward_hooks
+        )
+        return self.message_product if self.explain or watched else csr_product
+
+    def message_product(self, graph: Graph, weight: Tensor, y: Tensor) -> Tensor:
+        """Multiply by explicit message passing: the readable path, ``[nnz, F]`` of memory."""
+        values = graph.to_user_order(weight)
+        # propagate_type: (x: Tensor, edge_weight: Tensor)
+        return self.propagate(graph.edge_index, x=y, edge_weight=values)
+
+    def message(self, x_j: Tensor, edge_weight: Tensor) -> Tensor:
+        """Weigh the source's features: ``[nnz, F]``."""
+        return edge_weight.unsqueeze(-1) * x_j
+
+    def _check_features(self, x: Tensor) -> None:
+        if x.dim() != 2 or x.size(1) != self.channels or not x.is_floating_point():
+            raise ValueError(
+                f"expected floating-point node features of shape [N, {self.channels}] "
+                f"(got {x.dtype} {list(x.shape)})"
+            )
+        finite = torch.isfinite(x)
+        if not bool(finite.all()):
+            bad = (~finite).any(dim=1).nonzero().view(-1)
+            raise ValueError(f"expected finite node features (got NaN or inf at {bad.numel()} "
+                             f"nodes, first at node {int(bad[0])})")

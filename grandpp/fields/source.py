@@ -1,0 +1,163 @@
+"""The GRAND++ source term and its initial states, addable to any diffusion field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from grandpp.fields.attention import check_choice
+from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
+from grandpp.fields.stationary import stationary_measure
+from grandpp.graph import Graph, degree
+
+SOURCES: tuple[str, ...] = ("balanced", "paper")
+INITIALS: tuple[str, ...] = ("features", "shifted", "zero")
+
+
+class TrustedSource(nn.Module):
+    r"""A source at trusted (labelled) nodes I and an initial state, from the encoded features.
+
+    Source: GRAND++, thesis (4.11)-(4.12).
+
+    .. math::
+        z'_i = \alpha \big( [(A - I) z]_i + g\, s_i \big), \qquad
+        s_i = \begin{cases}
+            x_i - \hat x & \text{"paper"} \\
+            (x_i - \hat x) / d_i & \text{"balanced"}
+        \end{cases} \quad (i \in I), \quad s_i = 0 \text{ elsewhere.}
+
+    The paper's source lets the state drift along the constants for ever, because
+    :math:`\sum_i d_i s_i \neq 0`. The balanced one does not, and its limit T -> infinity is
+    Poisson learning, :math:`(I - A) z = g s`. In general (learned attention, directed edges,
+    several components) balance means :math:`\sum_{i \in C} \pi_i s_i = 0` in every component C
+    for the stationary measure pi of A, so there
+
+    .. math:: \hat x_C = \frac{\sum_{i \in I \cap C} (\pi_i / d_i) x_i}
+                              {\sum_{i \in I \cap C} \pi_i / d_i} ,
+
+    the plain mean over I for the random walk on a connected undirected graph. A component with a
+    single trusted node has no source then. In nonlinear mode pi is that of A(x(0)).
+
+    Initial state: ``"features"`` z(0) = x; ``"shifted"`` z(0) = x - c with the constant c that
+    gives :math:`\sum_i z_i(0) = \sum_{i \in I} (x_i - \hat x) / d_i`; ``"zero"``
+    :math:`z_i(0) = (x_i - \hat x) / d_i` on I and 0 elsewhere.
+
+    Args:
+        kind: ``"balanced"`` or ``"paper"``. (default: ``"balanced"``)
+        gain: The factor g, its initial value where it is learned. (default: ``1.0``)
+        initial: One of the three above. (default: ``"features"``)
+        learn_gain: Learn g. (default: ``False``)
+
+    Raises:
+        ValueError: For an unknown choice or a gain that is not finite.
+    """
+
+    def __init__(
+        self,
+        kind: str = "balanced",
+        gain: float = 1.0,
+        initial: str = "features",
+        learn_gain: bool = False,
+    ) -> None:
+        super().__init__()
+        check_choice("source", kind, SOURCES)
+        check_choice("initial", initial, INITIALS)
+        if not abs(gain) < float("inf"):
+            raise ValueError(f"expected a finite 'source_gain' (got {gain})")
+        self.kind, self.initial_gain, self.initial, self.learn_gain = kind, gain, initial, learn_gain
+        self.gain = nn.Parameter(torch.empty(()), requires_grad=learn_gain)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Put the gain back to its initial value."""
+        nn.init.constant_(self.gain, self.initial_gain)
+
+    def forward(
+        self, field: LinearDiffusion | NonlinearDiffusion, x: Tensor, index: Tensor | None
+    ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
+        """Add the source to a bound field and build the initial state.
+
+        Args:
+            field: Bound field without this source.
+            x: Encoded features ``[N, F]``.
+            index: Trusted nodes, int64 ``[I]`` or bool ``[N]``; ``None`` or empty: no source.
+
+        Returns:
+            The field with its source and z(0) ``[N, F]``.
+
+        Raises:
+            ValueError, IndexError: If ``index`` is malformed or out of range.
+        """
+        trusted = trusted_mask(index, x.size(0), x.device)
+        degrees = degree(field.graph, field.prior).unsqueeze(-1)
+        deviation = trusted.unsqueeze(-1) * (x - self._mean(field, x, trusted, degrees))
+        s = deviation / degrees if self.kind == "balanced" else deviation
+        source = field.alpha * self.gain.to(x.dtype) * s
+        if field.source is not None:
+            source = source + field.source
+        return replace(field, source=source), self._initial_state(x, deviation / degrees)
+
+    def _mean(
+        self,
+        field: LinearDiffusion | NonlinearDiffusion,
+        x: Tensor,
+        trusted: Tensor,
+        degrees: Tensor,
+    ) -> Tensor:
+        """The mean x-hat that each node is compared with, ``[N, F]`` or ``[1, F]``."""
+        if self.kind == "paper":
+            count = trusted.sum().clamp(min=1)
+            return (trusted.unsqueeze(-1) * x).sum(0, keepdim=True) / count
+        start = degrees.squeeze(-1)
+        measure = stationary_measure(field.graph, field.operator(x), start)
+        share = (trusted * measure / start).clamp(min=0)
+        # Trusted nodes that the stationary measure does not reach cannot make the state drift.
+        share = share + trusted * 1e-12
+        return _component_mean(field.graph, x, share)
+
+    def _initial_state(self, x: Tensor, start: Tensor) -> Tensor:
+        if self.initial == "features":
+            return x
+        if self.initial == "zero":
+            return start
+        return x - (x.sum(0, keepdim=True) - start.sum(0, keepdim=True)) / max(x.size(0), 1)
+
+    def extra_repr(self) -> str:
+        """Name the choices that change the mathematics."""
+        learned = ", learned" if self.learn_gain else ""
+        return f"{self.kind}, gain={self.initial_gain}{learned}, initial={self.initial}"
+
+
+def trusted_mask(index: Tensor | None, num_nodes: int, device: torch.device) -> Tensor:
+    """Turn trusted nodes, given as indices or as a mask, into a bool mask ``[N]``.
+
+    Raises:
+        ValueError: For a wrong dtype or shape.
+        IndexError: For an index outside [0, N).
+    """
+    if index is None:
+        return torch.zeros(num_nodes, dtype=torch.bool, device=device)
+    if index.dtype == torch.bool:
+        if index.shape != (num_nodes,):
+            raise ValueError(f"expected a boolean 'source_index' of shape [{num_nodes}] "
+                             f"(got {list(index.shape)})")
+        return index
+    if index.is_floating_point() or index.dim() != 1:
+        raise ValueError(f"expected 'source_index' to hold indices [I] or a mask [{num_nodes}] "
+                         f"(got {index.dtype} {list(index.shape)})")
+    if index.numel() and (int(index.min()) < 0 or int(index.max()) >= num_nodes):
+        raise IndexError(f"expected every 'source_index' in [0, {num_nodes}) "
+                         f"(got {int(index.min())} to {int(index.max())})")
+    mask = torch.zeros(num_nodes, dtype=torch.bool, device=device)
+    return mask.index_fill(0, index.long(), True)
+
+
+def _component_mean(graph: Graph, x: Tensor, share: Tensor) -> Tensor:
+    """Mean of x with the given shares over each node's component, ``[N, F]``."""
+    label = graph.component
+    size = int(label.max()) + 1 if label.numel() else 0
+    total = x.new_zeros(size).index_add(0, label, share)
+    weighted = x.new_zeros(size, x.size(1)).index_add(0, label, share.unsqueeze(-1) * x)
+    return (weighted / total.clamp(min=1e-30).unsqueeze(-1))[label]

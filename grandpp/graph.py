@@ -1,0 +1,217 @@
+r"""Edge conventions and the graph quantities that every diffusion model needs.
+
+This is the one place that states the convention all of grandpp follows (PyG's default flow):
+``edge_index[0]`` is the source j, ``edge_index[1]`` the target i, and an operator acts as
+
+.. math:: (A x)_i = \sum_{j \to i} a_{ij} x_j .
+
+"Row-stochastic" means that the weights of the edges with the same *target* sum to 1, so constants
+are fixed points of :math:`x' = (A - I) x`. Every node carries a self-loop: with the requested
+weight, or with weight 1 where a node would otherwise receive nothing (an isolated node keeps its
+state).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+from torch_geometric.utils import scatter, segment
+
+from grandpp.ops import CSR
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A graph with one self-loop per node, sorted by target, ready for many products.
+
+    Entries (edges without loops, then one loop per node) are stored in the order of ``csr``;
+    "user order" is the order of the ``edge_index`` it was prepared from.
+
+    Args:
+        csr: Pattern with targets as rows, ``[N, N]`` with E' + N entries.
+        is_loop: Which entries are self-loops, bool ``[E' + N]``.
+        keep: Positions of the user's edges that are not loops, int64 ``[E']``.
+        loops: Positions of the user's own loops, int64 ``[L]``.
+        loop_nodes: The nodes of those loops, int64 ``[L]``.
+        num_edges: Number of edges the user gave.
+    """
+
+    csr: CSR
+    is_loop: Tensor
+    keep: Tensor
+    loops: Tensor
+    loop_nodes: Tensor
+    num_edges: int
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes N."""
+        return self.csr.num_rows
+
+    @cached_property
+    def edge_index(self) -> Tensor:
+        """Edges without loops in user order, then the loops: int64 ``[2, E' + N]``."""
+        order = torch.empty_like(self.csr.perm)
+        order[self.csr.perm] = torch.arange(order.numel(), device=order.device)
+        return torch.stack([self.csr.col_long[order], self.csr.row[order]])
+
+    def to_user_order(self, values: Tensor) -> Tensor:
+        """Reorder values ``[E' + N]`` from the order of ``csr`` to that of ``edge_index``."""
+        out = torch.empty_like(values)
+        return out.index_copy(0, self.csr.perm, values)
+
+    @cached_property
+    def component(self) -> Tensor:
+        """Weakly connected component of each node, int64 ``[N]``."""
+        col, rowptr = self.csr.col.cpu().numpy(), self.csr.rowptr.cpu().numpy()
+        shape = (self.num_nodes, self.num_nodes)
+        matrix = csr_matrix((np.ones(len(col), dtype=bool), col, rowptr), shape=shape)
+        _, label = connected_components(matrix, directed=True, connection="weak")
+        return torch.from_numpy(label).long().to(self.csr.perm.device)
+
+    def prior(self, edge_weight: Tensor | None, self_loop_weight: float, like: Tensor) -> Tensor:
+        """Return the non-negative weights attention starts from, in the order of ``csr``.
+
+        Args:
+            edge_weight: Weights in user order ``[E]``; ``None`` means 1 for every edge.
+            self_loop_weight: Weight of the loop of a node that has none of its own.
+            like: A tensor whose dtype and device the result takes.
+
+        Returns:
+            ``[E' + N]``; every target has at least one positive entry.
+
+        Raises:
+            ValueError: If a weight is negative or not finite, or their number is not E.
+        """
+        n = self.num_nodes
+        loop_weight = like.new_full((n,), self_loop_weight)
+        if edge_weight is None:
+            weight = like.new_ones(self.keep.numel())
+            loop_weight = loop_weight.index_fill(0, self.loop_nodes, 1.0)
+        else:
+            edge_weight = self._check_weight(edge_weight).to(like.dtype)
+            weight = edge_weight[self.keep]
+            own = scatter(edge_weight[self.loops], self.loop_nodes, dim_size=n, reduce="sum")
+            mask = torch.zeros_like(loop_weight, dtype=torch.bool)
+            mask = mask.index_fill(0, self.loop_nodes, True)
+            loop_weight = torch.where(mask, own, loop_weight)
+        received = scatter(weight, self._target_of_kept, dim_size=n, reduce="sum") + loop_weight
+        loop_weight = torch.where(received > 0, loop_weight, torch.ones_like(loop_weight))
+        return torch.cat([weight, loop_weight])[self.csr.perm]
+
+    @cached_property
+    def _target_of_kept(self) -> Tensor:
+        return self.edge_index[1, : self.keep.numel()]
+
+    def _check_weight(self, edge_weight: Tensor) -> Tensor:
+        edge_weight = edge_weight.squeeze(-1) if edge_weight.dim() == 2 else edge_weight
+        if edge_weight.dim() != 1 or edge_weight.numel() != self.num_edges:
+            raise ValueError(
+                f"expected 'edge_weight' of shape [{self.num_edges}], one per edge "
+                f"(got {list(edge_weight.shape)})"
+            )
+        if not bool(torch.isfinite(edge_weight).all()) or bool((edge_weight < 0).any()):
+            raise ValueError("expected finite, non-negative 'edge_weight' (got NaN, inf or < 0)")
+        return edge_weight
+
+
+def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
+    """Check that ``edge_index`` is an integer ``[2, E]`` tensor of indices below ``num_nodes``.
+
+    Raises:
+        ValueError: If the shape or the dtype is wrong.
+        IndexError: If an index is negative or not below ``num_nodes``.
+    """
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.is_floating_point():
+        raise ValueError(
+            f"expected an integer 'edge_index' of shape [2, E] "
+            f"(got {edge_index.dtype} {list(edge_index.shape)})"
+        )
+    if edge_index.numel() == 0:
+        return
+    low, high = edge_index.aminmax()
+    if int(low) < 0 or int(high) >= num_nodes:
+        bad = int(low) if int(low) < 0 else int(high)
+        raise IndexError(
+            f"expected every index in 'edge_index' in [0, {num_nodes}), the number of nodes "
+            f"(got {bad})"
+        )
+
+
+def prepare_graph(edge_index: Tensor, num_nodes: int) -> Graph:
+    """Sort a graph once for many products; the result is remembered while the tensor lives.
+
+    The remembered graph is used only if ``edge_index`` still holds the very same indices (one
+    comparison of 2E integers), so it cannot go stale, however the tensor was changed.
+
+    Args:
+        edge_index: int64 ``[2, E]``.
+        num_nodes: Number of nodes N.
+
+    Raises:
+        ValueError, IndexError: See :func:`check_edge_index`.
+    """
+    known = _PREPARED.get(edge_index)
+    if known is not None:
+        snapshot, graph = known
+        if graph.num_nodes == num_nodes and torch.equal(snapshot, edge_index):
+            return graph
+    check_edge_index(edge_index, num_nodes)
+    graph = _build_graph(edge_index.long(), num_nodes)
+    _PREPARED[edge_index] = (edge_index.clone(), graph)
+    return graph
+
+
+_PREPARED: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+
+def _build_graph(edge_index: Tensor, num_nodes: int) -> Graph:
+    loop = edge_index[0] == edge_index[1]
+    keep, loops = (~loop).nonzero().view(-1), loop.nonzero().view(-1)
+    nodes = torch.arange(num_nodes, device=edge_index.device)
+    source = torch.cat([edge_index[0, keep], nodes])
+    target = torch.cat([edge_index[1, keep], nodes])
+    csr = CSR.from_coo(target, source, num_nodes, num_nodes)
+    is_loop = csr.perm >= keep.numel()
+    return Graph(csr, is_loop, keep, loops, edge_index[0, loops], edge_index.size(1))
+
+
+def row_normalize(graph: Graph, values: Tensor) -> Tensor:
+    """Divide values ``[nnz]`` or ``[nnz, H]`` by their sum over edges with the same target.
+
+    Uses torch-scatter's segment kernels where they are installed.
+    """
+    total = segment(values, graph.csr.rowptr.long(), reduce="sum")
+    return values / total.index_select(0, graph.csr.row)
+
+
+def degree(graph: Graph, prior: Tensor) -> Tensor:
+    """Weighted in-degree including the self-loop, ``[N]`` (d_i of the random walk)."""
+    return segment(prior, graph.csr.rowptr.long(), reduce="sum")
+
+
+def dirichlet_energy(x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+    r"""Smoothness of node features on a graph; 0 exactly for features constant per component.
+
+    .. math:: E(x) = \frac{1}{2 N} \sum_{j \to i} w_{ij} \lVert x_i - x_j \rVert^2
+
+    Args:
+        x: Node features ``[N, F]``.
+        edge_index: ``[2, E]`` with both directions of an undirected edge.
+        edge_weight: ``[E]``. (default: ``None``, all ones)
+
+    Returns:
+        Scalar tensor.
+    """
+    check_edge_index(edge_index, x.size(0))
+    square = (x[edge_index[1]] - x[edge_index[0]]).square().sum(-1)
+    if edge_weight is not None:
+        square = square * edge_weight
+    return square.sum() / (2 * max(x.size(0), 1))

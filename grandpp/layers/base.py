@@ -1,0 +1,87 @@
+"""What all diffusion layers share: a field, a time span and a solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grandpp.fields.diffusion import GraphDiffusion
+from grandpp.solvers import SOLVER_NAMES, Solution, Solver, resolve_solver, solve, solver_options
+
+
+class DiffusionConv(GraphDiffusion):
+    """A graph diffusion field carried from 0 to ``time`` by a solver.
+
+    Args:
+        channels: Size F of the node features.
+        time: Length T of the time span, the depth of the layer. (default: ``1.0``)
+        solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"dopri5"``)
+        rtol: Relative tolerance of adaptive methods. (default: ``1e-4``)
+        atol: Absolute tolerance of adaptive methods. (default: ``1e-5``)
+        step_size: Step of fixed-step methods. (default: ``1.0``)
+        max_nfe: Evaluation budget of a forward solve. (default: ``100_000``)
+        adjoint: Recompute the trajectory in the backward pass instead of storing it.
+            (default: ``False``)
+        **kwargs: See :class:`grandpp.fields.GraphDiffusion`.
+
+    Raises:
+        ValueError: For an unknown choice or a number out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        time: float = 1.0,
+        solver: str | Solver = "dopri5",
+        rtol: float = 1e-4,
+        atol: float = 1e-5,
+        step_size: float = 1.0,
+        max_nfe: int = 100_000,
+        adjoint: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(channels, **kwargs)
+        if not (math.isfinite(time) and time >= 0):
+            raise ValueError(f"expected 'time' to be finite and not negative (got {time})")
+        self.time = time
+        self.solver: Solver
+        if isinstance(solver, str) and solver in SOLVER_NAMES:
+            given = {"rtol": rtol, "atol": atol, "step_size": step_size, "max_nfe": max_nfe,
+                     "adjoint": adjoint}
+            taken = solver_options(solver)
+            self.solver = resolve_solver(solver, **{k: v for k, v in given.items() if k in taken})
+        else:
+            self.solver = resolve_solver(solver)
+
+    # An adaptive solve decides on data in every step, which no compiler can trace: inside a
+    # compiled model the layer runs eagerly and everything around it is compiled.
+    @torch.compiler.disable
+    def _integrate(
+        self, field: Any, y0: Tensor, save_at: Sequence[float] | Tensor | None, throw: bool
+    ) -> Solution:
+        return solve(
+            field, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw
+        )
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}({', '.join(self._describe())})"
+
+    def _describe(self) -> list[str]:
+        words = [str(self.channels), f"time={self.time:g}", f"mode={self.mode}"]
+        a = self.attention
+        if a is None:
+            words.append("attention=None")
+        else:
+            words += [f"attention={a.score}", f"heads={a.heads}",
+                      f"attention_channels={a.attention_channels}",
+                      f"normalization={a.normalization}"]
+        words.append(f"self_loop_weight={self.self_loop_weight:g}")
+        words.append(f"learn_alpha={self.alpha_logit is not None}")
+        words.append(f"learn_beta={self.beta is not None}")
+        words.append(f"solver={self.solver}")
+        return words

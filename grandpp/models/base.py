@@ -1,0 +1,84 @@
+"""One interface for every node classifier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grandpp.ops import CSR
+from grandpp.solvers import SolveStats
+
+
+@dataclass(frozen=True, eq=False)
+class SparseFeatures:
+    """Node features stored as the entries that are not zero.
+
+    Args:
+        csr: Pattern ``[N, F]``.
+        values: Its entries ``[nnz]``.
+    """
+
+    csr: CSR
+    values: Tensor
+
+    @classmethod
+    def from_dense(cls, x: Tensor) -> SparseFeatures:
+        """Keep the entries of ``x`` ``[N, F]`` that are not zero."""
+        row, col = x.nonzero().unbind(1)
+        csr = CSR.from_coo(row, col, *x.shape)
+        return cls(csr, x[row, col][csr.perm])
+
+
+def sparse_if_sparse(x: Tensor, density: float = 0.1) -> Tensor | SparseFeatures:
+    """Return features as :class:`SparseFeatures` if at most this share of them is not zero."""
+    return SparseFeatures.from_dense(x) if bool((x != 0).float().mean() <= density) else x
+
+
+class Output(NamedTuple):
+    """Logits ``[N, C]`` and, for models that solve an ODE, what the solve cost."""
+
+    logits: Tensor
+    stats: SolveStats | None
+
+
+class NodeClassifier(nn.Module):
+    """A model from node features and a graph to class logits ``[N, C]``."""
+
+    def classify(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+    ) -> Output:
+        """Return logits and cost.
+
+        Args:
+            x: Features ``[N, F]``.
+            edge_index: int64 ``[2, E]``.
+            edge_weight: ``[E]``. (default: ``None``)
+            source_index: Trusted nodes, ``[I]`` or bool ``[N]``; models without a source ignore
+                them. (default: ``None``)
+        """
+        raise NotImplementedError
+
+    def forward(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+    ) -> Tensor:
+        """Return the logits ``[N, C]``; arguments as in :meth:`classify`."""
+        return self.classify(x, edge_index, edge_weight, source_index).logits
+
+
+def to_dense(x: Tensor | SparseFeatures) -> Tensor:
+    """Return features as an ordinary ``[N, F]`` tensor."""
+    if isinstance(x, Tensor):
+        return x
+    out = x.values.new_zeros(x.csr.num_rows, x.csr.num_cols)
+    return torch.index_put(out, (x.csr.row, x.csr.col_long), x.values)

@@ -1,0 +1,31 @@
+"""ODE solvers on tensors; they know no graph."""
+
+from grandpp.solvers.base import (
+    BoundField,
+    Solution,
+    SolveError,
+    SolveStats,
+    State,
+    Status,
+    VectorField,
+)
+from grandpp.solvers.exponential import Exact
+from grandpp.solvers.solve import SOLVER_NAMES, Solver, resolve_solver, solve, solver_options
+from grandpp.solvers.torchdiffeq import TorchDiffEq
+
+__all__ = [
+    "SOLVER_NAMES",
+    "BoundField",
+    "Exact",
+    "Solution",
+    "SolveError",
+    "SolveStats",
+    "Solver",
+    "State",
+    "Status",
+    "TorchDiffEq",
+    "VectorField",
+    "resolve_solver",
+    "solve",
+    "solver_options",
+]

@@ -1,0 +1,137 @@
+"""What every solver takes and returns; nothing here knows graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import torch
+from torch import Tensor
+
+State: TypeAlias = Tensor | tuple[Tensor, ...]
+
+
+class VectorField(Protocol):
+    """A right-hand side f(t, y); deterministic, so that error control can trust it."""
+
+    def __call__(self, t: Tensor, y: State) -> State:
+        """Evaluate the derivative of the state ``y`` at the time ``t`` (a scalar tensor)."""
+        ...
+
+
+@runtime_checkable
+class BoundField(VectorField, Protocol):
+    """A right-hand side that names the tensors it captured.
+
+    A solver that recomputes f during the backward pass (the adjoint method) can only return
+    gradients to tensors it knows; ``captured`` lists them and ``bind`` swaps them.
+    """
+
+    @property
+    def captured(self) -> tuple[Tensor, ...]:
+        """Every tensor besides t and y that the derivative depends on."""
+        ...
+
+    def bind(self, captured: Sequence[Tensor]) -> BoundField:
+        """Return the same field with other tensors in place of ``captured``."""
+        ...
+
+
+class Status(Enum):
+    """How a solve ended; the value is the sentence users read."""
+
+    SUCCESS = "reached the end of the time span"
+    NON_FINITE = "the state became NaN or infinite"
+    STEP_UNDERFLOW = "the step size fell below the resolution of the time variable"
+    MAX_NFE = "the evaluation budget was used up"
+
+
+ADVICE = {
+    Status.NON_FINITE: (
+        "use a smaller step_size (fixed-step methods) or smaller rtol/atol, "
+        "and check the inputs and the learning rate"
+    ),
+    Status.STEP_UNDERFLOW: "use larger rtol/atol, float64, or a method for stiff problems",
+    Status.MAX_NFE: "raise max_nfe, use larger rtol/atol, or shorten the time span",
+}
+
+
+@dataclass
+class SolveStats:
+    """What a solve cost.
+
+    Args:
+        nfe_forward: Evaluations of the right-hand side in the forward pass.
+        nfe_backward: Vector-Jacobian products of the right-hand side in the backward pass (each
+            costs about one to two evaluations); counted while ``backward()`` runs.
+        steps: Accepted steps.
+        rejected: Rejected steps.
+    """
+
+    nfe_forward: int = 0
+    nfe_backward: int = 0
+    steps: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The result of a solve.
+
+    Args:
+        ts: Times of the saved states, float64 ``[S]``.
+        ys: Saved states, ``[S, *state]`` (a tuple of such for a tuple state); NaN after a failure.
+        stats: What it cost.
+        status: How it ended.
+        t_reached: The last time an accepted step reached.
+    """
+
+    ts: Tensor
+    ys: State
+    stats: SolveStats
+    status: Status
+    t_reached: float
+
+    @property
+    def y(self) -> State:
+        """The last saved state."""
+        return self.ys[-1] if isinstance(self.ys, Tensor) else tuple(y[-1] for y in self.ys)
+
+    @property
+    def successful(self) -> bool:
+        """Whether the end of the time span was reached."""
+        return self.status is Status.SUCCESS
+
+    def with_states(self, ys: State) -> Solution:
+        """Return the same solution with its saved states replaced."""
+        return replace(self, ys=ys)
+
+
+class SolveError(RuntimeError):
+    """A solve that failed, in words.
+
+    Args:
+        solution: The failed solution; its ``status``, ``stats`` and ``t_reached`` stay readable.
+        method: Name of the method.
+    """
+
+    def __init__(self, solution: Solution, method: str) -> None:
+        self.solution = solution
+        status, stats = solution.status, solution.stats
+        super().__init__(
+            f"{method} stopped at t = {solution.t_reached:g} of {float(solution.ts[-1]):g} after "
+            f"{stats.nfe_forward} evaluations: {status.value}; {ADVICE[status]}"
+        )
+
+
+def is_finite(y: State) -> bool:
+    """Whether every entry of a state is finite (one device read)."""
+    parts = (y,) if isinstance(y, Tensor) else y
+    return all(bool(torch.isfinite(part).all()) for part in parts)
+
+
+def needs_grad(tensors: Sequence[Tensor]) -> bool:
+    """Whether autograd is on and any of the tensors asks for a gradient."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

@@ -1,0 +1,159 @@
+"""The front door of the solvers: names to solver objects, checks, one call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from grandpp.solvers.base import (
+    Solution,
+    SolveError,
+    SolveStats,
+    State,
+    Status,
+    VectorField,
+    is_finite,
+)
+from grandpp.solvers.exponential import Exact
+from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
+
+
+class Solver(Protocol):
+    """Anything that can carry a state through a list of times."""
+
+    @property
+    def method(self) -> str:
+        """Name in messages."""
+        ...
+
+    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``."""
+        ...
+
+
+SOLVER_NAMES: tuple[str, ...] = ("exact", *METHODS)
+"""Names that ``solver=`` accepts."""
+
+
+def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
+    """Turn a name and its options into a solver; a solver object is returned as it is.
+
+    Args:
+        solver: A name from :data:`SOLVER_NAMES` or a solver object.
+        **options: ``step_size`` for fixed-step methods, ``rtol`` and ``atol`` for adaptive ones,
+            ``max_nfe`` and ``adjoint`` for both, ``rtol`` for ``"exact"``.
+
+    Raises:
+        ValueError: For an unknown name, or a value out of range.
+        TypeError: For an option the method does not take.
+    """
+    if not isinstance(solver, str):
+        if options:
+            raise TypeError(f"expected no options beside a solver object (got {sorted(options)})")
+        return solver
+    if solver not in SOLVER_NAMES:
+        raise ValueError(f"expected 'solver' to be one of {', '.join(SOLVER_NAMES)} "
+                         f"(got '{solver}')")
+    allowed = solver_options(solver)
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise TypeError(
+            f"expected options of '{solver}' to be among {', '.join(allowed)} "
+            f"(got {', '.join(unknown)})"
+        )
+    return Exact(**options) if solver == "exact" else TorchDiffEq(solver, **options)
+
+
+def solver_options(solver: str) -> tuple[str, ...]:
+    """Names of the options that a solver takes."""
+    if solver == "exact":
+        return ("rtol",)
+    step = ("step_size",) if solver in FIXED_STEP_METHODS else ("rtol", "atol")
+    return (*step, "max_nfe", "adjoint")
+
+
+def solve(
+    f: VectorField,
+    y0: State,
+    t_span: tuple[float | Tensor, float | Tensor],
+    *,
+    solver: str | Solver = "dopri5",
+    save_at: Sequence[float] | Tensor | None = None,
+    throw: bool = True,
+    **options: Any,
+) -> Solution:
+    r"""Solve the initial value problem y' = f(t, y), y(t_0) = y_0.
+
+    Args:
+        f: Right-hand side; a :class:`~grandpp.solvers.base.BoundField` also gets exact adjoint
+            gradients to the tensors it captured.
+        y0: Initial state, a tensor of any shape or a tuple of tensors.
+        t_span: (t_0, t_1); t_1 < t_0 solves backwards in time.
+        solver: A name or a solver object. (default: ``"dopri5"``)
+        save_at: Times to save, in the direction of travel and inside the span.
+            (default: ``None``, only t_1)
+        throw: Raise :class:`SolveError` on failure instead of returning its status.
+            (default: ``True``)
+        **options: See :func:`resolve_solver`.
+
+    Returns:
+        Solution with ``ys`` of shape ``[S, *state]``.
+
+    Raises:
+        ValueError: For non-finite times or initial states, or times out of order.
+        SolveError: If the solve fails and ``throw`` is set.
+    """
+    method = resolve_solver(solver, **options)
+    ts = _times(t_span, save_at).to((y0 if isinstance(y0, Tensor) else y0[0]).device)
+    if not is_finite(y0):
+        raise ValueError("expected a finite initial state (got NaN or inf)")
+    start, rest = ts[:1], ts[1:]
+    # A state asked for at t_0 is the initial state itself; solvers want strictly monotone times.
+    at_start = int((rest == start).sum())
+    if at_start < len(rest):
+        solution = method.solve(f, y0, torch.cat([start, rest[at_start:]]))
+    else:
+        solution = Solution(rest, _stack(y0, 0), SolveStats(), Status.SUCCESS, float(start))
+    if at_start:
+        ys = _prepend(y0, solution.ys, at_start)
+        solution = Solution(rest, ys, solution.stats, solution.status, solution.t_reached)
+    if throw and not solution.successful:
+        raise SolveError(solution, method.method)
+    return solution
+
+
+def _times(
+    t_span: tuple[float | Tensor, float | Tensor], save_at: Sequence[float] | Tensor | None
+) -> Tensor:
+    t0, t1 = (torch.as_tensor(t, dtype=torch.float64) for t in t_span)
+    if not (math.isfinite(float(t0)) and math.isfinite(float(t1))):
+        raise ValueError(f"expected a finite time span (got {float(t0)}, {float(t1)})")
+    if save_at is None:
+        return torch.stack([t0, t1])
+    times = torch.as_tensor(save_at, dtype=torch.float64).reshape(-1)
+    direction = 1.0 if float(t1) >= float(t0) else -1.0
+    signed = direction * torch.cat([t0.reshape(1), times, t1.reshape(1)]).detach()
+    inside = bool((signed[1:-1] >= signed[0]).all() and (signed[1:-1] <= signed[-1]).all())
+    if len(times) == 0 or not inside or bool((signed[2:-1] <= signed[1:-2]).any()):
+        raise ValueError(
+            f"expected save_at to run strictly from {float(t0)} to {float(t1)} "
+            f"(got {times.tolist()})"
+        )
+    return torch.cat([t0.reshape(1), times])
+
+
+def _stack(y: State, times: int) -> State:
+    if isinstance(y, Tensor):
+        return y.unsqueeze(0).expand(times, *y.shape)
+    return tuple(part.unsqueeze(0).expand(times, *part.shape) for part in y)
+
+
+def _prepend(y0: State, ys: State, times: int) -> State:
+    head = _stack(y0, times)
+    if isinstance(head, Tensor) and isinstance(ys, Tensor):
+        return torch.cat([head, ys])
+    return tuple(torch.cat([a, b]) for a, b in zip(head, ys, strict=True))
