@@ -1,0 +1,15 @@
+"""What can go wrong with a data set, as exception classes whose message is one sentence."""
+
+from __future__ import annotations
+
+
+class DatasetError(RuntimeError):
+    """A data set could not be provided; base class of the two below."""
+
+
+class DatasetNotFoundError(DatasetError):
+    """The files are in none of the folders and could not be downloaded."""
+
+
+class DatasetIntegrityError(DatasetError):
+    """A file, or the graph read from it, is not the published one; it is never unpickled."""

@@ -1,0 +1,94 @@
+"""Where raw files are looked for, how they are recognised, and how they get into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from grandpp.data.digests import RawFile
+from grandpp.data.errors import DatasetIntegrityError
+
+REJECTED = ".rejected"
+_SHA256_DIGITS = 64
+
+
+def cache_folder() -> Path:
+    """The package's own download folder, below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path.home() / ".cache") / "grandpp"
+
+
+def search_folders(root: str | Path | None) -> list[Path]:
+    """Folders in the order they are searched: ``root``, ``$GRANDPP_DATA``, the cache.
+
+    Args:
+        root: the caller's folder of data sets, in the layout of PyG; None for none.
+    """
+    folders = [Path(root).expanduser()] if root is not None else []
+    if os.environ.get("GRANDPP_DATA"):
+        folders.append(Path(os.environ["GRANDPP_DATA"]).expanduser())
+    folders.append(cache_folder())
+    return list(dict.fromkeys(folders))
+
+
+def missing_files(folder: Path, files: tuple[RawFile, ...]) -> list[str]:
+    """Names of those ``files`` that ``folder`` does not have."""
+    return [file.name for file in files if not (folder / file.name).is_file()]
+
+
+def read_verified(folder: Path, files: tuple[RawFile, ...]) -> Mapping[str, bytes]:
+    """Read ``files`` and check every digest; the bytes returned are the bytes that were checked.
+
+    A file that differs stays where it is, except in the cache folder, where it is renamed to
+    ``<file>.rejected`` so that the next call can download it afresh.
+
+    Args:
+        folder: a folder that has all of the files.
+        files: the files and what is known about them.
+
+    Returns:
+        The content of every file by its name.
+
+    Raises:
+        DatasetIntegrityError: a file cannot be read or is not the published one.
+    """
+    content = {}
+    for file in files:
+        path = folder / file.name
+        try:
+            content[file.name] = path.read_bytes()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise DatasetIntegrityError(f"cannot read {path}: {reason}") from error
+        difference = _difference(file, content[file.name])
+        if difference:
+            raise DatasetIntegrityError(f"refused {path}: {difference}; {_set_aside(path)}")
+    return content
+
+
+def _difference(file: RawFile, content: bytes) -> str:
+    """How the content differs from the published file, in words; empty if it does not."""
+    if not file.digest:
+        return ""
+    if len(file.digest) == _SHA256_DIGITS:
+        kind, found = "SHA-256", hashlib.sha256(content).hexdigest()
+    else:
+        kind, found = "git blob id", git_blob_id(content)
+    return "" if found == file.digest else f"expected {kind} {file.digest} (got {found})"
+
+
+def git_blob_id(content: bytes) -> str:
+    """The name git gives to a file with this content: SHA-1 over a short header and the bytes."""
+    header = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+
+
+def _set_aside(path: Path) -> str:
+    """Move a bad file out of the way if it is in the cache; what the user can do, in words."""
+    if cache_folder() in path.parents:
+        aside = path.with_name(path.name + REJECTED)
+        path.replace(aside)
+        return f"it was kept as {aside.name}, run again to download a fresh copy"
+    return "replace it with the published file, or remove it to have the set downloaded"

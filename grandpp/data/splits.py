@@ -1,0 +1,204 @@
+"""Low-label splits: which nodes train, which choose the epoch, and which are left for the test."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+import operator
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from grandpp.data.checks import check_data
+
+IntArray = NDArray[np.int64]
+
+PROTOCOLS = ("grand", "per_class_val", "no_val")
+_DEVELOPMENT_NODES = 1500
+_DEVELOPMENT_NODES_OF = {"CoauthorCS": 5000}
+
+
+def low_label_split(
+    data: Data,
+    labels_per_class: int,
+    seed: int,
+    protocol: str = "grand",
+    *,
+    num_development: int | None = None,
+    val_per_class: int = 30,
+) -> Data:
+    """Mark ``labels_per_class`` training nodes of every class, and the rest by ``protocol``.
+
+    Source: the "grand" protocol is that of `GRAND <https://arxiv.org/abs/2106.10934>`_ (official
+    code, its splits of the largest component) and of thesis section 4.6, draw for draw;
+    the others spend fewer labels on choosing the epoch and are this package's own.
+
+    * ``"grand"``: ``num_development`` nodes are drawn; of these, ``labels_per_class`` per class
+      train and **all others validate**, so 1 label per class still uses 1493 labels on Cora.
+    * ``"per_class_val"``: the nodes of each class are shuffled once; the first
+      ``labels_per_class`` train, the last ``val_per_class`` validate.
+    * ``"no_val"``: nothing validates; the number of epochs has to be fixed beforehand.
+
+    For one seed the training nodes of a smaller ``labels_per_class`` are among those of a larger.
+
+    Args:
+        data: graph with ``y`` of shape ``[num_nodes]``, classes ``0 .. num_classes - 1``.
+        labels_per_class: training nodes of every class, at least 1.
+        seed: seed of the draw, ``0 .. 2**32 - 1``.
+        protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
+        num_development: size of the "grand" pool. (default: 1500; 5000 for CoauthorCS)
+        val_per_class: validation nodes of every class of "per_class_val". (default: ``30``)
+
+    Returns:
+        A shallow copy of ``data`` with boolean ``train_mask``, ``val_mask`` and ``test_mask`` of
+        shape ``[num_nodes]``, which are disjoint and together cover all nodes.
+
+    Raises:
+        ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
+            small for the pool, or a class has too few nodes (its number, what it has and needs).
+    """
+    per_class = _integer("labels_per_class", labels_per_class, 1)
+    seed = _integer("seed", seed, 0, 2**32 - 1)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"expected 'protocol' to be one of {PROTOCOLS} (got {protocol!r})")
+    check_data(data)
+    label = data.y.cpu().numpy()
+    if protocol == "grand":
+        size = _development_size(data, num_development)
+        train, val = _grand(label, per_class, seed, size)
+    else:
+        held = _integer("val_per_class", val_per_class, 1) if protocol == "per_class_val" else 0
+        train, val = _per_class(label, per_class, seed, held)
+    return _with_masks(data, train, val)
+
+
+def low_label_splits(
+    data: Data,
+    labels_per_class: int,
+    seeds: Iterable[int],
+    protocol: str = "grand",
+    *,
+    num_development: int | None = None,
+    val_per_class: int = 30,
+) -> Iterator[Data]:
+    """Yield :func:`low_label_split` for one seed after the other.
+
+    Args:
+        data: graph with ``y`` of shape ``[num_nodes]``.
+        labels_per_class: training nodes of every class, at least 1.
+        seeds: seeds of the draws, for example ``range(100)``.
+        protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
+        num_development: size of the "grand" pool. (default: 1500; 5000 for CoauthorCS)
+        val_per_class: validation nodes of every class of "per_class_val". (default: ``30``)
+
+    Raises:
+        ValueError: as :func:`low_label_split`, when the first split is asked for.
+    """
+    for seed in seeds:
+        yield low_label_split(
+            data,
+            labels_per_class,
+            seed,
+            protocol,
+            num_development=num_development,
+            val_per_class=val_per_class,
+        )
+
+
+def split_digest(data: Data) -> str:
+    """Name a split by 12 hexadecimal digits: the same exactly when all three masks are the same.
+
+    Args:
+        data: graph with ``train_mask``, ``val_mask`` and ``test_mask`` of shape ``[num_nodes]``.
+
+    Returns:
+        The start of the SHA-256 of the masks, for results files to show which split was used.
+
+    Raises:
+        ValueError: a mask is missing.
+    """
+    digest = hashlib.sha256()
+    for name in ("train_mask", "val_mask", "test_mask"):
+        if name not in data:
+            raise ValueError(f"expected a split graph (got no {name!r}); use low_label_split")
+        mask = data[name].cpu().numpy().astype(np.uint8)
+        digest.update(f"{name}:{mask.size}:".encode() + mask.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _grand(
+    label: IntArray, per_class: int, seed: int, num_development: int
+) -> tuple[IntArray, IntArray]:
+    """The official draw: legacy numpy generators, started afresh for the training nodes."""
+    pool = np.random.RandomState(seed).choice(label.size, num_development, replace=False)
+    rng = np.random.RandomState(seed)
+    chosen = []
+    for value in range(int(label.max()) + 1):
+        members = pool[label[pool] == value]
+        if members.size < per_class:
+            raise ValueError(
+                f"class {value} has {members.size} nodes among the {num_development} development "
+                f"nodes of seed {seed} but needs {per_class}"
+            )
+        chosen.append(rng.choice(members, per_class, replace=False))
+    train = np.concatenate(chosen)
+    return train, np.setdiff1d(pool, train)
+
+
+def _per_class(label: IntArray, per_class: int, seed: int, held: int) -> tuple[IntArray, IntArray]:
+    """Shuffle every class once; its first nodes train and its last validate."""
+    rng = np.random.RandomState(seed)
+    train, val = [], []
+    for value in range(int(label.max()) + 1):
+        members = rng.permutation(np.flatnonzero(label == value))
+        if members.size < per_class + held:
+            raise ValueError(
+                f"class {value} has {members.size} nodes but needs {per_class + held} "
+                f"({per_class} to train, {held} to validate)"
+            )
+        train.append(members[:per_class])
+        val.append(members[members.size - held :])
+    return np.concatenate(train), np.concatenate(val)
+
+
+def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
+    """Attach the masks to a shallow copy; whatever neither trains nor validates is the test."""
+    kind = np.zeros(data.y.numel(), dtype=np.int64)
+    kind[train], kind[val] = 1, 2
+    if int((kind == 1).sum()) != train.size or int((kind == 2).sum()) != val.size:
+        raise AssertionError("training and validation nodes overlap")
+    split = copy.copy(data)
+    which = torch.from_numpy(kind).to(data.y.device)
+    split.train_mask, split.val_mask, split.test_mask = which == 1, which == 2, which == 0
+    return split
+
+
+def _development_size(data: Data, num_development: int | None) -> int:
+    n = data.y.numel()
+    if num_development is None:
+        name = data.name if "name" in data else ""
+        size = _DEVELOPMENT_NODES_OF.get(name, _DEVELOPMENT_NODES)
+    else:
+        size = _integer("num_development", num_development, 1)
+    if size >= n:
+        raise ValueError(
+            f"expected fewer development nodes than the graph's {n} nodes (got {size}); "
+            "pass a smaller num_development"
+        )
+    return size
+
+
+def _integer(name: str, value: int, least: int, most: float = math.inf) -> int:
+    """Take anything that counts as an integer, but no float and no truth value."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool | np.bool_) or not least <= number <= most:
+        limit = f">= {least}" if most == math.inf else f"in {least} .. {most}"
+        raise ValueError(f"expected {name!r} to be an integer {limit} (got {value!r})")
+    return number

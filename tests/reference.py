@@ -1,0 +1,33 @@
+"""Dense references that the fast code is compared with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from grandpp.graph import Graph
+
+
+def dense_random_walk(
+    edge_index: Tensor,
+    num_nodes: int,
+    edge_weight: Tensor | None = None,
+    self_loop_weight: float = 1.0,
+) -> Tensor:
+    """The operator D^-1 W built entry by entry, as a reference ``[N, N]`` in float64."""
+    a = torch.zeros(num_nodes, num_nodes, dtype=torch.float64)
+    for e, (j, i) in enumerate(edge_index.t().tolist()):
+        a[i, j] += 1.0 if edge_weight is None else edge_weight[e].double()
+    for i in range(num_nodes):
+        if not ((edge_index[0] == i) & (edge_index[1] == i)).any():
+            a[i, i] = self_loop_weight
+        if a[i].sum() == 0:
+            a[i, i] = 1.0
+    return a / a.sum(dim=1, keepdim=True)
+
+
+def to_dense(graph: Graph, weight: Tensor) -> Tensor:
+    """A dense matrix from values in the order of a prepared graph."""
+    csr = graph.csr
+    out = torch.zeros(csr.num_rows, csr.num_cols, dtype=weight.dtype)
+    return out.index_put((csr.row, csr.col_long), weight, accumulate=True)

@@ -1,0 +1,139 @@
+"""The exact solution against dense matrix functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from reference import to_dense
+from torch import Tensor
+
+from grandpp.graph import prepare_graph
+from grandpp.ops import CSR
+from grandpp.solvers import solve
+from grandpp.solvers.exponential import PoissonSeries
+
+
+@dataclass
+class Field:
+    """A linear field as the solver sees it."""
+
+    csr: CSR
+    weight: Tensor
+    alpha: Tensor
+    source: Tensor | None
+
+    def __call__(self, t, y):
+        raise AssertionError("the exact solver needs no evaluation")
+
+
+@pytest.fixture
+def case(karate, features):
+    graph = prepare_graph(karate, 34)
+    generator = torch.Generator().manual_seed(3)
+    raw = torch.rand(graph.csr.col.numel(), generator=generator, dtype=torch.float64)
+    total = torch.zeros(34, dtype=torch.float64).index_add(0, graph.csr.row, raw)
+    weight = raw / total[graph.csr.row]
+    source = torch.randn(34, 8, generator=generator, dtype=torch.float64)
+    alpha = torch.tensor(0.7, dtype=torch.float64)
+    return graph, Field(graph.csr, weight, alpha, source), features
+
+
+def dense_solution(graph, field, y0, time):
+    """exp of the augmented matrix [[tB, ts], [0, 0]], column by column of s."""
+    n, columns = y0.shape
+    b = field.alpha * (to_dense(graph, field.weight) - torch.eye(n))
+    out = []
+    for c in range(columns):
+        augmented = torch.zeros(n + 1, n + 1, dtype=torch.float64)
+        augmented[:n, :n] = time * b
+        if field.source is not None:
+            augmented[:n, n] = time * field.source[:, c]
+        column = torch.cat([y0[:, c], torch.ones(1, dtype=torch.float64)])
+        out.append((torch.matrix_exp(augmented) @ column)[:n])
+    return torch.stack(out, dim=1)
+
+
+@pytest.mark.parametrize("time", [0.01, 1.0, 18.3, 300.0])
+@pytest.mark.parametrize("with_source", [True, False])
+def test_solution_equals_the_matrix_exponential_with_and_without_source(case, time, with_source):
+    graph, field, y0 = case
+    field.source = field.source if with_source else None
+    y = solve(field, y0, (0.0, time), solver="exact", rtol=1e-12).y
+    torch.testing.assert_close(y, dense_solution(graph, field, y0, time), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-4, 1e-8])
+@pytest.mark.parametrize("time", [1.0, 18.3, 100.0])
+def test_error_stays_below_the_bound_promised_before_the_first_product(case, rtol, time):
+    graph, field, y0 = case
+    y = solve(field, y0, (0.0, time), solver="exact", rtol=rtol).y
+    error = (y - dense_solution(graph, field, y0, time)).abs().max()
+    assert error <= rtol * (y0.abs().max() + time * field.source.abs().max())
+
+
+def test_products_are_tau_plus_a_few_roots_and_are_counted(case):
+    _, field, y0 = case
+    tau = 0.7 * 100
+    solution = solve(field, y0, (0.0, 100.0), solver="exact", rtol=1e-6)
+    assert tau < solution.stats.nfe_forward < tau + 6 * tau**0.5 + 5
+
+
+def test_gradients_to_weights_rate_time_state_and_source_pass_gradcheck(path):
+    graph = prepare_graph(path, 4)
+    generator = torch.Generator().manual_seed(5)
+    count = graph.csr.col.numel()
+
+    def rand(*size):
+        return torch.rand(*size, generator=generator, dtype=torch.float64).requires_grad_()
+
+    def run(raw, alpha, time, y0, source):
+        total = torch.zeros(4, dtype=torch.float64).index_add(0, graph.csr.row, raw)
+        field = Field(graph.csr, raw / total[graph.csr.row], alpha, source)
+        return solve(field, y0, (0.0, time), solver="exact", rtol=1e-14).y
+
+    inputs = (rand(count), rand(()), (20 * rand(())).detach().requires_grad_(), rand(4, 2),
+              rand(4, 2))
+    assert torch.autograd.gradcheck(run, inputs)
+
+
+def test_the_reversed_trajectory_of_a_deep_solve_gives_the_gradient_of_autograd(case):
+    # 200 products visit three levels of kept states; a plain loop is the reference.
+    graph, field, y0 = case
+    weight = field.weight.clone().requires_grad_()
+    field.weight, field.source = weight, None
+    solve(field, y0, (0.0, 200.0), solver="exact", rtol=1e-10).y.pow(3).sum().backward()
+
+    other = field.weight.detach().clone().requires_grad_()
+    dense = to_dense(graph, other)
+    (torch.matrix_exp(140 * (dense - torch.eye(34))) @ y0).pow(3).sum().backward()
+    torch.testing.assert_close(weight.grad, other.grad, rtol=1e-6, atol=1e-8)
+
+
+def test_saved_times_follow_one_another(case):
+    graph, field, y0 = case
+    solution = solve(field, y0, (0.0, 4.0), solver="exact", rtol=1e-12, save_at=[0.0, 1.0, 4.0])
+    assert torch.equal(solution.ys[0], y0)
+    for i, t in ((1, 1.0), (2, 4.0)):
+        torch.testing.assert_close(solution.ys[i], dense_solution(graph, field, y0, t))
+
+
+def test_coefficients_are_probabilities_and_their_derivatives_are_right():
+    for tau in (1e-9, 0.3, 9.0, 800.0):
+        series = PoissonSeries.cut(tau, 1e-12)
+        assert series.p.min() >= 0
+        assert abs(series.p.sum() - 1) < 1e-10
+        assert abs(series.c.sum() - 1) < 1e-9
+    h = 1e-6
+    lower, middle, upper = (PoissonSeries.cut(t, 1e-15) for t in (5 - h, 5.0, 5 + h))
+    k = min(len(s.p) for s in (lower, middle, upper))
+    np.testing.assert_allclose((upper.p - lower.p[:k])[:k] / (2 * h), middle.dp[:k], atol=1e-9)
+    np.testing.assert_allclose((upper.c - lower.c[:k])[:k] / (2 * h), middle.dc[:k], atol=1e-9)
+
+
+def test_backward_time_is_refused(case):
+    _, field, y0 = case
+    with pytest.raises(ValueError, match="ill-posed"):
+        solve(field, y0, (1.0, 0.0), solver="exact")

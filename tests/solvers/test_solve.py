@@ -1,0 +1,145 @@
+"""The front door: names, times, failures."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from grandpp.solvers import (
+    SOLVER_NAMES,
+    SolveError,
+    Status,
+    TorchDiffEq,
+    resolve_solver,
+    solve,
+)
+
+METHODS = [name for name in SOLVER_NAMES if name != "exact"]
+
+
+def decay(t, y):
+    return -y
+
+
+def rotation(t, y):
+    a, b = y
+    return (b, -a)
+
+
+def options_for(name):
+    fixed = TorchDiffEq(name).is_fixed_step
+    return {"step_size": 0.001} if fixed else {"rtol": 1e-6, "atol": 1e-7}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_installed_method_solves_exponential_decay_and_counts(name):
+    y0 = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    solution = solve(decay, y0, (0.0, 1.0), solver=name, **options_for(name))
+    assert solution.status is Status.SUCCESS
+    assert solution.stats.nfe_forward > 0
+    torch.testing.assert_close(solution.y, y0 * math.exp(-1), rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("euler", 1), ("midpoint", 2), ("heun2", 2), ("heun3", 3), ("rk4", 4)]
+)
+def test_fixed_step_methods_have_their_order_against_the_matrix_exponential(name, order):
+    generator = torch.Generator().manual_seed(1)
+    a = torch.randn(4, 4, generator=generator, dtype=torch.float64) / 2
+    y0 = torch.randn(4, 2, generator=generator, dtype=torch.float64)
+    exact = torch.matrix_exp(a) @ y0
+    steps = torch.tensor([1 / 8, 1 / 16, 1 / 32, 1 / 64], dtype=torch.float64)
+    errors = torch.stack([
+        (solve(lambda t, y: a @ y, y0, (0.0, 1.0), solver=name, step_size=float(h)).y - exact).norm()
+        for h in steps
+    ])
+    x, e = steps.log(), errors.log()
+    slope = float(((x - x.mean()) * (e - e.mean())).sum() / (x - x.mean()).square().sum())
+    assert abs(slope - order) < 0.3
+
+
+@pytest.mark.parametrize(("name", "per_step"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
+def test_fixed_step_methods_count_exactly_their_stages(name, per_step):
+    y0 = torch.ones(2, requires_grad=True)
+    solution = solve(decay, y0, (0.0, 1.0), solver=name, step_size=0.1)
+    assert solution.stats.nfe_forward == 10 * per_step
+    assert solution.stats.steps == 10
+    assert solution.stats.nfe_backward == 0
+    solution.y.sum().backward()
+    assert solution.stats.nfe_backward == 10 * per_step
+
+
+def test_tuple_states_saved_times_and_backward_time():
+    y0 = (torch.tensor([1.0], dtype=torch.float64), torch.tensor([0.0], dtype=torch.float64))
+    times = [0.0, math.pi / 2, math.pi]
+    solution = solve(rotation, y0, (0.0, math.pi), save_at=times, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(
+        solution.ys[0].squeeze(), torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64),
+        rtol=0, atol=1e-6,
+    )
+    back = solve(rotation, solution.y, (math.pi, 0.0), rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(back.y, y0, rtol=0, atol=1e-6)
+
+
+def test_zero_time_returns_the_initial_state_without_an_evaluation():
+    y0 = torch.randn(3)
+    solution = solve(decay, y0, (2.0, 2.0))
+    assert torch.equal(solution.y, y0)
+    assert solution.stats.nfe_forward == 0
+
+
+def test_gradients_to_the_initial_state_and_the_end_time_are_right():
+    y0 = torch.randn(3, dtype=torch.float64, requires_grad=True)
+    t1 = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda y, t: solve(lambda s, v: -v * v, y.abs(), (0.0, t), solver="rk4", step_size=0.05).y,
+        (y0, t1), atol=1e-4,
+    )
+
+
+def test_blow_up_underflow_and_budget_are_told_apart_and_say_what_to_do():
+    y0 = torch.ones(1, dtype=torch.float64)
+    blow_up = solve(lambda t, y: y**3, 10 * y0, (0.0, 3.0), solver="euler", step_size=0.5,
+                    throw=False)
+    assert blow_up.status is Status.NON_FINITE
+    assert torch.isnan(blow_up.y).all()
+
+    singular = solve(lambda t, y: y * y, y0, (0.0, 2.0), throw=False)  # pole at t = 1
+    assert singular.status in (Status.STEP_UNDERFLOW, Status.NON_FINITE)
+    assert singular.t_reached == pytest.approx(1.0, abs=1e-3)
+
+    with pytest.raises(SolveError, match=r"after 20 evaluations.*budget.*raise max_nfe") as caught:
+        solve(lambda t, y: -1e5 * (y - t.cos()), y0, (0.0, 1.0), max_nfe=20)
+    assert caught.value.solution.status is Status.MAX_NFE
+
+
+def test_a_rejected_step_is_counted_as_rejected():
+    y0 = torch.ones(1, dtype=torch.float64)
+    solution = solve(lambda t, y: -200 * (y - (5 * t).cos()), y0, (0.0, 3.0), rtol=1e-6, atol=1e-8)
+    stats = solution.stats
+    assert stats.rejected > 0
+    assert stats.nfe_forward == 2 + 6 * (stats.steps + stats.rejected)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: resolve_solver("runge"), ValueError, "dopri5.*got 'runge'"),
+        (lambda: resolve_solver("euler", rtol=1e-3), TypeError, "step_size.*got rtol"),
+        (lambda: resolve_solver("dopri5", rtol=-1.0), ValueError, "rtol.*-1"),
+        (lambda: resolve_solver("exact", rtol=2.0), ValueError, "between 0 and 1"),
+        (lambda: resolve_solver(TorchDiffEq(), rtol=1.0), TypeError, "solver object"),
+        (lambda: solve(decay, torch.tensor([math.nan]), (0, 1)), ValueError, "initial state"),
+        (lambda: solve(decay, torch.ones(1), (0, math.inf)), ValueError, "finite time span"),
+        (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[0.5, 0.2]), ValueError, "save_at"),
+        (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[2.0]), ValueError, "save_at"),
+        (lambda: solve(decay, torch.ones(1), (0, 1), solver="exact"), TypeError, "linear"),
+        (lambda: solve(decay, torch.ones(1, requires_grad=True), (0, 1), solver="scipy_solver"),
+         ValueError, "adjoint=True"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(call, error, words):
+    with pytest.raises(error, match=words):
+        call()

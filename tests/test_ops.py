@@ -1,0 +1,63 @@
+"""Products on a matrix with a known transpose."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.ops import CSR, sddmm, spmm
+
+
+@pytest.fixture
+def case():
+    """A rectangular 6 x 5 matrix with empty rows and a duplicate entry."""
+    generator = torch.Generator().manual_seed(0)
+    row = torch.tensor([4, 0, 0, 2, 2, 5, 0, 4, 4])
+    col = torch.tensor([1, 3, 0, 2, 2, 4, 4, 0, 3])
+    values = torch.randn(9, generator=generator, dtype=torch.float64)
+    dense = torch.zeros(6, 5, dtype=torch.float64).index_put((row, col), values, accumulate=True)
+    return CSR.from_coo(row, col, 6, 5), values, dense
+
+
+def test_product_equals_the_dense_product_with_duplicates_and_empty_rows(case):
+    csr, values, dense = case
+    x = torch.randn(5, 3, dtype=torch.float64)
+    torch.testing.assert_close(spmm(csr, values[csr.perm], x), dense @ x)
+
+
+def test_product_takes_operands_that_are_not_contiguous(case):
+    csr, values, dense = case
+    x = torch.randn(3, 5, dtype=torch.float64).t()
+    torch.testing.assert_close(spmm(csr, values[csr.perm], x), dense @ x)
+
+
+def test_transpose_holds_the_transposed_matrix_and_leads_back(case):
+    csr, values, dense = case
+    weight = values[csr.perm]
+    back = csr.transpose
+    assert torch.equal(back.matrix(weight[back.perm]).to_dense(), dense.t())
+    again = back.transpose
+    assert torch.equal(weight[back.perm][again.perm], weight)
+
+
+def test_both_products_have_right_first_and_second_derivatives(case):
+    csr, values, _ = case
+    weight = values.clone().requires_grad_()
+    x = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
+    a = torch.randn(6, 2, dtype=torch.float64, requires_grad=True)
+    for function, inputs in ((spmm, (weight, x)), (sddmm, (a, x))):
+        assert torch.autograd.gradcheck(lambda *v, f=function: f(csr, *v), inputs)
+        assert torch.autograd.gradgradcheck(lambda *v, f=function: f(csr, *v), inputs)
+
+
+def test_sampled_product_equals_gathered_inner_products_for_every_head(case):
+    csr, _, _ = case
+    a, b = torch.randn(6, 3, 4), torch.randn(5, 3, 4)
+    expected = (a[csr.row] * b[csr.col_long]).sum(-1)
+    torch.testing.assert_close(sddmm(csr, a, b), expected)
+
+
+def test_a_matrix_without_entries_gives_zeros():
+    none = torch.empty(0, dtype=torch.int64)
+    csr = CSR.from_coo(none, none, 4, 3)
+    assert torch.equal(spmm(csr, torch.empty(0), torch.randn(3, 2)), torch.zeros(4, 2))
