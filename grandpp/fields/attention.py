@@ -128,7 +128,7 @@ class EdgeAttention(nn.Module):
         return sddmm(csr, nn.functional.normalize(query, dim=-1), nn.functional.normalize(key, dim=-1))
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(x.size(0), self.heads, -1)
+        return x.view(x.size(0), self.heads, self.attention_channels // self.heads)
 
     def extra_repr(self) -> str:
         """Name the choices that change the mathematics."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch_geometric.nn.conv import MessagePassing
+from torch_geometric.utils import is_sparse, to_edge_index
 
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
@@ -101,7 +102,8 @@ class GraphDiffusion(MessagePassing):
 
         Args:
             x: Initial node features ``[N, F]``; attention and the beta term look at these.
-            edge_index: int64 ``[2, E]``.
+            edge_index: int64 ``[2, E]``, or a sparse matrix ``[N, N]`` with targets as rows (PyG's
+                ``adj_t``), whose values are the weights where none are given.
             edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
 
         Raises:
@@ -109,6 +111,10 @@ class GraphDiffusion(MessagePassing):
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
+        if is_sparse(edge_index):
+            (row, col), values = to_edge_index(edge_index)
+            edge_index = torch.stack([col, row])
+            edge_weight = values if edge_weight is None else edge_weight
         graph = prepare_graph(edge_index, x.size(0))
         prior = graph.prior(edge_weight, self.self_loop_weight, like=x)
         alpha = x.new_ones(()) if self.alpha_logit is None else self.alpha_logit.sigmoid()

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
-from grandpp.fields.stationary import stationary_measure
-from grandpp.graph import Graph, degree
+from grandpp.fields.stationary import component_sum, stationary_measure
+from grandpp.graph import degree
 
 SOURCES: tuple[str, ...] = ("balanced", "paper")
 INITIALS: tuple[str, ...] = ("features", "shifted", "zero")
@@ -115,7 +115,9 @@ class TrustedSource(nn.Module):
         share = (trusted * measure / start).clamp(min=0)
         # Trusted nodes that the stationary measure does not reach cannot make the state drift.
         share = share + trusted * 1e-12
-        return _component_mean(field.graph, x, share)
+        weighted = component_sum(field.graph, share.unsqueeze(-1) * x)
+        total = component_sum(field.graph, share).clamp(min=1e-30)
+        return weighted / total.unsqueeze(-1)
 
     def _initial_state(self, x: Tensor, start: Tensor) -> Tensor:
         if self.initial == "features":
@@ -152,12 +154,3 @@ def trusted_mask(index: Tensor | None, num_nodes: int, device: torch.device) -> 
                          f"(got {int(index.min())} to {int(index.max())})")
     mask = torch.zeros(num_nodes, dtype=torch.bool, device=device)
     return mask.index_fill(0, index.long(), True)
-
-
-def _component_mean(graph: Graph, x: Tensor, share: Tensor) -> Tensor:
-    """Mean of x with the given shares over each node's component, ``[N, F]``."""
-    label = graph.component
-    size = int(label.max()) + 1 if label.numel() else 0
-    total = x.new_zeros(size).index_add(0, label, share)
-    weighted = x.new_zeros(size, x.size(1)).index_add(0, label, share.unsqueeze(-1) * x)
-    return (weighted / total.clamp(min=1e-30).unsqueeze(-1))[label]

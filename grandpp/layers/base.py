@@ -20,10 +20,11 @@ class DiffusionConv(GraphDiffusion):
         channels: Size F of the node features.
         time: Length T of the time span, the depth of the layer. (default: ``1.0``)
         solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"dopri5"``)
-        rtol: Relative tolerance of adaptive methods. (default: ``1e-4``)
-        atol: Absolute tolerance of adaptive methods. (default: ``1e-5``)
-        step_size: Step of fixed-step methods. (default: ``1.0``)
-        max_nfe: Evaluation budget of a forward solve. (default: ``100_000``)
+        rtol: Relative tolerance, for solvers that take one.
+            (default: ``None``, the solver's own)
+        atol: Absolute tolerance, likewise. (default: ``None``, the solver's own)
+        step_size: Step of fixed-step methods. (default: ``None``, the solver's own)
+        max_nfe: Evaluation budget of a forward solve. (default: ``None``, the solver's own)
         adjoint: Recompute the trajectory in the backward pass instead of storing it.
             (default: ``False``)
         **kwargs: See :class:`grandpp.fields.GraphDiffusion`.
@@ -38,10 +39,10 @@ class DiffusionConv(GraphDiffusion):
         *,
         time: float = 1.0,
         solver: str | Solver = "dopri5",
-        rtol: float = 1e-4,
-        atol: float = 1e-5,
-        step_size: float = 1.0,
-        max_nfe: int = 100_000,
+        rtol: float | None = None,
+        atol: float | None = None,
+        step_size: float | None = None,
+        max_nfe: int | None = None,
         adjoint: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -54,7 +55,8 @@ class DiffusionConv(GraphDiffusion):
             given = {"rtol": rtol, "atol": atol, "step_size": step_size, "max_nfe": max_nfe,
                      "adjoint": adjoint}
             taken = solver_options(solver)
-            self.solver = resolve_solver(solver, **{k: v for k, v in given.items() if k in taken})
+            options = {k: v for k, v in given.items() if k in taken and v is not None}
+            self.solver = resolve_solver(solver, **options)
         else:
             self.solver = resolve_solver(solver)
 

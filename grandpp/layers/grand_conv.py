@@ -34,9 +34,10 @@ class GRANDConv(DiffusionConv):
             (default: ``True``)
         learn_beta: Learn beta, 0 at the start; otherwise no such term. (default: ``False``)
         solver: Name or solver object. (default: ``"dopri5"``)
-        rtol, atol: Tolerances of adaptive solvers. (default: ``1e-4``, ``1e-5``)
-        step_size: Step of fixed-step solvers. (default: ``1.0``)
-        max_nfe: Evaluation budget of one forward solve. (default: ``100_000``)
+        rtol, atol: Tolerances of solvers that take them.
+            (default: ``None``, the solver's own: 1e-4 and 1e-5 for torchdiffeq, 1e-6 for exact)
+        step_size: Step of fixed-step solvers. (default: ``None``, the solver's own: 1)
+        max_nfe: Evaluation budget of one forward solve. (default: ``None``: 100,000)
         adjoint: Adjoint gradients instead of back-propagation through the solver.
             (default: ``False``)
         **kwargs: Further arguments of :class:`torch_geometric.nn.conv.MessagePassing`.

@@ -121,7 +121,7 @@ class SolveError(RuntimeError):
         self.solution = solution
         status, stats = solution.status, solution.stats
         super().__init__(
-            f"{method} stopped at t = {solution.t_reached:g} of {float(solution.ts[-1]):g} after "
+            f"{method} stopped at t = {solution.t_reached:g} of {float(solution.ts[-1].detach()):g} after "
             f"{stats.nfe_forward} evaluations: {status.value}; {ADVICE[status]}"
         )
 

@@ -9,7 +9,8 @@ For row-stochastic A, :math:`y' = \alpha (A - I) y + s` has the solution
 
 Both sequences are non-negative and sum to 1, and no power of A enlarges a maximum, so cutting the
 sums after K terms costs at most :math:`\sum_{k>K} p_k` of :math:`\max |y_0|` and
-:math:`\sum_{k>K} c_k` of :math:`T \max |s|`: the error is known before the first product.
+:math:`\sum_{k>K} c_k` of :math:`T \max |s|`: the error is known before the first product. The cut
+sums are scaled back to 1, which at most doubles the bound and keeps constants exactly.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ class Exact:
             states.append(y)
         ok = is_finite(y)
         status = Status.SUCCESS if ok else Status.NON_FINITE
-        return Solution(ts[1:], torch.stack(states), stats, status, float(ts[-1] if ok else ts[0]))
+        reached = float((ts[-1] if ok else ts[0]).detach())
+        return Solution(ts[1:], torch.stack(states), stats, status, reached)
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,10 @@ class PoissonSeries:
         dp = np.concatenate([[0.0], p[:-1]]) - p
         c, dc = (_tail_sums(series / (k + 1)) for series in (p, dp))
         remainder = np.maximum(_tail_sums(p) - p, _tail_sums(c) - c)
-        terms = int(np.argmax(remainder <= tol)) + 1
-        return cls(p[:terms], c[:terms], dp[:terms], dc[:terms])
+        terms = int(np.argmax(remainder <= tol / 2)) + 1
+        p, dp = _normalized(p[:terms], dp[:terms])
+        c, dc = _normalized(c[:terms], dc[:terms])
+        return cls(p, c, dp, dc)
 
     @property
     def products(self) -> int:
@@ -140,6 +144,13 @@ class PoissonSeries:
 
 def _tail_sums(series: np.ndarray) -> np.ndarray:
     return np.cumsum(series[::-1])[::-1]
+
+
+def _normalized(series: np.ndarray, derivative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scale a series to the sum 1, and its derivative with it."""
+    total = series.sum()
+    scaled = series / total
+    return scaled, (derivative - scaled * derivative.sum()) / total
 
 
 class _Uniformisation(torch.autograd.Function):

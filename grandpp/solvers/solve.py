@@ -112,12 +112,15 @@ def solve(
     if not is_finite(y0):
         raise ValueError("expected a finite initial state (got NaN or inf)")
     start, rest = ts[:1], ts[1:]
-    # A state asked for at t_0 is the initial state itself; solvers want strictly monotone times.
-    at_start = int((rest == start).sum())
+    # A state asked for at t_0 is the initial state itself (solvers want strictly monotone times),
+    # and so is a state without entries at any time.
+    empty = all(p.numel() == 0 for p in ((y0,) if isinstance(y0, Tensor) else y0))
+    at_start = len(rest) if empty else int((rest == start).sum())
     if at_start < len(rest):
         solution = method.solve(f, y0, torch.cat([start, rest[at_start:]]))
     else:
-        solution = Solution(rest, _stack(y0, 0), SolveStats(), Status.SUCCESS, float(start))
+        end = float(rest[-1].detach())
+        solution = Solution(rest, _stack(y0, 0), SolveStats(), Status.SUCCESS, end)
     if at_start:
         ys = _prepend(y0, solution.ys, at_start)
         solution = Solution(rest, ys, solution.stats, solution.status, solution.t_reached)
@@ -130,17 +133,18 @@ def _times(
     t_span: tuple[float | Tensor, float | Tensor], save_at: Sequence[float] | Tensor | None
 ) -> Tensor:
     t0, t1 = (torch.as_tensor(t, dtype=torch.float64) for t in t_span)
-    if not (math.isfinite(float(t0)) and math.isfinite(float(t1))):
-        raise ValueError(f"expected a finite time span (got {float(t0)}, {float(t1)})")
+    first, last = float(t0.detach()), float(t1.detach())
+    if not (math.isfinite(first) and math.isfinite(last)):
+        raise ValueError(f"expected a finite time span (got {first}, {last})")
     if save_at is None:
         return torch.stack([t0, t1])
     times = torch.as_tensor(save_at, dtype=torch.float64).reshape(-1)
-    direction = 1.0 if float(t1) >= float(t0) else -1.0
+    direction = 1.0 if last >= first else -1.0
     signed = direction * torch.cat([t0.reshape(1), times, t1.reshape(1)]).detach()
     inside = bool((signed[1:-1] >= signed[0]).all() and (signed[1:-1] <= signed[-1]).all())
     if len(times) == 0 or not inside or bool((signed[2:-1] <= signed[1:-2]).any()):
         raise ValueError(
-            f"expected save_at to run strictly from {float(t0)} to {float(t1)} "
+            f"expected save_at to run strictly from {first} to {last} "
             f"(got {times.tolist()})"
         )
     return torch.cat([t0.reshape(1), times])

@@ -82,7 +82,7 @@ class TorchDiffEq:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
-        recorder = _Recorder(f, self.max_nfe, t_start=float(ts[0]))
+        recorder = self._recorder(f, t_start=float(ts[0].detach()))
         self._check_gradient(f, y0)
         status, ys = Status.SUCCESS, None
         try:
@@ -97,11 +97,19 @@ class TorchDiffEq:
         if ys is not None and not is_finite(ys):
             status = Status.NON_FINITE
         if status is Status.SUCCESS:
-            recorder.t_reached = float(ts[-1])
+            recorder.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
             ys = _nan_states(y0, len(ts))
         saved = ys[1:] if isinstance(ys, Tensor) else tuple(y[1:] for y in ys)
         return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
+
+    def _recorder(self, f: VectorField, t_start: float) -> _Recorder:
+        # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
+        hooks = SOLVERS[self.method].valid_callbacks()
+        kind = _Recorder
+        if "callback_step" in hooks:
+            kind = _AdaptiveRecorder if "callback_reject_step" in hooks else _StepRecorder
+        return kind(f, self.max_nfe, t_start)
 
     def _integrate(self, recorder: _Recorder, y0: State, ts: Tensor) -> State:
         if self.is_fixed_step:
@@ -138,7 +146,7 @@ class _BudgetError(Exception):
 
 @dataclass
 class _Recorder:
-    """Counts evaluations and steps; torchdiffeq calls the ``callback_*`` hooks by name."""
+    """Counts evaluations, forward and backward."""
 
     f: VectorField
     max_nfe: int
@@ -175,9 +183,17 @@ class _Recorder:
     def saw_non_finite(self) -> bool:
         return self.last is not None and not (is_finite(self.last[0]) and is_finite(self.last[1]))
 
+
+class _StepRecorder(_Recorder):
+    """Counts steps as well; torchdiffeq calls the hooks by name."""
+
     def callback_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
         self.stats.steps += 1
         self.t_reached = float(t0.detach())
+
+
+class _AdaptiveRecorder(_StepRecorder):
+    """Tells accepted from rejected steps."""
 
     def callback_reject_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
         self.stats.steps -= 1
@@ -205,7 +221,7 @@ def _detached_norm(y: State) -> Tensor:
 
 
 def _span(ts: Tensor) -> float:
-    return abs(float(ts[-1] - ts[0]))
+    return abs(float((ts[-1] - ts[0]).detach()))
 
 
 def _nan_states(y0: State, length: int) -> State:

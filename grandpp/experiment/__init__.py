@@ -1,0 +1,37 @@
+"""Configurations, training, records and statistics of experiments."""
+
+from grandpp.experiment.build import build_model, build_optimizer
+from grandpp.experiment.config import MODELS, RunConfig, tuned_config, with_run
+from grandpp.experiment.records import (
+    Record,
+    append_record,
+    drop_torn_line,
+    make_record,
+    read_records,
+    record_key,
+)
+from grandpp.experiment.report import accuracy_table
+from grandpp.experiment.statistics import PairedDifference, Summary, paired_difference, summarize
+from grandpp.experiment.train import RunResult, train_run
+
+__all__ = [
+    "MODELS",
+    "PairedDifference",
+    "Record",
+    "RunConfig",
+    "RunResult",
+    "Summary",
+    "accuracy_table",
+    "append_record",
+    "build_model",
+    "build_optimizer",
+    "drop_torn_line",
+    "make_record",
+    "paired_difference",
+    "read_records",
+    "record_key",
+    "summarize",
+    "train_run",
+    "tuned_config",
+    "with_run",
+]

@@ -1,0 +1,61 @@
+"""From a configuration to a model and its optimiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from grandpp.experiment.config import RunConfig
+from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.models import DiffusionClassifier, NodeClassifier, gat, gcn, mlp
+
+
+def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeClassifier:
+    """Build the model a configuration describes, with parameters drawn from torch's generator.
+
+    Args:
+        config: The run.
+        in_channels: Size of the features.
+        out_channels: Number of classes.
+
+    Raises:
+        ValueError: For a choice that the model does not take.
+    """
+    if config.model == "gcn":
+        return gcn(in_channels, config.hidden, out_channels, config.dropout)
+    if config.model == "gat":
+        return gat(in_channels, config.hidden, out_channels, config.dropout, config.heads)
+    if config.model == "mlp":
+        return mlp(in_channels, config.hidden, out_channels, config.dropout)
+    shared: dict[str, Any] = {
+        "time": config.time,
+        "mode": "linear" if config.model.endswith("-l") else "nonlinear",
+        "attention": config.attention,
+        "heads": config.heads,
+        "attention_channels": config.attention_channels,
+        "normalization": config.normalization,
+        "solver": config.solver,
+        "rtol": config.rtol,
+        "atol": config.atol,
+        "step_size": config.step_size,
+        "adjoint": config.adjoint,
+    }
+    conv: GRANDConv | GRANDPPConv
+    if config.model.startswith("grand++"):
+        conv = GRANDPPConv(config.hidden, source=str(config.source),
+                           source_gain=float(config.source_gain or 0.0),
+                           initial=str(config.initial), **shared)
+    else:
+        conv = GRANDConv(config.hidden, **shared)
+    return DiffusionClassifier(
+        in_channels, out_channels, conv, input_dropout=config.input_dropout,
+        dropout=config.dropout, layer_norm=config.layer_norm,
+    )
+
+
+def build_optimizer(config: RunConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """Build the optimiser a configuration describes."""
+    kind = getattr(torch.optim, config.optimizer)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return kind(parameters, lr=config.lr, weight_decay=config.weight_decay)

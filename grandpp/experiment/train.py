@@ -1,0 +1,131 @@
+"""Train one model on one split, evaluate every epoch, choose the epoch on validation nodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import Data
+
+from grandpp.experiment.build import build_model, build_optimizer
+from grandpp.experiment.config import RunConfig
+from grandpp.experiment.memory import PeakMemory
+from grandpp.models import NodeClassifier, SparseFeatures, sparse_if_sparse
+from grandpp.solvers import SolveError
+
+
+@dataclass
+class RunResult:
+    """What a run gave; accuracies are fractions, ``None`` where they do not exist.
+
+    Args:
+        test_accuracy: Test accuracy at ``best_epoch``.
+        val_accuracy: Validation accuracy at ``best_epoch``; ``None`` without validation nodes.
+        last_test_accuracy: Test accuracy after the last epoch.
+        best_epoch: First epoch (from 1) with the best validation accuracy; without validation
+            nodes the last one.
+        nfe_forward: Mean evaluations per training forward pass; ``None`` without a solver.
+        nfe_backward: Mean vector-Jacobian products per backward pass.
+        seconds: Wall time of training and evaluation.
+        peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
+        status: ``"success"``, or the status of the solve that failed.
+        message: What the failed solve said; empty otherwise.
+    """
+
+    test_accuracy: float | None = None
+    val_accuracy: float | None = None
+    last_test_accuracy: float | None = None
+    best_epoch: int | None = None
+    nfe_forward: float | None = None
+    nfe_backward: float | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None
+    status: str = "success"
+    message: str = ""
+
+
+def train_run(
+    config: RunConfig,
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[], None] = lambda: None,
+) -> RunResult:
+    """Train and evaluate; on the CPU the same configuration gives the same bits again.
+
+    Args:
+        config: The run.
+        data: Graph with ``x``, ``edge_index``, ``y`` and the three masks of its split.
+        device: Where to run.
+        on_epoch: Called after every epoch, for a progress bar.
+
+    Returns:
+        The result; a failed solve is reported in its ``status``, not as an accuracy.
+    """
+    # Initialisation and dropout differ from split to split, reproducibly.
+    state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
+    torch.manual_seed(int(state[0]))
+    num_classes = int(data.y.max()) + 1
+    model = build_model(config, data.num_features, num_classes).to(device)
+    run = _Run(model, build_optimizer(config, model), data.to(device))
+    result = RunResult()
+    start = time.perf_counter()
+    with PeakMemory(device) as memory:
+        try:
+            for epoch in range(1, config.epochs + 1):
+                run.train_epoch()
+                run.evaluate(epoch, result)
+                on_epoch()
+        except SolveError as error:
+            status = error.solution.status.name.lower()
+            result = RunResult(status=status, message=str(error))
+    result.seconds = time.perf_counter() - start
+    result.peak_memory_mb = memory.mib
+    if run.nfe_forward:
+        result.nfe_forward = float(np.mean(run.nfe_forward))
+        result.nfe_backward = float(np.mean(run.nfe_backward))
+    return result
+
+
+@dataclass
+class _Run:
+    model: NodeClassifier
+    optimizer: torch.optim.Optimizer
+    data: Data
+    nfe_forward: list[int] = field(default_factory=list)
+    nfe_backward: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.x: Tensor | SparseFeatures = sparse_if_sparse(self.data.x)
+
+    def train_epoch(self) -> None:
+        data = self.data
+        self.model.train()
+        self.optimizer.zero_grad()
+        logits, stats = self.model.classify(
+            self.x, data.edge_index, data.edge_weight, data.train_mask
+        )
+        F.cross_entropy(logits[data.train_mask], data.y[data.train_mask]).backward()
+        self.optimizer.step()
+        if stats is not None:
+            self.nfe_forward.append(stats.nfe_forward)
+            self.nfe_backward.append(stats.nfe_backward)
+
+    @torch.no_grad()
+    def evaluate(self, epoch: int, result: RunResult) -> None:
+        data = self.data
+        self.model.eval()
+        logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
+        hit = logits.argmax(dim=-1) == data.y
+        test = float(hit[data.test_mask].float().mean())
+        result.last_test_accuracy = test
+        if not bool(data.val_mask.any()):
+            result.test_accuracy, result.best_epoch = test, epoch
+            return
+        val = float(hit[data.val_mask].float().mean())
+        if result.val_accuracy is None or val > result.val_accuracy:
+            result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch

@@ -1,0 +1,74 @@
+"""The table of settings and the identity of a run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.experiment import MODELS, build_model, build_optimizer, tuned_config, with_run
+
+
+@pytest.mark.parametrize("dataset", ["Cora", "CiteSeer", "PubMed", "CoauthorCS", "Computers",
+                                     "Photo", "ogbn-arxiv", "KarateClub", "sbm"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_and_data_set_has_settings_that_build(dataset, model):
+    config = tuned_config(dataset, model, 1)
+    built = build_model(config, 12, 3)
+    build_optimizer(config, built)
+    assert sum(p.numel() for p in built.parameters()) > 0
+
+
+def test_tuned_values_of_the_papers_are_in_the_table():
+    cora = tuned_config("Cora", "grand-l", 1)
+    assert (cora.time, cora.hidden, cora.heads, cora.attention_channels) == (18.2948, 80, 8, 128)
+    assert (cora.optimizer, cora.lr, cora.normalization) == ("Adamax", 0.0229, "squareplus")
+    assert tuned_config("CiteSeer", "grand++-l", 1).time == 8.0
+    assert tuned_config("sbm", "grand++-l", 1).time == tuned_config("Cora", "grand++-l", 1).time
+
+
+def test_hash_names_every_choice_but_split_and_seed():
+    config = tuned_config("Cora", "grand++-l", 1)
+    assert with_run(config, 5, 7).config_hash == config.config_hash
+    assert with_run(config, 5, 7).key != config.key
+    for change in ({"time": 3.0}, {"source_gain": 0.5}, {"epochs": 7}, {"layer_norm": False}):
+        assert tuned_config("Cora", "grand++-l", 1, **change).config_hash != config.config_hash
+
+
+def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
+    config = tuned_config("Cora", "grand++-nl", 1, source_gain=0.7, source="paper", solver="rk4",
+                          step_size=0.5, initial="zero", time=2.0, adjoint=True)
+    conv = build_model(config, 5, 2).conv
+    assert (conv.mode, conv.time, conv.source.kind, conv.source.initial_gain) == (
+        "nonlinear", 2.0, "paper", 0.7)
+    assert (conv.solver.method, conv.solver.step_size, conv.solver.adjoint) == ("rk4", 0.5, True)
+    assert conv.source.initial == "zero"
+    assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1).time is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model": "grand"}, "grand-l.*got 'grand'"),
+        ({"model": "gcn", "lr": -1.0}, "lr"),
+        ({"model": "grand-l", "time": -2.0}, "time.*-2"),
+        ({"model": "gcn", "dropout": 1.0}, "dropout"),
+        ({"model": "gcn", "optimizer": "SGD"}, "Adam.*SGD"),
+        ({"model": "gcn", "labels_per_class": 0}, "labels_per_class"),
+    ],
+)
+def test_wrong_values_are_refused_in_words(arguments, words):
+    arguments = {"dataset": "Cora", "labels_per_class": 1, **arguments}
+    with pytest.raises(ValueError, match=words):
+        tuned_config(**arguments)
+    with pytest.raises(TypeError, match="color"):
+        tuned_config("Cora", "gcn", 1, color="red")
+
+
+def test_settings_table_reads_as_typed_values():
+    config = tuned_config("ogbn-arxiv", "grand-l", 1)
+    assert isinstance(config.hidden, int)
+    assert isinstance(config.weight_decay, float)
+    assert tuned_config("Cora", "mlp", 1).attention is None
+    assert torch.optim.Adamax is type(build_optimizer(
+        tuned_config("Cora", "grand-l", 1), build_model(tuned_config("Cora", "grand-l", 1), 4, 2)
+    ))

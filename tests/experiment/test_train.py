@@ -1,0 +1,123 @@
+"""Training: selection by validation, repeatability, honest failures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.data import low_label_split, sbm
+from grandpp.experiment import RunResult, train_run, tuned_config
+from grandpp.experiment.memory import PeakMemory
+from grandpp.experiment.train import _Run
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data():
+    graph = sbm(300, 700, num_classes=3, num_features=64, words_per_node=8, seed=1)
+    return low_label_split(graph, 5, seed=0, num_development=150)
+
+
+def run(data, model, **overrides):
+    config = tuned_config("sbm", model, 5, epochs=6, **overrides)
+    return train_run(config, data, CPU)
+
+
+@pytest.mark.parametrize("model", ["grand-l", "grand++-l", "grand-nl", "gcn"])
+def test_the_same_configuration_gives_the_same_bits(data, model):
+    first, second = (run(data, model, time=2.0) for _ in range(2))
+    assert first.test_accuracy == second.test_accuracy
+    assert first.last_test_accuracy == second.last_test_accuracy
+    assert first.nfe_forward == second.nfe_forward
+    other = run(data, model, time=2.0, seed=1)
+    assert (other.val_accuracy, other.last_test_accuracy) != (
+        first.val_accuracy, first.last_test_accuracy)
+
+
+def test_learning_beats_chance_and_the_record_is_complete(data):
+    config = tuned_config("sbm", "grand-l", 5, epochs=40, time=4.0)
+    result = train_run(config, data, CPU)
+    assert result.status == "success"
+    assert result.test_accuracy > 0.6
+    assert 1 <= result.best_epoch <= 40
+    assert result.nfe_forward > 2
+    assert result.nfe_backward > 2
+    assert result.peak_memory_mb > 50
+    assert result.seconds > 0
+
+
+class Scripted(torch.nn.Module):
+    """Returns logits that give prescribed hits."""
+
+    def __init__(self, predictions):
+        super().__init__()
+        self.predictions = iter(predictions)
+
+    def forward(self, *args):
+        return torch.nn.functional.one_hot(next(self.predictions), 2).float()
+
+
+def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(data):
+    small = data.clone()
+    small.y = torch.zeros(300, dtype=torch.int64)
+
+    def predict(val_hits, test_hits):
+        out = torch.ones(300, dtype=torch.int64)
+        for mask, hits in ((small.val_mask, val_hits), (small.test_mask, test_hits)):
+            out[mask.nonzero().view(-1)[:hits]] = 0
+        return out
+
+    script = [predict(5, 90), predict(10, 20), predict(10, 80), predict(3, 100)]
+    runner, result = _Run(Scripted(script), None, small), RunResult()
+    for epoch in range(1, 5):
+        runner.evaluate(epoch, result)
+    n_val, n_test = int(small.val_mask.sum()), int(small.test_mask.sum())
+    assert result.best_epoch == 2
+    assert result.val_accuracy == pytest.approx(10 / n_val)
+    assert result.test_accuracy == pytest.approx(20 / n_test)
+    assert result.last_test_accuracy == pytest.approx(100 / n_test)
+
+
+def test_without_validation_nodes_the_last_epoch_counts(data):
+    split = low_label_split(data, 5, seed=0, protocol="no_val")
+    result = run(split, "gcn")
+    assert result.val_accuracy is None
+    assert result.best_epoch == 6
+    assert result.test_accuracy == result.last_test_accuracy
+
+
+def test_test_labels_never_reach_training(data):
+    # Changing every label outside the training set changes no parameter and no prediction.
+    changed = data.clone()
+    hidden = ~changed.train_mask
+    changed.y = torch.where(hidden, (changed.y + 1) % 3, changed.y)
+    config = tuned_config("sbm", "grand++-l", 5, epochs=3, time=2.0)
+    logits = []
+    for graph in (data, changed):
+        torch.manual_seed(0)
+        from grandpp.experiment import build_model, build_optimizer
+
+        model = build_model(config, graph.num_features, 3)
+        runner = _Run(model, build_optimizer(config, model), graph)
+        for _ in range(3):
+            runner.train_epoch()
+        logits.append(model.eval()(graph.x, graph.edge_index, None, graph.train_mask))
+    assert torch.equal(*logits)
+
+
+def test_a_failed_solve_is_a_status_not_an_accuracy(data):
+    result = run(data, "grand-l", solver="euler", step_size=1e3, time=1e5)
+    # Euler far beyond its stability limit: the state overflows within the solve.
+    assert result.status == "non_finite"
+    assert result.test_accuracy is None
+    assert "step_size" in result.message
+
+
+def test_peak_memory_sees_a_large_allocation():
+    with PeakMemory(CPU) as before:
+        pass
+    with PeakMemory(CPU) as peak:
+        block = torch.ones(50 * 2**20)  # 200 MiB
+        del block
+    assert peak.mib > before.mib + 150

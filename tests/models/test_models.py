@@ -1,0 +1,100 @@
+"""Classifiers behind one interface; sparse features equal dense ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.models import (
+    DiffusionClassifier,
+    FeatureEncoder,
+    SparseFeatures,
+    gat,
+    gcn,
+    mlp,
+    sparse_if_sparse,
+    to_dense,
+)
+
+
+@pytest.fixture
+def sparse_x():
+    torch.manual_seed(0)
+    x = torch.randn(34, 50) * (torch.rand(34, 50) < 0.05)
+    x[3] = 0
+    return x
+
+
+def test_sparse_features_hold_the_same_matrix_and_are_chosen_by_density(sparse_x):
+    sparse = sparse_if_sparse(sparse_x)
+    assert isinstance(sparse, SparseFeatures)
+    assert torch.equal(to_dense(sparse), sparse_x)
+    dense = torch.randn(5, 4)
+    assert sparse_if_sparse(dense) is dense
+
+
+def test_encoder_gives_sparse_features_the_values_and_gradients_of_dense_ones(sparse_x):
+    encoder = FeatureEncoder(50, 8)
+    results = []
+    for x in (sparse_x, SparseFeatures.from_dense(sparse_x)):
+        encoder.zero_grad()
+        y = encoder(x)
+        y.pow(2).sum().backward()
+        results.append((y.detach(), encoder.linear.weight.grad.clone(),
+                        encoder.linear.bias.grad.clone()))
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_dropout_on_sparse_features_has_the_mean_and_variance_of_dense_dropout(sparse_x):
+    encoder = FeatureEncoder(50, 8, dropout=0.5)
+    with torch.no_grad():
+        draws = {}
+        for name, x in (("dense", sparse_x), ("sparse", SparseFeatures.from_dense(sparse_x))):
+            torch.manual_seed(1)
+            draws[name] = torch.stack([encoder(x) for _ in range(4000)])
+        encoder.eval()
+        exact = encoder(sparse_x)
+    torch.testing.assert_close(draws["sparse"].mean(0), exact, rtol=0, atol=0.03)
+    torch.testing.assert_close(
+        draws["sparse"].var(0), draws["dense"].var(0), rtol=0.2, atol=0.003
+    )
+
+
+def test_diffusion_classifier_passes_trusted_nodes_on_and_reports_the_cost(karate, sparse_x):
+    torch.manual_seed(0)
+    conv = GRANDPPConv(8, time=4.0, heads=2, source_gain=1.0, solver="exact")
+    model = DiffusionClassifier(50, 3, conv, layer_norm=True).eval()
+    output = model.classify(sparse_x, karate, source_index=torch.tensor([0, 33]))
+    assert output.logits.shape == (34, 3)
+    assert output.stats.nfe_forward > 4
+    assert (output.logits - model(sparse_x, karate)).abs().max() > 1e-4
+    other = model(SparseFeatures.from_dense(sparse_x), karate, None, torch.tensor([0, 33]))
+    torch.testing.assert_close(other, output.logits)
+
+
+def test_logits_equal_decoder_of_diffused_encoder(karate, sparse_x):
+    torch.manual_seed(0)
+    conv = GRANDConv(8, time=2.0, heads=2)
+    model = DiffusionClassifier(50, 3, conv).eval()
+    expected = model.decoder(conv(model.encoder(sparse_x), karate).relu())
+    torch.testing.assert_close(model(sparse_x, karate), expected)
+
+
+@pytest.mark.parametrize("build", [
+    lambda: gcn(50, 8, 3, 0.5), lambda: gat(50, 8, 3, 0.5, 2), lambda: mlp(50, 8, 3, 0.5),
+])
+def test_baselines_take_the_same_arguments_and_ignore_trusted_nodes(build, karate, sparse_x):
+    torch.manual_seed(0)
+    model = build().eval()
+    output = model.classify(sparse_x, karate, source_index=torch.tensor([0]))
+    assert output.stats is None
+    torch.testing.assert_close(model(SparseFeatures.from_dense(sparse_x), karate), output.logits)
+
+
+def test_the_perceptron_sees_no_graph_and_gat_refuses_weights(karate, sparse_x):
+    torch.manual_seed(0)
+    model = mlp(50, 8, 3, 0.5).eval()
+    assert torch.equal(model(sparse_x, karate), model(sparse_x, karate[:, :2]))
+    with pytest.raises(ValueError, match="edge_weight"):
+        gat(50, 8, 3, 0.5, 2)(sparse_x, karate, torch.ones(karate.size(1)))
