@@ -82,17 +82,13 @@ class CSR:
         # A transpose of the transpose would be built again from scratch: hand over this one.
         back = torch.empty_like(other.perm)
         back[other.perm] = torch.arange(back.numel(), device=back.device)
-        other.__dict__["transpose"] = CSR(
-            self.rowptr, self.col, back, self.num_rows, self.num_cols
-        )
+        other.__dict__["transpose"] = CSR(self.rowptr, self.col, back, self.num_rows, self.num_cols)
         return other
 
     def matrix(self, values: Tensor) -> Tensor:
         """Return the ``torch.sparse_csr`` matrix with these values ``[nnz]``."""
         size = (self.num_rows, self.num_cols)
-        return torch.sparse_csr_tensor(
-            self.rowptr, self.col, values, size, check_invariants=False
-        )
+        return torch.sparse_csr_tensor(self.rowptr, self.col, values, size, check_invariants=False)
 
 
 class _SpMM(torch.autograd.Function):

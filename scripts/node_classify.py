@@ -50,32 +50,63 @@ PROGRAM = "node_classify"
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    parser = OneLineParser(prog=PROGRAM, description=__doc__,
-                           formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = OneLineParser(
+        prog=PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
-    add("--labels-per-class", type=positive_int, required=True, metavar="K",
-        help="labelled training nodes per class, for example 1, 2, 5, 10, 20")
-    add("--dataset", metavar="NAME", help=f"one of {', '.join(DATASETS)} (default: Cora, or the "
-        "embedded sbm where Cora is neither on disk nor downloadable)")
-    add("--model", action="append", choices=MODELS, metavar="NAME", dest="models",
-        help=f"repeatable, from {', '.join(MODELS)} (default: grand++-l and grand-l)")
-    add("--protocol", default="grand", choices=("grand", "per_class_val", "no_val"),
+    add(
+        "--labels-per-class",
+        type=positive_int,
+        required=True,
+        metavar="K",
+        help="labelled training nodes per class, for example 1, 2, 5, 10, 20",
+    )
+    add(
+        "--dataset",
+        metavar="NAME",
+        help=f"one of {', '.join(DATASETS)} (default: Cora, or the "
+        "embedded sbm where Cora is neither on disk nor downloadable)",
+    )
+    add(
+        "--model",
+        action="append",
+        choices=MODELS,
+        metavar="NAME",
+        dest="models",
+        help=f"repeatable, from {', '.join(MODELS)} (default: grand++-l and grand-l)",
+    )
+    add(
+        "--protocol",
+        default="grand",
+        choices=("grand", "per_class_val", "no_val"),
         help="which nodes choose the epoch: the rest of a pool of 1500 labelled nodes (grand, as "
-        "in the papers), 30 per class, or none: the last epoch counts (default: grand)")
+        "in the papers), 30 per class, or none: the last epoch counts (default: grand)",
+    )
     add("--splits", type=positive_int, default=5, help="number of splits (default: 5)")
     add("--seeds", type=positive_int, default=1, help="runs per split (default: 1)")
     add("--time", type=float, help="integration time T (default: tuned per data set)")
-    add("--solver", choices=SOLVER_NAMES, metavar="NAME",
-        help=f"one of {', '.join(SOLVER_NAMES)} (default: exact for linear models, dopri5 else)")
+    add(
+        "--solver",
+        choices=SOLVER_NAMES,
+        metavar="NAME",
+        help=f"one of {', '.join(SOLVER_NAMES)} (default: exact for linear models, dopri5 else)",
+    )
     add("--epochs", type=positive_int, help="training epochs (default: tuned per data set)")
     add("--source", choices=("balanced", "paper"), help="GRAND++ source term (default: balanced)")
     add("--source-gain", type=float, help="its factor (default: 0.1)")
-    add("--initial", choices=("features", "shifted", "zero"),
-        help="GRAND++ initial state (default: features)")
+    add(
+        "--initial",
+        choices=("features", "shifted", "zero"),
+        help="GRAND++ initial state (default: features)",
+    )
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
     add("--root", type=Path, help="folder with raw data files (then $GRANDPP_DATA, then the cache)")
-    add("--out", type=Path, metavar="FILE.jsonl",
-        help="append one JSON line per run; runs already in the file are not repeated")
+    add(
+        "--out",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="append one JSON line per run; runs already in the file are not repeated",
+    )
     add("--json", action="store_true", help="print one JSON line per run instead of the table")
     add("--quiet", action="store_true", help="no progress bar and no notices")
     return parser
@@ -89,8 +120,10 @@ def load(args: argparse.Namespace) -> Data:
     except DatasetNotFoundError as error:
         if args.dataset is not None:
             raise
-        sys.stderr.write(f"{PROGRAM}: notice: {error}\n"
-                         f"{PROGRAM}: notice: using the embedded synthetic data set 'sbm'\n")
+        sys.stderr.write(
+            f"{PROGRAM}: notice: {error}\n"
+            f"{PROGRAM}: notice: using the embedded synthetic data set 'sbm'\n"
+        )
         data = load_dataset("sbm")
     check_data(data)
     return data
@@ -98,17 +131,32 @@ def load(args: argparse.Namespace) -> Data:
 
 def plan(args: argparse.Namespace, data: Data) -> list[tuple[RunConfig, Data]]:
     """List all runs, every model on every split; wrong settings and splits fail here, early."""
-    splits = [low_label_split(data, args.labels_per_class, seed=s, protocol=args.protocol)
-              for s in range(args.splits)]
+    splits = [
+        low_label_split(data, args.labels_per_class, seed=s, protocol=args.protocol)
+        for s in range(args.splits)
+    ]
     models = list(dict.fromkeys(args.models or ["grand++-l", "grand-l"]))
     configs = [
-        tuned_config(data.name, model, args.labels_per_class, protocol=args.protocol,
-                     time=args.time, solver=args.solver, epochs=args.epochs, source=args.source,
-                     source_gain=args.source_gain, initial=args.initial)
+        tuned_config(
+            data.name,
+            model,
+            args.labels_per_class,
+            protocol=args.protocol,
+            time=args.time,
+            solver=args.solver,
+            epochs=args.epochs,
+            source=args.source,
+            source_gain=args.source_gain,
+            initial=args.initial,
+        )
         for model in models
     ]
-    return [(with_run(config, s, seed), split) for s, split in enumerate(splits)
-            for seed in range(args.seeds) for config in configs]
+    return [
+        (with_run(config, s, seed), split)
+        for s, split in enumerate(splits)
+        for seed in range(args.seeds)
+        for config in configs
+    ]
 
 
 def run_all(
@@ -130,7 +178,7 @@ def run_all(
     with tqdm(total=total, unit="epoch", disable=args.quiet, file=sys.stderr) as bar:
         for config, data in todo:
             bar.set_description(f"{config.model} split {config.split}")
-            result = train_run(config, data, device, on_epoch=bar.update)
+            result = train_run(config, data, device, on_epoch=lambda: bar.update(1))
             record = make_record(config, result, data, str(device))
             if args.out:
                 append_record(args.out, record)
@@ -155,15 +203,19 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run_all(plan(args, load(args)), args, on_record)
     except KeyboardInterrupt:
-        sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(records)} finished runs are kept"
-                         f"{f' in {args.out}' if args.out else ' below'}\n")
+        sys.stderr.write(
+            f"\n{PROGRAM}: interrupted; {len(records)} finished runs are kept"
+            f"{f' in {args.out}' if args.out else ' below'}\n"
+        )
         code = 130
     except (ValueError, IndexError, DatasetError, OSError) as error:
         fail(PROGRAM, error)
     if records:
         first = records[0]
-        title = f"{first['dataset']}, {first['labels_per_class']} labels per class, " \
-                f"protocol {first['protocol']}"
+        title = (
+            f"{first['dataset']}, {first['labels_per_class']} labels per class, "
+            f"protocol {first['protocol']}"
+        )
         out = sys.stderr if args.json else sys.stdout
         print(f"{title}\n{accuracy_table(records)}", file=out)
     return code

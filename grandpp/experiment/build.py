@@ -43,14 +43,22 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
     }
     conv: GRANDConv | GRANDPPConv
     if config.model.startswith("grand++"):
-        conv = GRANDPPConv(config.hidden, source=str(config.source),
-                           source_gain=float(config.source_gain or 0.0),
-                           initial=str(config.initial), **shared)
+        conv = GRANDPPConv(
+            config.hidden,
+            source=str(config.source),
+            source_gain=float(config.source_gain or 0.0),
+            initial=str(config.initial),
+            **shared,
+        )
     else:
         conv = GRANDConv(config.hidden, **shared)
     return DiffusionClassifier(
-        in_channels, out_channels, conv, input_dropout=config.input_dropout,
-        dropout=config.dropout, layer_norm=config.layer_norm,
+        in_channels,
+        out_channels,
+        conv,
+        input_dropout=config.input_dropout,
+        dropout=config.dropout,
+        layer_norm=config.layer_norm,
     )
 
 

@@ -11,7 +11,13 @@ from importlib.resources import files
 from typing import Any
 
 MODELS: tuple[str, ...] = (
-    "grand-l", "grand-nl", "grand++-l", "grand++-nl", "gcn", "gat", "mlp",
+    "grand-l",
+    "grand-nl",
+    "grand++-l",
+    "grand++-nl",
+    "gcn",
+    "gat",
+    "mlp",
 )
 OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
 
@@ -81,8 +87,15 @@ class RunConfig:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes two runs the same run."""
-        return (self.dataset, self.labels_per_class, self.protocol, self.model, self.split,
-                self.seed, self.config_hash)
+        return (
+            self.dataset,
+            self.labels_per_class,
+            self.protocol,
+            self.model,
+            self.split,
+            self.seed,
+            self.config_hash,
+        )
 
 
 def tuned_config(
@@ -122,8 +135,13 @@ def tuned_config(
         if value is not None and (name not in values or values[name] is not None):
             values[name] = value
     config = RunConfig(
-        dataset=dataset, model=model, labels_per_class=labels_per_class, protocol=protocol,
-        split=split, seed=seed, **values,
+        dataset=dataset,
+        model=model,
+        labels_per_class=labels_per_class,
+        protocol=protocol,
+        split=split,
+        seed=seed,
+        **values,
     )
     _check(config)
     return config
@@ -176,8 +194,9 @@ def _check(config: RunConfig) -> None:
         if not 0 <= getattr(config, name) < 1:
             raise ValueError(f"expected '{name}' in [0, 1) (got {getattr(config, name)})")
     if config.optimizer not in OPTIMIZERS:
-        raise ValueError(f"expected 'optimizer' to be one of {', '.join(OPTIMIZERS)} "
-                         f"(got '{config.optimizer}')")
+        raise ValueError(
+            f"expected 'optimizer' to be one of {', '.join(OPTIMIZERS)} (got '{config.optimizer}')"
+        )
 
 
 def with_run(config: RunConfig, split: int, seed: int) -> RunConfig:

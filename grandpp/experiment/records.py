@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess  # noqa: S404 (one fixed git command, no shell)
+import subprocess
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,13 @@ from grandpp.experiment.train import RunResult
 
 Record = dict[str, Any]
 KEY_FIELDS: tuple[str, ...] = (
-    "dataset", "labels_per_class", "protocol", "model", "split", "seed", "config_hash",
+    "dataset",
+    "labels_per_class",
+    "protocol",
+    "model",
+    "split",
+    "seed",
+    "config_hash",
 )
 
 
@@ -78,7 +84,7 @@ def read_records(path: Path) -> list[Record]:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cut a last line without its newline off a file, so that appending starts a line of its own."""
+    """Cut off a last line that a crash left without its newline."""
     if not path.exists():
         return
     content = path.read_bytes()

@@ -20,25 +20,42 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
     """
     models = list(dict.fromkeys(r["model"] for r in records))
     reference = [r for r in records if r["model"] == baseline]
-    head = ["model", "runs", "test accuracy", "last epoch", f"paired diff. to {baseline}",
-            "NFE/forward", "s/run"]
+    head = [
+        "model",
+        "runs",
+        "test accuracy",
+        "last epoch",
+        f"paired diff. to {baseline}",
+        "NFE/forward",
+        "s/run",
+    ]
     rows = [head]
     for model in models:
         own = [r for r in records if r["model"] == model]
         summary = summarize(own)
         failed = f" ({summary.failed} failed)" if summary.failed else ""
-        accuracy = "-" if summary.mean is None else f"{_percent(summary.mean)} +- " \
-            f"{_percent(summary.std)} %"
+        accuracy = (
+            "-"
+            if summary.mean is None
+            else f"{_percent(summary.mean)} +- {_percent(summary.std)} %"
+        )
         last = "-" if summary.last_mean is None else f"{_percent(summary.last_mean)} %"
         difference = None if model == baseline else paired_difference(own, reference)
-        rows.append([
-            model, f"{summary.n}{failed}", accuracy, last, _difference(difference),
-            "-" if summary.nfe_forward is None else f"{summary.nfe_forward:.1f}",
-            "-" if summary.seconds is None else f"{summary.seconds:.1f}",
-        ])
+        rows.append(
+            [
+                model,
+                f"{summary.n}{failed}",
+                accuracy,
+                last,
+                _difference(difference),
+                "-" if summary.nfe_forward is None else f"{summary.nfe_forward:.1f}",
+                "-" if summary.seconds is None else f"{summary.seconds:.1f}",
+            ]
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
-             for row in rows]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
 

@@ -90,8 +90,10 @@ def paired_difference(
         if match is None or record["test_accuracy"] is None:
             continue
         if match["split_digest"] != record["split_digest"]:
-            raise ValueError(f"expected identical splits to pair "
-                             f"(split {record['split']} differs between the two models)")
+            raise ValueError(
+                f"expected identical splits to pair "
+                f"(split {record['split']} differs between the two models)"
+            )
         differences.append(record["test_accuracy"] - match["test_accuracy"])
     n = len(differences)
     if n == 0:

@@ -53,7 +53,7 @@ def train_run(
     config: RunConfig,
     data: Data,
     device: torch.device,
-    on_epoch: Callable[[], None] = lambda: None,
+    on_epoch: Callable[[], object] = lambda: None,
 ) -> RunResult:
     """Train and evaluate; on the CPU the same configuration gives the same bits again.
 

@@ -125,7 +125,8 @@ class EdgeAttention(nn.Module):
         if self.score == "pearson":
             query = query - query.mean(-1, keepdim=True)
             key = key - key.mean(-1, keepdim=True)
-        return sddmm(csr, nn.functional.normalize(query, dim=-1), nn.functional.normalize(key, dim=-1))
+        query, key = (nn.functional.normalize(v, dim=-1) for v in (query, key))
+        return sddmm(csr, query, key)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.size(0), self.heads, self.attention_channels // self.heads)

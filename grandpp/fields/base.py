@@ -108,9 +108,7 @@ class NonlinearDiffusion:
         """Swap the captured tensors."""
         prior, alpha, *rest = captured
         source = None if self.source is None else rest.pop(0)
-        return replace(
-            self, prior=prior, alpha=alpha, source=source, parameters=tuple(rest)
-        )
+        return replace(self, prior=prior, alpha=alpha, source=source, parameters=tuple(rest))
 
 
 def generator(graph: Graph, weight: Tensor, alpha: Tensor) -> Tensor:

@@ -71,8 +71,10 @@ class GraphDiffusion(MessagePassing):
         if not 0 <= self_loop_weight < float("inf"):
             raise ValueError(f"expected 'self_loop_weight' >= 0 (got {self_loop_weight})")
         if mode == "nonlinear" and attention is None:
-            raise ValueError("expected an 'attention' in nonlinear mode (got None): without one "
-                             "the operator does not depend on the state")
+            raise ValueError(
+                "expected an 'attention' in nonlinear mode (got None): without one "
+                "the operator does not depend on the state"
+            )
         self.channels, self.mode, self.self_loop_weight = channels, mode, self_loop_weight
         self.attention: EdgeAttention | None = None
         if attention is not None:
@@ -144,9 +146,12 @@ class GraphDiffusion(MessagePassing):
     def _product(self) -> Any:
         # PyG's explainers mask messages and its hooks watch propagate: both need real messages.
         watched = bool(
-            self._propagate_forward_pre_hooks or self._propagate_forward_hooks
-            or self._message_forward_pre_hooks or self._message_forward_hooks
-            or self._aggregate_forward_pre_hooks or self._aggregate_forward_hooks
+            self._propagate_forward_pre_hooks
+            or self._propagate_forward_hooks
+            or self._message_forward_pre_hooks
+            or self._message_forward_hooks
+            or self._aggregate_forward_pre_hooks
+            or self._aggregate_forward_hooks
         )
         return self.message_product if self.explain or watched else csr_product
 
@@ -169,5 +174,7 @@ class GraphDiffusion(MessagePassing):
         finite = torch.isfinite(x)
         if not bool(finite.all()):
             bad = (~finite).any(dim=1).nonzero().view(-1)
-            raise ValueError(f"expected finite node features (got NaN or inf at {bad.numel()} "
-                             f"nodes, first at node {int(bad[0])})")
+            raise ValueError(
+                f"expected finite node features (got NaN or inf at {bad.numel()} "
+                f"nodes, first at node {int(bad[0])})"
+            )

@@ -66,7 +66,8 @@ class TrustedSource(nn.Module):
         check_choice("initial", initial, INITIALS)
         if not abs(gain) < float("inf"):
             raise ValueError(f"expected a finite 'source_gain' (got {gain})")
-        self.kind, self.initial_gain, self.initial, self.learn_gain = kind, gain, initial, learn_gain
+        self.kind, self.initial = kind, initial
+        self.initial_gain, self.learn_gain = gain, learn_gain
         self.gain = nn.Parameter(torch.empty(()), requires_grad=learn_gain)
         self.reset_parameters()
 
@@ -143,14 +144,20 @@ def trusted_mask(index: Tensor | None, num_nodes: int, device: torch.device) -> 
         return torch.zeros(num_nodes, dtype=torch.bool, device=device)
     if index.dtype == torch.bool:
         if index.shape != (num_nodes,):
-            raise ValueError(f"expected a boolean 'source_index' of shape [{num_nodes}] "
-                             f"(got {list(index.shape)})")
+            raise ValueError(
+                f"expected a boolean 'source_index' of shape [{num_nodes}] "
+                f"(got {list(index.shape)})"
+            )
         return index
     if index.is_floating_point() or index.dim() != 1:
-        raise ValueError(f"expected 'source_index' to hold indices [I] or a mask [{num_nodes}] "
-                         f"(got {index.dtype} {list(index.shape)})")
+        raise ValueError(
+            f"expected 'source_index' to hold indices [I] or a mask [{num_nodes}] "
+            f"(got {index.dtype} {list(index.shape)})"
+        )
     if index.numel() and (int(index.min()) < 0 or int(index.max()) >= num_nodes):
-        raise IndexError(f"expected every 'source_index' in [0, {num_nodes}) "
-                         f"(got {int(index.min())} to {int(index.max())})")
+        raise IndexError(
+            f"expected every 'source_index' in [0, {num_nodes}) "
+            f"(got {int(index.min())} to {int(index.max())})"
+        )
     mask = torch.zeros(num_nodes, dtype=torch.bool, device=device)
     return mask.index_fill(0, index.long(), True)

@@ -52,8 +52,13 @@ class DiffusionConv(GraphDiffusion):
         self.time = time
         self.solver: Solver
         if isinstance(solver, str) and solver in SOLVER_NAMES:
-            given = {"rtol": rtol, "atol": atol, "step_size": step_size, "max_nfe": max_nfe,
-                     "adjoint": adjoint}
+            given = {
+                "rtol": rtol,
+                "atol": atol,
+                "step_size": step_size,
+                "max_nfe": max_nfe,
+                "adjoint": adjoint,
+            }
             taken = solver_options(solver)
             options = {k: v for k, v in given.items() if k in taken and v is not None}
             self.solver = resolve_solver(solver, **options)
@@ -66,9 +71,7 @@ class DiffusionConv(GraphDiffusion):
     def _integrate(
         self, field: Any, y0: Tensor, save_at: Sequence[float] | Tensor | None, throw: bool
     ) -> Solution:
-        return solve(
-            field, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw
-        )
+        return solve(field, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({', '.join(self._describe())})"
@@ -79,9 +82,12 @@ class DiffusionConv(GraphDiffusion):
         if a is None:
             words.append("attention=None")
         else:
-            words += [f"attention={a.score}", f"heads={a.heads}",
-                      f"attention_channels={a.attention_channels}",
-                      f"normalization={a.normalization}"]
+            words += [
+                f"attention={a.score}",
+                f"heads={a.heads}",
+                f"attention_channels={a.attention_channels}",
+                f"normalization={a.normalization}",
+            ]
         words.append(f"self_loop_weight={self.self_loop_weight:g}")
         words.append(f"learn_alpha={self.alpha_logit is not None}")
         words.append(f"learn_beta={self.beta is not None}")

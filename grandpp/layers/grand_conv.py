@@ -60,9 +60,7 @@ class GRANDConv(DiffusionConv):
         eagerly.
     """
 
-    def forward(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Return the features at time T."""
         y = self.solve(x, edge_index, edge_weight).y
         assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)

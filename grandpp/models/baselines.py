@@ -71,6 +71,4 @@ def gat(
 
 def mlp(in_channels: int, hidden: int, out_channels: int, dropout: float) -> FeatureBaseline:
     """Two-layer perceptron."""
-    return FeatureBaseline(
-        MLP([in_channels, hidden, out_channels], dropout=dropout, norm=None)
-    )
+    return FeatureBaseline(MLP([in_channels, hidden, out_channels], dropout=dropout, norm=None))

@@ -120,8 +120,9 @@ class SolveError(RuntimeError):
     def __init__(self, solution: Solution, method: str) -> None:
         self.solution = solution
         status, stats = solution.status, solution.stats
+        end = float(solution.ts[-1].detach())
         super().__init__(
-            f"{method} stopped at t = {solution.t_reached:g} of {float(solution.ts[-1].detach()):g} after "
+            f"{method} stopped at t = {solution.t_reached:g} of {end:g} after "
             f"{stats.nfe_forward} evaluations: {status.value}; {ADVICE[status]}"
         )
 

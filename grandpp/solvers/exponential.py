@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -94,11 +95,13 @@ class Exact:
                 "depends on the state or is unknown): use mode='linear' or another solver"
             )
         if bool(ts[-1] < ts[0]):
-            raise ValueError("expected time to run forwards for solver='exact': "
-                             "diffusion backwards in time is ill-posed")
+            raise ValueError(
+                "expected time to run forwards for solver='exact': "
+                "diffusion backwards in time is ill-posed"
+            )
         stats = SolveStats()
         states, y = [], y0
-        for t0, t1 in zip(ts[:-1], ts[1:], strict=True):
+        for t0, t1 in pairwise(ts):
             y = _Uniformisation.apply(
                 f.csr, stats, self.rtol, f.weight, f.alpha, t1 - t0, y, f.source
             )
@@ -240,7 +243,7 @@ class _Horner:
         stride = max(1, -(-(top - bottom + 1) // _CHUNK))
         tops = list(range(top, bottom - 1, -stride))
         kept = [v]
-        for upper, lower in zip(tops[:-1], tops[1:], strict=True):
+        for upper, lower in pairwise(tops):
             kept.append(self.run(kept[-1], upper, lower))
         while kept:
             last, high = kept.pop(), tops.pop()

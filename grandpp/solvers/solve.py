@@ -56,8 +56,9 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
             raise TypeError(f"expected no options beside a solver object (got {sorted(options)})")
         return solver
     if solver not in SOLVER_NAMES:
-        raise ValueError(f"expected 'solver' to be one of {', '.join(SOLVER_NAMES)} "
-                         f"(got '{solver}')")
+        raise ValueError(
+            f"expected 'solver' to be one of {', '.join(SOLVER_NAMES)} (got '{solver}')"
+        )
     allowed = solver_options(solver)
     unknown = sorted(set(options) - set(allowed))
     if unknown:
@@ -144,8 +145,7 @@ def _times(
     inside = bool((signed[1:-1] >= signed[0]).all() and (signed[1:-1] <= signed[-1]).all())
     if len(times) == 0 or not inside or bool((signed[2:-1] <= signed[1:-2]).any()):
         raise ValueError(
-            f"expected save_at to run strictly from {first} to {last} "
-            f"(got {times.tolist()})"
+            f"expected save_at to run strictly from {first} to {last} (got {times.tolist()})"
         )
     return torch.cat([t0.reshape(1), times])
 

@@ -62,8 +62,9 @@ class TorchDiffEq:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise ValueError(f"expected solver to be one of {', '.join(METHODS)} "
-                             f"(got '{self.method}')")
+            raise ValueError(
+                f"expected solver to be one of {', '.join(METHODS)} (got '{self.method}')"
+            )
         for name in ("rtol", "atol", "step_size", "max_nfe"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -132,12 +133,12 @@ class TorchDiffEq:
 
     def _check_gradient(self, f: VectorField, y0: State) -> None:
         parts = (y0,) if isinstance(y0, Tensor) else y0
-        if self.method == "scipy_solver" and not self.adjoint:
-            if needs_grad((*parts, *_captured(f))):
-                raise ValueError(
-                    "scipy_solver runs in NumPy and returns no gradient: "
-                    "use adjoint=True, another solver, or torch.no_grad()"
-                )
+        lost = self.method == "scipy_solver" and not self.adjoint
+        if lost and needs_grad((*parts, *_captured(f))):
+            raise ValueError(
+                "scipy_solver runs in NumPy and returns no gradient: "
+                "use adjoint=True, another solver, or torch.no_grad()"
+            )
 
 
 class _BudgetError(Exception):

@@ -8,8 +8,20 @@ import torch
 from grandpp.experiment import MODELS, build_model, build_optimizer, tuned_config, with_run
 
 
-@pytest.mark.parametrize("dataset", ["Cora", "CiteSeer", "PubMed", "CoauthorCS", "Computers",
-                                     "Photo", "ogbn-arxiv", "KarateClub", "sbm"])
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        "Cora",
+        "CiteSeer",
+        "PubMed",
+        "CoauthorCS",
+        "Computers",
+        "Photo",
+        "ogbn-arxiv",
+        "KarateClub",
+        "sbm",
+    ],
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_and_data_set_has_settings_that_build(dataset, model):
     config = tuned_config(dataset, model, 1)
@@ -35,11 +47,25 @@ def test_hash_names_every_choice_but_split_and_seed():
 
 
 def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
-    config = tuned_config("Cora", "grand++-nl", 1, source_gain=0.7, source="paper", solver="rk4",
-                          step_size=0.5, initial="zero", time=2.0, adjoint=True)
+    config = tuned_config(
+        "Cora",
+        "grand++-nl",
+        1,
+        source_gain=0.7,
+        source="paper",
+        solver="rk4",
+        step_size=0.5,
+        initial="zero",
+        time=2.0,
+        adjoint=True,
+    )
     conv = build_model(config, 5, 2).conv
     assert (conv.mode, conv.time, conv.source.kind, conv.source.initial_gain) == (
-        "nonlinear", 2.0, "paper", 0.7)
+        "nonlinear",
+        2.0,
+        "paper",
+        0.7,
+    )
     assert (conv.solver.method, conv.solver.step_size, conv.solver.adjoint) == ("rk4", 0.5, True)
     assert conv.source.initial == "zero"
     assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1).time is None
@@ -69,6 +95,9 @@ def test_settings_table_reads_as_typed_values():
     assert isinstance(config.hidden, int)
     assert isinstance(config.weight_decay, float)
     assert tuned_config("Cora", "mlp", 1).attention is None
-    assert torch.optim.Adamax is type(build_optimizer(
-        tuned_config("Cora", "grand-l", 1), build_model(tuned_config("Cora", "grand-l", 1), 4, 2)
-    ))
+    assert torch.optim.Adamax is type(
+        build_optimizer(
+            tuned_config("Cora", "grand-l", 1),
+            build_model(tuned_config("Cora", "grand-l", 1), 4, 2),
+        )
+    )

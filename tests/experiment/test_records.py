@@ -11,8 +11,15 @@ from grandpp.experiment import append_record, drop_torn_line, read_records, reco
 
 
 def record(split, seed=0, **more):
-    base = {"dataset": "sbm", "labels_per_class": 1, "protocol": "grand", "model": "gcn",
-            "split": split, "seed": seed, "config_hash": "0" * 12}
+    base = {
+        "dataset": "sbm",
+        "labels_per_class": 1,
+        "protocol": "grand",
+        "model": "gcn",
+        "split": split,
+        "seed": seed,
+        "config_hash": "0" * 12,
+    }
     return {**base, **more}
 
 

@@ -9,9 +9,16 @@ from grandpp.experiment import accuracy_table, paired_difference, summarize
 
 
 def record(model, split, accuracy, digest="d"):
-    return {"model": model, "split": split, "seed": 0, "test_accuracy": accuracy,
-            "last_test_accuracy": accuracy, "nfe_forward": None, "seconds": 1.0,
-            "split_digest": f"{digest}{split}"}
+    return {
+        "model": model,
+        "split": split,
+        "seed": 0,
+        "test_accuracy": accuracy,
+        "last_test_accuracy": accuracy,
+        "nfe_forward": None,
+        "seconds": 1.0,
+        "split_digest": f"{digest}{split}",
+    }
 
 
 A = [record("a", i, v) for i, v in enumerate([0.5, 0.7, 0.6])]

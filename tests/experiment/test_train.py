@@ -32,7 +32,9 @@ def test_the_same_configuration_gives_the_same_bits(data, model):
     assert first.nfe_forward == second.nfe_forward
     other = run(data, model, time=2.0, seed=1)
     assert (other.val_accuracy, other.last_test_accuracy) != (
-        first.val_accuracy, first.last_test_accuracy)
+        first.val_accuracy,
+        first.last_test_accuracy,
+    )
 
 
 def test_learning_beats_chance_and_the_record_is_complete(data):

@@ -36,8 +36,10 @@ def test_alpha_and_beta_enter_as_in_the_equation(karate, features):
 
 def test_linear_mode_keeps_the_operator_and_nonlinear_mode_follows_the_state(karate, features):
     y = torch.randn_like(features)
-    for mode, kind, same in (("linear", LinearDiffusion, True),
-                             ("nonlinear", NonlinearDiffusion, False)):
+    for mode, kind, same in (
+        ("linear", LinearDiffusion, True),
+        ("nonlinear", NonlinearDiffusion, False),
+    ):
         field = make(mode=mode, learn_alpha=False)
         bound = field.prepare(features, karate)
         assert isinstance(bound, kind)
@@ -77,7 +79,8 @@ def test_binding_swaps_every_captured_tensor(karate, features):
         doubled = bound.bind([2 * t for t in bound.captured])
         assert doubled.captured is not bound.captured
         assert (doubled(T0, features) - bound(T0, features)).abs().max() > 0.1
-        assert all(torch.equal(a, 2 * b) for a, b in zip(doubled.captured, bound.captured))
+        pairs = zip(doubled.captured, bound.captured, strict=True)
+        assert all(torch.equal(a, 2 * b) for a, b in pairs)
         same = bound.bind(bound.captured)
         assert torch.equal(same(T0, features), bound(T0, features))
 

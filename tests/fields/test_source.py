@@ -86,8 +86,9 @@ def test_gain_and_alpha_scale_the_source_and_beta_adds_to_it(karate, features):
     plain, _ = bind(features, karate, gain=1.0)
     field, _ = bind(features, karate, gain=-2.0, learn_alpha=True, learn_beta=True)
     torch.manual_seed(0)
-    alpha, beta = (torch.nn.init.normal_(torch.empty((), dtype=torch.float64), std=0.7)
-                   for _ in range(2))
+    alpha, beta = (
+        torch.nn.init.normal_(torch.empty((), dtype=torch.float64), std=0.7) for _ in range(2)
+    )
     expected = -2.0 * alpha.sigmoid() * plain.source + beta * features
     torch.testing.assert_close(field.source, expected)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from reference import dense_random_walk, to_dense
@@ -27,8 +29,17 @@ def make(channels=8, heads=2, dtype=torch.float64, **kwargs):
 def test_layer_is_message_passing_and_its_name_tells_every_choice():
     conv = GRANDConv(8, time=3.0, mode="nonlinear", attention="gat", heads=2, solver="rk4")
     assert isinstance(conv, MessagePassing)
-    for words in ("GRANDConv(8", "time=3", "mode=nonlinear", "attention=gat", "heads=2", "rk4",
-                  "normalization=softmax", "self_loop_weight=1", "learn_alpha=True"):
+    for words in (
+        "GRANDConv(8",
+        "time=3",
+        "mode=nonlinear",
+        "attention=gat",
+        "heads=2",
+        "rk4",
+        "normalization=softmax",
+        "self_loop_weight=1",
+        "learn_alpha=True",
+    ):
         assert words in str(conv)
     assert "attention=None" in str(GRANDConv(8, attention=None))
 
@@ -85,7 +96,7 @@ def test_dirichlet_energy_falls_along_the_trajectory(karate, features):
     conv = make(time=8.0, attention=None, solver="exact")
     states = conv.solve(features, karate, save_at=[0.0, 1.0, 2.0, 4.0, 8.0]).ys
     energies = [float(dirichlet_energy(y.detach(), karate)) for y in states]
-    assert all(a > b for a, b in zip(energies[:-1], energies[1:], strict=True))
+    assert all(a > b for a, b in pairwise(energies))
 
 
 def test_zero_time_returns_the_input(karate, features):
@@ -94,7 +105,7 @@ def test_zero_time_returns_the_input(karate, features):
 
 
 @pytest.mark.parametrize("mode", ["linear", "nonlinear"])
-def test_node_relabelling_relabels_the_output_and_edge_order_changes_nothing(mode, karate, features):
+def test_relabelled_nodes_and_reordered_edges_give_the_same_output(mode, karate, features):
     conv = make(time=2.0, mode=mode, attention="cosine", **TIGHT)
     weight = torch.rand(karate.size(1), dtype=torch.float64)
     y = conv(features, karate, weight)
@@ -140,15 +151,25 @@ def test_adjoint_gradients_equal_direct_ones_for_encoder_and_attention(
     rough = (attention, mode) == ("gat", "nonlinear")
     gradients = []
     for adjoint in (False, True):
-        conv = make(16, 2, time=1.0, mode=mode, attention=attention, learn_beta=True,
-                    adjoint=adjoint, rtol=1e-4 if rough else 1e-7, atol=1e-5 if rough else 1e-8)
+        conv = make(
+            16,
+            2,
+            time=1.0,
+            mode=mode,
+            attention=attention,
+            learn_beta=True,
+            adjoint=adjoint,
+            rtol=1e-4 if rough else 1e-7,
+            atol=1e-5 if rough else 1e-8,
+        )
         torch.manual_seed(1)
         encoder = torch.nn.Linear(8, 16).double()
         conv(encoder(features), karate).pow(3).sum().backward()
         gradients.append([p.grad for p in [*conv.parameters(), *encoder.parameters()]])
     for name, direct, adjoint_gradient in zip(
         [n for n, _ in conv.named_parameters()] + ["encoder.weight", "encoder.bias"],
-        *gradients, strict=True,
+        *gradients,
+        strict=True,
     ):
         rtol = 1e-2 if rough else 1e-4
         bound = rtol * float(direct.abs().max()) + 3e-6
@@ -174,11 +195,14 @@ def test_backward_products_are_counted_and_the_adjoint_counts_its_own(karate, fe
 
 def test_layer_trains_inside_a_plain_pyg_model(karate):
     torch.manual_seed(0)
-    model = Sequential("x, edge_index", [
-        (GCNConv(34, 8), "x, edge_index -> x"),
-        (GRANDConv(8, time=2.0, heads=2), "x, edge_index -> x"),
-        (torch.nn.Linear(8, 2), "x -> x"),
-    ])
+    model = Sequential(
+        "x, edge_index",
+        [
+            (GCNConv(34, 8), "x, edge_index -> x"),
+            (GRANDConv(8, time=2.0, heads=2), "x, edge_index -> x"),
+            (torch.nn.Linear(8, 2), "x -> x"),
+        ],
+    )
     x, y = torch.eye(34), (torch.arange(34) > 16).long()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
     losses = []
@@ -229,8 +253,14 @@ def test_failed_solve_raises_in_words_or_returns_its_status(karate, features):
         conv(features, karate)
     solution = conv.solve(features, karate, throw=False)
     assert solution.status is Status.MAX_NFE
-    unstable = make(time=5000.0, learn_alpha=False, attention=None, self_loop_weight=0.0,
-                    solver="euler", step_size=5.0)
+    unstable = make(
+        time=5000.0,
+        learn_alpha=False,
+        attention=None,
+        self_loop_weight=0.0,
+        solver="euler",
+        step_size=5.0,
+    )
     assert unstable.solve(features, karate, throw=False).status is Status.NON_FINITE
 
 

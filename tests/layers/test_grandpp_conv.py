@@ -45,8 +45,9 @@ def test_gain_zero_equals_grand(source, mode, karate, features):
 @pytest.mark.parametrize("solver", ["dopri5", "exact"])
 def test_linear_mode_equals_the_augmented_matrix_exponential(solver, karate, features):
     tolerance = TIGHT if solver == "dopri5" else {"rtol": 1e-13}
-    conv = make(time=4.0, source="paper", source_gain=0.7, solver=solver, learn_beta=True,
-                **tolerance)
+    conv = make(
+        time=4.0, source="paper", source_gain=0.7, solver=solver, learn_beta=True, **tolerance
+    )
     field = conv.prepare(features, karate)
     a = to_dense(field.graph, field.weight).detach()
     alpha, beta = conv.alpha_logit.sigmoid().detach(), conv.beta.detach()
@@ -71,8 +72,14 @@ def test_balanced_source_conserves_the_stationary_mean_and_the_papers_does_not(
     if mode_of_index == "mask":
         index = torch.zeros(34, dtype=torch.bool).index_fill(0, INDEX, True)
     for source, conserved in (("balanced", True), ("paper", False)):
-        conv = make(time=50.0, source=source, source_gain=1.0, attention=attention,
-                    solver="exact", rtol=1e-13)
+        conv = make(
+            time=50.0,
+            source=source,
+            source_gain=1.0,
+            attention=attention,
+            solver="exact",
+            rtol=1e-13,
+        )
         field = conv.prepare(features, karate)
         a = to_dense(field.graph, field.weight).detach()
         left = torch.linalg.matrix_power(a, 4096)[0]  # every row is the stationary distribution
@@ -85,8 +92,9 @@ def test_balanced_source_conserves_the_stationary_mean_and_the_papers_does_not(
 
 def test_deep_limit_of_the_balanced_source_is_poisson_learning_and_not_constant(karate, features):
     # Propositions 8 and 9: the limit solves (I - A) z = g s and differs from node to node.
-    conv = make(time=4000.0, source_gain=1.0, attention=None, learn_alpha=False, solver="exact",
-                rtol=1e-10)
+    conv = make(
+        time=4000.0, source_gain=1.0, attention=None, learn_alpha=False, solver="exact", rtol=1e-10
+    )
     z = conv(features, karate, source_index=INDEX)
     laplacian = torch.eye(34, dtype=torch.float64) - dense_random_walk(karate, 34)
     d = (torch.bincount(karate[1], minlength=34) + 1).double().unsqueeze(-1)
@@ -100,8 +108,15 @@ def test_zero_start_with_the_balanced_source_counts_the_visits_of_random_walkers
     # Proposition 8 with Euler steps: z(k dt) = sum over visits of walkers released from I,
     # z_i = (1/d_i) sum_j (x_j - mean) sum_{s<=k} P(B_j(s) = i) * dt + the released mass.
     dt, steps = 0.5, 8
-    conv = make(time=dt * steps, source_gain=1.0, attention=None, learn_alpha=False,
-                initial="zero", solver="euler", step_size=dt)
+    conv = make(
+        time=dt * steps,
+        source_gain=1.0,
+        attention=None,
+        learn_alpha=False,
+        initial="zero",
+        solver="euler",
+        step_size=dt,
+    )
     z = conv(features, karate, source_index=INDEX)
     a = dense_random_walk(karate, 34)
     walk = (1 - dt) * torch.eye(34, dtype=torch.float64) + dt * a
@@ -122,8 +137,18 @@ def test_zero_start_with_the_balanced_source_counts_the_visits_of_random_walkers
 def test_adjoint_gradients_equal_direct_ones(mode, source, karate, features):
     gradients = []
     for adjoint in (False, True):
-        conv = make(16, time=2.0, mode=mode, source=source, learn_gain=True, learn_beta=True,
-                    initial="shifted", adjoint=adjoint, rtol=1e-7, atol=1e-8)
+        conv = make(
+            16,
+            time=2.0,
+            mode=mode,
+            source=source,
+            learn_gain=True,
+            learn_beta=True,
+            initial="shifted",
+            adjoint=adjoint,
+            rtol=1e-7,
+            atol=1e-8,
+        )
         torch.manual_seed(1)
         encoder = torch.nn.Linear(8, 16).double()
         conv(encoder(features), karate, source_index=INDEX).pow(3).sum().backward()
@@ -150,8 +175,11 @@ def test_reset_parameters_restores_a_learned_gain():
 
 @pytest.mark.parametrize(
     ("kwargs", "words"),
-    [({"source": "poisson"}, "balanced, paper"), ({"initial": "ones"}, "shifted"),
-     ({"source_gain": float("inf")}, "finite")],
+    [
+        ({"source": "poisson"}, "balanced, paper"),
+        ({"initial": "ones"}, "shifted"),
+        ({"source_gain": float("inf")}, "finite"),
+    ],
 )
 def test_wrong_choices_are_refused_in_words(kwargs, words):
     with pytest.raises(ValueError, match=words):

@@ -41,8 +41,9 @@ def test_encoder_gives_sparse_features_the_values_and_gradients_of_dense_ones(sp
         encoder.zero_grad()
         y = encoder(x)
         y.pow(2).sum().backward()
-        results.append((y.detach(), encoder.linear.weight.grad.clone(),
-                        encoder.linear.bias.grad.clone()))
+        results.append(
+            (y.detach(), encoder.linear.weight.grad.clone(), encoder.linear.bias.grad.clone())
+        )
     torch.testing.assert_close(results[0], results[1])
 
 
@@ -56,9 +57,7 @@ def test_dropout_on_sparse_features_has_the_mean_and_variance_of_dense_dropout(s
         encoder.eval()
         exact = encoder(sparse_x)
     torch.testing.assert_close(draws["sparse"].mean(0), exact, rtol=0, atol=0.03)
-    torch.testing.assert_close(
-        draws["sparse"].var(0), draws["dense"].var(0), rtol=0.2, atol=0.003
-    )
+    torch.testing.assert_close(draws["sparse"].var(0), draws["dense"].var(0), rtol=0.2, atol=0.003)
 
 
 def test_diffusion_classifier_passes_trusted_nodes_on_and_reports_the_cost(karate, sparse_x):
@@ -81,9 +80,14 @@ def test_logits_equal_decoder_of_diffused_encoder(karate, sparse_x):
     torch.testing.assert_close(model(sparse_x, karate), expected)
 
 
-@pytest.mark.parametrize("build", [
-    lambda: gcn(50, 8, 3, 0.5), lambda: gat(50, 8, 3, 0.5, 2), lambda: mlp(50, 8, 3, 0.5),
-])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: gcn(50, 8, 3, 0.5),
+        lambda: gat(50, 8, 3, 0.5, 2),
+        lambda: mlp(50, 8, 3, 0.5),
+    ],
+)
 def test_baselines_take_the_same_arguments_and_ignore_trusted_nodes(build, karate, sparse_x):
     torch.manual_seed(0)
     model = build().eval()

@@ -94,8 +94,13 @@ def test_gradients_to_weights_rate_time_state_and_source_pass_gradcheck(path):
         field = Field(graph.csr, raw / total[graph.csr.row], alpha, source)
         return solve(field, y0, (0.0, time), solver="exact", rtol=1e-14).y
 
-    inputs = (rand(count), rand(()), (20 * rand(())).detach().requires_grad_(), rand(4, 2),
-              rand(4, 2))
+    inputs = (
+        rand(count),
+        rand(()),
+        (20 * rand(())).detach().requires_grad_(),
+        rand(4, 2),
+        rand(4, 2),
+    )
     assert torch.autograd.gradcheck(run, inputs)
 
 

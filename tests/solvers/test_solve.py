@@ -51,10 +51,10 @@ def test_fixed_step_methods_have_their_order_against_the_matrix_exponential(name
     y0 = torch.randn(4, 2, generator=generator, dtype=torch.float64)
     exact = torch.matrix_exp(a) @ y0
     steps = torch.tensor([1 / 8, 1 / 16, 1 / 32, 1 / 64], dtype=torch.float64)
-    errors = torch.stack([
-        (solve(lambda t, y: a @ y, y0, (0.0, 1.0), solver=name, step_size=float(h)).y - exact).norm()
-        for h in steps
-    ])
+    solutions = [
+        solve(lambda t, y: a @ y, y0, (0.0, 1.0), solver=name, step_size=float(h)) for h in steps
+    ]
+    errors = torch.stack([(s.y - exact).norm() for s in solutions])
     x, e = steps.log(), errors.log()
     slope = float(((x - x.mean()) * (e - e.mean())).sum() / (x - x.mean()).square().sum())
     assert abs(slope - order) < 0.3
@@ -76,8 +76,10 @@ def test_tuple_states_saved_times_and_backward_time():
     times = [0.0, math.pi / 2, math.pi]
     solution = solve(rotation, y0, (0.0, math.pi), save_at=times, rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(
-        solution.ys[0].squeeze(), torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64),
-        rtol=0, atol=1e-6,
+        solution.ys[0].squeeze(),
+        torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64),
+        rtol=0,
+        atol=1e-6,
     )
     back = solve(rotation, solution.y, (math.pi, 0.0), rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(back.y, y0, rtol=0, atol=1e-6)
@@ -95,14 +97,16 @@ def test_gradients_to_the_initial_state_and_the_end_time_are_right():
     t1 = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda y, t: solve(lambda s, v: -v * v, y.abs(), (0.0, t), solver="rk4", step_size=0.05).y,
-        (y0, t1), atol=1e-4,
+        (y0, t1),
+        atol=1e-4,
     )
 
 
 def test_blow_up_underflow_and_budget_are_told_apart_and_say_what_to_do():
     y0 = torch.ones(1, dtype=torch.float64)
-    blow_up = solve(lambda t, y: y**3, 10 * y0, (0.0, 3.0), solver="euler", step_size=0.5,
-                    throw=False)
+    blow_up = solve(
+        lambda t, y: y**3, 10 * y0, (0.0, 3.0), solver="euler", step_size=0.5, throw=False
+    )
     assert blow_up.status is Status.NON_FINITE
     assert torch.isnan(blow_up.y).all()
 
@@ -136,8 +140,11 @@ def test_a_rejected_step_is_counted_as_rejected():
         (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[0.5, 0.2]), ValueError, "save_at"),
         (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[2.0]), ValueError, "save_at"),
         (lambda: solve(decay, torch.ones(1), (0, 1), solver="exact"), TypeError, "linear"),
-        (lambda: solve(decay, torch.ones(1, requires_grad=True), (0, 1), solver="scipy_solver"),
-         ValueError, "adjoint=True"),
+        (
+            lambda: solve(decay, torch.ones(1, requires_grad=True), (0, 1), solver="scipy_solver"),
+            ValueError,
+            "adjoint=True",
+        ),
     ],
 )
 def test_wrong_arguments_are_refused_in_words(call, error, words):
