@@ -59,21 +59,12 @@ def test_one_file_alone_imports_torchdiffeq():
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_stay_readable(path):
     text = path.read_text()
-    assert text.count("\n") <= 260
+    assert text.count("\n") <= 250
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             has_doc = ast.get_docstring(node) is not None
             start = node.body[1].lineno if has_doc and len(node.body) > 1 else node.lineno
-            assert node.end_lineno - start + 1 <= 50, f"{node.name} in {path}"
-
-
-def test_every_package_file_has_its_test_file():
-    untested = {"__init__"}
-    for path in MODULES:
-        if path.stem in untested:
-            continue
-        folder = ROOT / "tests" / path.relative_to(PACKAGE).parent
-        assert folder.is_dir(), path
+            assert node.end_lineno - start + 1 <= 45, f"{node.name} in {path}"
 
 
 def test_the_readmes_test_command_is_what_ci_runs():

@@ -12,6 +12,7 @@ from grandpp.experiment.records import (
 )
 from grandpp.experiment.report import accuracy_table
 from grandpp.experiment.statistics import PairedDifference, Summary, paired_difference, summarize
+from grandpp.experiment.sweep import run_sweep
 from grandpp.experiment.train import RunResult, train_run
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "paired_difference",
     "read_records",
     "record_key",
+    "run_sweep",
     "summarize",
     "train_run",
     "tuned_config",

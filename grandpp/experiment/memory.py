@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -59,5 +58,7 @@ def _resident_peak_mib() -> float:
         line = next(s for s in _STATUS.read_text().splitlines() if s.startswith("VmHWM"))
         return int(line.split()[1]) / 2**10
     except (OSError, StopIteration):
+        import resource  # not on Windows, where this fallback has nothing to offer
+
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -15,19 +15,17 @@ sums are scaled back to 1, which at most doubles the bound and keeps constants e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
-from scipy.special import gammaln
 from torch import Tensor
 
 from grandpp.ops import CSR, sddmm
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
+from grandpp.solvers.poisson import PoissonSeries
 
 # States kept per level when the backward pass visits the trajectory in reverse.
 _CHUNK = 8
@@ -111,49 +109,6 @@ class Exact:
         status = Status.SUCCESS if ok else Status.NON_FINITE
         reached = float((ts[-1] if ok else ts[0]).detach())
         return Solution(ts[1:], torch.stack(states), stats, status, reached)
-
-
-@dataclass(frozen=True)
-class PoissonSeries:
-    """The coefficients p_k and c_k and their derivatives to tau, float64 ``[K + 1]`` each."""
-
-    p: np.ndarray
-    c: np.ndarray
-    dp: np.ndarray
-    dc: np.ndarray
-
-    @classmethod
-    def cut(cls, tau: float, tol: float) -> PoissonSeries:
-        """Compute as many terms as ``tol`` needs, for both sums."""
-        # Far enough for every double: the tail beyond tau + 12 sqrt(tau) + 40 is below 1e-20.
-        k = np.arange(int(tau + 12 * math.sqrt(tau) + 40))
-        log_tau = math.log(tau) if tau > 0 else -math.inf
-        with np.errstate(invalid="ignore"):
-            log_p = np.where(k == 0, 0.0, k * log_tau) - tau - gammaln(k + 1)
-        p = np.exp(log_p)
-        dp = np.concatenate([[0.0], p[:-1]]) - p
-        c, dc = (_tail_sums(series / (k + 1)) for series in (p, dp))
-        remainder = np.maximum(_tail_sums(p) - p, _tail_sums(c) - c)
-        terms = int(np.argmax(remainder <= tol / 2)) + 1
-        p, dp = _normalized(p[:terms], dp[:terms])
-        c, dc = _normalized(c[:terms], dc[:terms])
-        return cls(p, c, dp, dc)
-
-    @property
-    def products(self) -> int:
-        """Number K of products with A."""
-        return len(self.p) - 1
-
-
-def _tail_sums(series: np.ndarray) -> np.ndarray:
-    return np.cumsum(series[::-1])[::-1]
-
-
-def _normalized(series: np.ndarray, derivative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Scale a series to the sum 1, and its derivative with it."""
-    total = series.sum()
-    scaled = series / total
-    return scaled, (derivative - scaled * derivative.sum()) / total
 
 
 class _Uniformisation(torch.autograd.Function):

@@ -6,8 +6,13 @@ import pytest
 import torch
 
 from grandpp.data import low_label_split, sbm
-from grandpp.experiment import RunResult, train_run, tuned_config
-from grandpp.experiment.memory import PeakMemory
+from grandpp.experiment import (
+    RunResult,
+    build_model,
+    build_optimizer,
+    train_run,
+    tuned_config,
+)
 from grandpp.experiment.train import _Run
 
 CPU = torch.device("cpu")
@@ -98,8 +103,6 @@ def test_test_labels_never_reach_training(data):
     logits = []
     for graph in (data, changed):
         torch.manual_seed(0)
-        from grandpp.experiment import build_model, build_optimizer
-
         model = build_model(config, graph.num_features, 3)
         runner = _Run(model, build_optimizer(config, model), graph)
         for _ in range(3):
@@ -114,12 +117,3 @@ def test_a_failed_solve_is_a_status_not_an_accuracy(data):
     assert result.status == "non_finite"
     assert result.test_accuracy is None
     assert "step_size" in result.message
-
-
-def test_peak_memory_sees_a_large_allocation():
-    with PeakMemory(CPU) as before:
-        pass
-    with PeakMemory(CPU) as peak:
-        block = torch.ones(50 * 2**20)  # 200 MiB
-        del block
-    assert peak.mib > before.mib + 150

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pytest
 import torch
 from reference import to_dense
@@ -13,7 +12,6 @@ from torch import Tensor
 from grandpp.graph import prepare_graph
 from grandpp.ops import CSR
 from grandpp.solvers import solve
-from grandpp.solvers.exponential import PoissonSeries
 
 
 @dataclass
@@ -123,19 +121,6 @@ def test_saved_times_follow_one_another(case):
     assert torch.equal(solution.ys[0], y0)
     for i, t in ((1, 1.0), (2, 4.0)):
         torch.testing.assert_close(solution.ys[i], dense_solution(graph, field, y0, t))
-
-
-def test_coefficients_are_probabilities_and_their_derivatives_are_right():
-    for tau in (1e-9, 0.3, 9.0, 800.0):
-        series = PoissonSeries.cut(tau, 1e-12)
-        assert series.p.min() >= 0
-        assert abs(series.p.sum() - 1) < 1e-10
-        assert abs(series.c.sum() - 1) < 1e-9
-    h = 1e-6
-    lower, middle, upper = (PoissonSeries.cut(t, 1e-15) for t in (5 - h, 5.0, 5 + h))
-    k = min(len(s.p) for s in (lower, middle, upper))
-    np.testing.assert_allclose((upper.p - lower.p[:k])[:k] / (2 * h), middle.dp[:k], atol=1e-9)
-    np.testing.assert_allclose((upper.c - lower.c[:k])[:k] / (2 * h), middle.dc[:k], atol=1e-9)
 
 
 def test_backward_time_is_refused(case):

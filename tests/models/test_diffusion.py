@@ -1,37 +1,11 @@
-"""Classifiers behind one interface; sparse features equal dense ones."""
+"""Encoder, diffusion, decoder."""
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from grandpp.layers import GRANDConv, GRANDPPConv
-from grandpp.models import (
-    DiffusionClassifier,
-    FeatureEncoder,
-    SparseFeatures,
-    gat,
-    gcn,
-    mlp,
-    sparse_if_sparse,
-    to_dense,
-)
-
-
-@pytest.fixture
-def sparse_x():
-    torch.manual_seed(0)
-    x = torch.randn(34, 50) * (torch.rand(34, 50) < 0.05)
-    x[3] = 0
-    return x
-
-
-def test_sparse_features_hold_the_same_matrix_and_are_chosen_by_density(sparse_x):
-    sparse = sparse_if_sparse(sparse_x)
-    assert isinstance(sparse, SparseFeatures)
-    assert torch.equal(to_dense(sparse), sparse_x)
-    dense = torch.randn(5, 4)
-    assert sparse_if_sparse(dense) is dense
+from grandpp.models import DiffusionClassifier, FeatureEncoder, SparseFeatures
 
 
 def test_encoder_gives_sparse_features_the_values_and_gradients_of_dense_ones(sparse_x):
@@ -78,27 +52,3 @@ def test_logits_equal_decoder_of_diffused_encoder(karate, sparse_x):
     model = DiffusionClassifier(50, 3, conv).eval()
     expected = model.decoder(conv(model.encoder(sparse_x), karate).relu())
     torch.testing.assert_close(model(sparse_x, karate), expected)
-
-
-@pytest.mark.parametrize(
-    "build",
-    [
-        lambda: gcn(50, 8, 3, 0.5),
-        lambda: gat(50, 8, 3, 0.5, 2),
-        lambda: mlp(50, 8, 3, 0.5),
-    ],
-)
-def test_baselines_take_the_same_arguments_and_ignore_trusted_nodes(build, karate, sparse_x):
-    torch.manual_seed(0)
-    model = build().eval()
-    output = model.classify(sparse_x, karate, source_index=torch.tensor([0]))
-    assert output.stats is None
-    torch.testing.assert_close(model(SparseFeatures.from_dense(sparse_x), karate), output.logits)
-
-
-def test_the_perceptron_sees_no_graph_and_gat_refuses_weights(karate, sparse_x):
-    torch.manual_seed(0)
-    model = mlp(50, 8, 3, 0.5).eval()
-    assert torch.equal(model(sparse_x, karate), model(sparse_x, karate[:, :2]))
-    with pytest.raises(ValueError, match="edge_weight"):
-        gat(50, 8, 3, 0.5, 2)(sparse_x, karate, torch.ones(karate.size(1)))

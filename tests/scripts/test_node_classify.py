@@ -1,0 +1,183 @@
+"""The main job as a user meets it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import grandpp.data.graphs as graphs
+from grandpp.data import sbm
+from grandpp.data.download import DownloadError
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "node_classify.py"
+DATA = os.environ.get("GRANDPP_DATA")
+FAST = ["--splits", "2", "--epochs", "3", "--time", "2", "--quiet"]
+
+
+@pytest.fixture
+def main():
+    spec = importlib.util.spec_from_file_location("node_classify", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path):
+    """No data files, no network, and a small embedded set."""
+    monkeypatch.delenv("GRANDPP_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def refuse(*args, **kwargs):
+        raise DownloadError("no network")
+
+    monkeypatch.setattr(graphs, "download_missing", refuse)
+    monkeypatch.setattr(
+        graphs, "sbm", lambda: sbm(1600, 3400, num_classes=3, num_features=64, words_per_node=8)
+    )
+
+
+def test_main_job_without_files_or_network_runs_on_the_embedded_set_and_says_so(main, capsys):
+    assert main(["--labels-per-class", "1", *FAST]) == 0
+    out, err = capsys.readouterr()
+    assert "embedded synthetic set 'sbm'" in err
+    assert out.startswith("sbm, 1 labels per class, protocol grand")
+    assert "grand++-l" in out
+    assert "paired diff. to grand-l" in out
+
+
+def test_json_prints_one_complete_record_per_run_and_nothing_else(main, capsys):
+    assert main(["--labels-per-class", "2", "--json", "--model", "grand-l", *FAST]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(records) == 2
+    fields = {"dataset", "labels_per_class", "model", "split", "seed", "protocol", "test_accuracy",
+              "val_accuracy", "best_epoch", "nfe_forward", "nfe_backward", "seconds",
+              "peak_memory_mb", "status", "config", "config_hash", "versions",
+              "git_commit"}  # fmt: skip
+    for split, record in enumerate(records):
+        assert fields <= set(record)
+        assert (record["dataset"], record["split"], record["status"]) == ("sbm", split, "success")
+        assert 0 <= record["test_accuracy"] <= 1
+
+
+def test_a_second_call_repeats_nothing_and_reports_everything(main, capsys, tmp_path):
+    out = tmp_path / "runs.jsonl"
+    arguments = ["--labels-per-class", "1", "--model", "gcn", "--out", str(out), *FAST]
+    assert main(arguments) == 0
+    first = out.read_text()
+    assert main([*arguments, "--model", "mlp"]) == 0
+    assert out.read_text().startswith(first)
+    assert out.read_text().count("\n") == 4
+    table = capsys.readouterr().out
+    assert "mlp" in table
+    assert "gcn" in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--labels-per-class", "0"], "positive integer (got '0')"),
+        (["--labels-per-class", "10000"], "class 0 has"),
+        (["--labels-per-class", "1", "--dataset", "Corra"], "unknown data set 'Corra'"),
+        (["--labels-per-class", "1", "--dataset", "Cora"], "Cora was not found: looked in"),
+        (["--labels-per-class", "1", "--solver", "magic"], "'magic'"),
+        (["--labels-per-class", "1", "--model", "magic"], "'magic'"),
+        (["--labels-per-class", "1", "--time", "-3"], "'time' to be finite and not negative"),
+        (["--labels-per-class", "1", "--source-gain", "nan"], "'source_gain'"),
+        (["--labels-per-class", "1", "--model", "grand-nl", "--solver", "exact"], "mode='linear'"),
+        ([], "--labels-per-class"),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_two_and_leaves_no_file(
+    main, capsys, tmp_path, arguments, words
+):
+    out = tmp_path / "runs.jsonl"
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--out", str(out), *FAST[:4], "--quiet"])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err.splitlines()
+    errors = [line for line in message if "notice" not in line]
+    assert len(errors) == 1, message
+    assert words in errors[0]
+    assert errors[0].startswith("node_classify: error: ")
+    assert not out.exists()
+
+
+def test_a_foreign_out_file_is_refused_and_kept(main, capsys, tmp_path):
+    out = tmp_path / "notes.txt"
+    out.write_text("my notes\nmore notes\n")
+    with pytest.raises(SystemExit) as stop:
+        main(["--labels-per-class", "1", "--out", str(out), *FAST])
+    assert stop.value.code == 2
+    assert out.read_text() == "my notes\nmore notes\n"
+
+
+def test_ctrl_c_keeps_finished_runs_and_the_same_command_goes_on(tmp_path):
+    out = tmp_path / "runs.jsonl"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("GRANDPP_DATA", None)
+    command = [sys.executable, str(SCRIPT), "--labels-per-class", "1", "--dataset", "sbm",
+               "--model", "mlp", "--epochs", "60", "--splits", "400", "--quiet",
+               "--out", str(out)]  # fmt: skip
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (out.exists() and out.read_text().count("\n") >= 2):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    lines = out.read_text().splitlines()
+    assert len(lines) >= 2
+    assert all(json.loads(line)["status"] == "success" for line in lines)
+
+
+class Evil:
+    """Unpickling this creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not DATA, reason="GRANDPP_DATA is not set")
+@pytest.mark.parametrize("kind", ["corrupted", "evil"])
+def test_a_corrupted_or_evil_raw_file_is_named_and_never_executed(main, capsys, tmp_path, kind):
+    shutil.copytree(Path(DATA) / "Cora", tmp_path / "Cora")
+    target, marker = tmp_path / "Cora/raw/ind.cora.tx", tmp_path / "marker"
+    target.chmod(0o644)
+    if kind == "evil":
+        target.write_bytes(pickle.dumps(Evil(marker)))
+    else:
+        target.write_bytes(target.read_bytes()[:-7])
+    for dataset in ([], ["--dataset", "Cora"]):
+        with pytest.raises(SystemExit) as stop:
+            main(["--labels-per-class", "1", "--root", str(tmp_path), *dataset, *FAST])
+        assert stop.value.code == 2
+        error = capsys.readouterr().err
+        assert "ind.cora.tx" in error
+        assert error.count("\n") == 1
+        assert not marker.exists()
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not DATA, reason="GRANDPP_DATA is not set")
+def test_grand_reaches_its_accuracy_on_real_cora(main, capsys):
+    main(["--labels-per-class", "20", "--dataset", "Cora", "--model", "grand-l", "--splits", "1",
+          "--epochs", "60", "--json", "--quiet", "--root", DATA])  # fmt: skip
+    record = json.loads(capsys.readouterr().out)
+    assert record["test_accuracy"] >= 0.80

@@ -1,0 +1,66 @@
+"""Every installed method of torchdiffeq: right, of its order, counted."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from grandpp.solvers import Status, TorchDiffEq, solve
+from grandpp.solvers.torchdiffeq import METHODS
+
+
+def decay(t, y):
+    return -y
+
+
+def options_for(name):
+    fixed = TorchDiffEq(name).is_fixed_step
+    return {"step_size": 0.001} if fixed else {"rtol": 1e-6, "atol": 1e-7}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_installed_method_solves_exponential_decay_and_counts(name):
+    y0 = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    solution = solve(decay, y0, (0.0, 1.0), solver=name, **options_for(name))
+    assert solution.status is Status.SUCCESS
+    assert solution.stats.nfe_forward > 0
+    torch.testing.assert_close(solution.y, y0 * math.exp(-1), rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "order"), [("euler", 1), ("midpoint", 2), ("heun2", 2), ("heun3", 3), ("rk4", 4)]
+)
+def test_fixed_step_methods_have_their_order_against_the_matrix_exponential(name, order):
+    generator = torch.Generator().manual_seed(1)
+    a = torch.randn(4, 4, generator=generator, dtype=torch.float64) / 2
+    y0 = torch.randn(4, 2, generator=generator, dtype=torch.float64)
+    exact = torch.matrix_exp(a) @ y0
+    steps = torch.tensor([1 / 8, 1 / 16, 1 / 32, 1 / 64], dtype=torch.float64)
+    solutions = [
+        solve(lambda t, y: a @ y, y0, (0.0, 1.0), solver=name, step_size=float(h)) for h in steps
+    ]
+    errors = torch.stack([(s.y - exact).norm() for s in solutions])
+    x, e = steps.log(), errors.log()
+    slope = float(((x - x.mean()) * (e - e.mean())).sum() / (x - x.mean()).square().sum())
+    assert abs(slope - order) < 0.3
+
+
+@pytest.mark.parametrize(("name", "per_step"), [("euler", 1), ("midpoint", 2), ("rk4", 4)])
+def test_fixed_step_methods_count_exactly_their_stages(name, per_step):
+    y0 = torch.ones(2, requires_grad=True)
+    solution = solve(decay, y0, (0.0, 1.0), solver=name, step_size=0.1)
+    assert solution.stats.nfe_forward == 10 * per_step
+    assert solution.stats.steps == 10
+    assert solution.stats.nfe_backward == 0
+    solution.y.sum().backward()
+    assert solution.stats.nfe_backward == 10 * per_step
+
+
+def test_a_rejected_step_is_counted_as_rejected():
+    y0 = torch.ones(1, dtype=torch.float64)
+    solution = solve(lambda t, y: -200 * (y - (5 * t).cos()), y0, (0.0, 3.0), rtol=1e-6, atol=1e-8)
+    stats = solution.stats
+    assert stats.rejected > 0
+    assert stats.nfe_forward == 2 + 6 * (stats.steps + stats.rejected)
