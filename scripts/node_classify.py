@@ -57,13 +57,15 @@ def build_parser() -> argparse.ArgumentParser:
         "rest of a pool of 1500 labelled nodes (grand, as in the papers), 30 per class, or none: "
         "the last epoch counts (default: grand)")  # fmt: skip
     add("--splits", type=positive_int, default=5, help="number of splits (default: 5)")
+    add("--first-split", type=int, default=0, metavar="S", help="seed of the first split, to keep "
+        "splits for choosing settings apart from those reported (default: 0)")  # fmt: skip
     add("--seeds", type=positive_int, default=1, help="runs per split (default: 1)")
     add("--time", type=float, help="integration time T (default: tuned per data set)")
     add("--solver", choices=SOLVER_NAMES, metavar="NAME", help=f"one of {', '.join(SOLVER_NAMES)} "
         "(default: exact for linear models, dopri5 for nonlinear ones)")  # fmt: skip
     add("--epochs", type=positive_int, help="training epochs (default: tuned per data set)")
     add("--source", choices=SOURCES, help="GRAND++ source term (default: balanced)")
-    add("--source-gain", type=float, help="factor of the source (default: see the README)")
+    add("--source-gain", type=float, help="factor of the source (default: 0.2)")
     add("--initial", choices=INITIALS, help="GRAND++ initial state (default: features)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files, before $GRANDPP_DATA and the cache")
@@ -89,7 +91,8 @@ def load(args: argparse.Namespace) -> Data:
 def plan(args: argparse.Namespace, data: Data) -> list[tuple[RunConfig, Data]]:
     """List all runs, every model on every split; wrong settings and splits fail here, early."""
     k = args.labels_per_class
-    splits = list(low_label_splits(data, k, range(args.splits), args.protocol))
+    seeds = range(args.first_split, args.first_split + args.splits)
+    splits = list(low_label_splits(data, k, seeds, args.protocol))
     names = ("time", "solver", "epochs", "source", "source_gain", "initial")
     overrides = {name: getattr(args, name) for name in names}
     configs = [
@@ -98,7 +101,7 @@ def plan(args: argparse.Namespace, data: Data) -> list[tuple[RunConfig, Data]]:
     ]
     return [
         (with_run(config, s, seed), split)
-        for s, split in enumerate(splits)
+        for s, split in zip(seeds, splits, strict=True)
         for seed in range(args.seeds)
         for config in configs
     ]

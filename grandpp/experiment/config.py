@@ -155,7 +155,7 @@ def _defaults(model: str) -> dict[str, Any]:
     return {
         "solver": solver,
         "source": "balanced" if with_source else None,
-        "source_gain": 0.1 if with_source else None,
+        "source_gain": 0.2 if with_source else None,
         "initial": "features" if with_source else None,
         "layer_norm": diffusion,
     }

@@ -27,7 +27,7 @@ class GRANDPPConv(DiffusionConv):
         channels: Size F of the node features, unchanged by the layer.
         source: ``"balanced"`` or ``"paper"``. (default: ``"balanced"``)
         source_gain: The factor g; its size decides everything, see the README.
-            (default: ``0.1``)
+            (default: ``0.2``)
         learn_gain: Learn g, starting from ``source_gain``. (default: ``False``)
         initial: ``"features"``, ``"shifted"`` or ``"zero"``. (default: ``"features"``)
         **kwargs: All further arguments of :class:`GRANDConv`.
@@ -51,7 +51,7 @@ class GRANDPPConv(DiffusionConv):
         channels: int,
         *,
         source: str = "balanced",
-        source_gain: float = 0.1,
+        source_gain: float = 0.2,
         learn_gain: bool = False,
         initial: str = "features",
         **kwargs: Any,
