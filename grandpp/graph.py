@@ -28,6 +28,20 @@ from grandpp.ops import CSR
 
 
 @dataclass(frozen=True, eq=False)
+class Components:
+    """The component of each node, int64 ``[N]``, and how many there are."""
+
+    label: Tensor
+    count: int
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum values ``[N]`` or ``[N, F]`` over each node's component, same shape."""
+        label = self.label.to(values.device)
+        total = values.new_zeros(self.count, *values.shape[1:])
+        return total.index_add(0, label, values)[label]
+
+
+@dataclass(frozen=True, eq=False)
 class Graph:
     """A graph with one self-loop per node, sorted by target, ready for many products.
 
@@ -68,13 +82,24 @@ class Graph:
         return out.index_copy(0, self.csr.perm, values)
 
     @cached_property
-    def component(self) -> Tensor:
-        """Weakly connected component of each node, int64 ``[N]``."""
+    def components(self) -> Components:
+        """Weakly connected components where every edge counts."""
+        return self._find_components(np.ones(self.csr.col.numel(), dtype=bool))
+
+    def components_of(self, prior: Tensor) -> Components:
+        """Weakly connected components where edges of weight 0 do not count."""
+        positive = prior.detach() > 0
+        if bool((positive | self.is_loop).all()):
+            return self.components
+        return self._find_components(positive.cpu().numpy())
+
+    def _find_components(self, present: np.ndarray) -> Components:
         col, rowptr = self.csr.col.cpu().numpy(), self.csr.rowptr.cpu().numpy()
         shape = (self.num_nodes, self.num_nodes)
-        matrix = csr_matrix((np.ones(len(col), dtype=bool), col, rowptr), shape=shape)
-        _, label = connected_components(matrix, directed=True, connection="weak")
-        return torch.from_numpy(label).long().to(self.csr.perm.device)
+        matrix = csr_matrix((present, col, rowptr), shape=shape)
+        matrix.eliminate_zeros()
+        count, label = connected_components(matrix, directed=True, connection="weak")
+        return Components(torch.from_numpy(label).long().to(self.csr.perm.device), int(count))
 
     def prior(self, edge_weight: Tensor | None, self_loop_weight: float, like: Tensor) -> Tensor:
         """Return the non-negative weights attention starts from, in the order of ``csr``.
@@ -117,7 +142,7 @@ class Graph:
                 f"expected 'edge_weight' of shape [{self.num_edges}], one per edge "
                 f"(got {list(edge_weight.shape)})"
             )
-        if not bool(torch.isfinite(edge_weight).all()) or bool((edge_weight < 0).any()):
+        if not bool(((edge_weight >= 0) & edge_weight.isfinite()).all()):
             raise ValueError("expected finite, non-negative 'edge_weight' (got NaN, inf or < 0)")
         return edge_weight
 
@@ -158,6 +183,10 @@ def prepare_graph(edge_index: Tensor, num_nodes: int) -> Graph:
     Raises:
         ValueError, IndexError: See :func:`check_edge_index`.
     """
+    if torch.is_inference_mode_enabled():
+        # What is built here cannot be used by autograd later, so it is not remembered.
+        check_edge_index(edge_index, num_nodes)
+        return _build_graph(edge_index.long(), num_nodes)
     known = _PREPARED.get(edge_index)
     if known is not None:
         snapshot, graph = known

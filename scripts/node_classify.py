@@ -30,6 +30,7 @@ from grandpp.experiment import (
     Record,
     RunConfig,
     accuracy_table,
+    build_model,
     run_sweep,
     tuned_config,
     with_run,
@@ -99,6 +100,8 @@ def plan(args: argparse.Namespace, data: Data) -> list[tuple[RunConfig, Data]]:
         tuned_config(data.name, model, k, protocol=args.protocol, **overrides)
         for model in dict.fromkeys(args.models or ["grand++-l", "grand-l"])
     ]
+    for config in configs:
+        build_model(config, data.num_features, data.num_classes)
     return [
         (with_run(config, s, seed), split)
         for s, split in zip(seeds, splits, strict=True)
@@ -120,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
     code = 0
     try:
         device = resolve_device(args.device)
-        runs = plan(args, load(args))
+        runs = plan(args, load(args).to(device))
         run_sweep(runs, device, on_record, out=args.out, progress=not args.quiet)
     except KeyboardInterrupt:
         kept = f"kept in {args.out}" if args.out else "shown"

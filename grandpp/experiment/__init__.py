@@ -5,7 +5,6 @@ from grandpp.experiment.config import MODELS, RunConfig, tuned_config, with_run
 from grandpp.experiment.records import (
     Record,
     append_record,
-    drop_torn_line,
     make_record,
     read_records,
     record_key,
@@ -26,7 +25,6 @@ __all__ = [
     "append_record",
     "build_model",
     "build_optimizer",
-    "drop_torn_line",
     "make_record",
     "paired_difference",
     "read_records",

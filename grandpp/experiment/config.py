@@ -10,6 +10,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from grandpp.fields import DEFAULT_GAIN
+
 MODELS: tuple[str, ...] = (
     "grand-l",
     "grand-nl",
@@ -116,7 +118,7 @@ def tuned_config(
         labels_per_class: Labelled training nodes per class.
         protocol, split, seed: See :class:`RunConfig`.
         **overrides: Fields of :class:`RunConfig` to set; ``None`` keeps the table's value, and
-            fields that do not exist for the model are left alone.
+            fields that mean nothing to the model are left alone.
 
     Raises:
         ValueError: For an unknown model or a value out of range.
@@ -131,9 +133,8 @@ def tuned_config(
     table = _settings_table()
     row = table.get((family, dataset)) or table[(family, "*")]
     values = dict(row, **_defaults(model))
-    for name, value in overrides.items():
-        if value is not None and (name not in values or values[name] is not None):
-            values[name] = value
+    foreign = _foreign_fields(model)
+    values.update({k: v for k, v in overrides.items() if v is not None and k not in foreign})
     config = RunConfig(
         dataset=dataset,
         model=model,
@@ -147,6 +148,16 @@ def tuned_config(
     return config
 
 
+def _foreign_fields(model: str) -> set[str]:
+    """Fields that mean nothing to a model: setting them must not make it another run."""
+    of_source = {"source", "source_gain", "initial"}
+    if model.startswith("grand"):
+        return set() if model.startswith("grand++") else of_source
+    of_solver = {"time", "solver", "rtol", "atol", "step_size", "adjoint"}
+    of_attention = {"attention", "attention_channels", "normalization"}
+    return of_source | of_solver | of_attention | {"input_dropout", "layer_norm"}
+
+
 def _defaults(model: str) -> dict[str, Any]:
     """Settings that hang on the kind of model, not on the data set."""
     diffusion = model.startswith("grand")
@@ -155,7 +166,7 @@ def _defaults(model: str) -> dict[str, Any]:
     return {
         "solver": solver,
         "source": "balanced" if with_source else None,
-        "source_gain": 0.2 if with_source else None,
+        "source_gain": DEFAULT_GAIN if with_source else None,
         "initial": "features" if with_source else None,
         "layer_norm": diffusion,
     }

@@ -58,38 +58,46 @@ def append_record(path: Path, record: Record) -> None:
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read a file of records; a last line cut short by a crash is dropped.
+    """Read a file of records and mend an end that a crash left behind.
+
+    A last line without its newline is completed if it is a whole record, and cut off if it is the
+    beginning of one; nothing else is ever changed.
 
     Raises:
-        ValueError: If any other line is not a record.
+        ValueError: If any line is something else than a record.
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            record_key(record)
-        except (ValueError, KeyError, TypeError):
-            if number == len(lines):
-                break
-            raise ValueError(
-                f"expected one JSON record per line in {path} (line {number} is none)"
-            ) from None
-        records.append(record)
+    content = path.read_bytes()
+    *lines, last = content.split(b"\n")
+    records = [_parse(line, path, n) for n, line in enumerate(lines, start=1) if line.strip()]
+    if not last.strip():
+        return records
+    try:
+        records.append(_parse(last, path, len(lines) + 1))
+    except ValueError:
+        if not last.startswith(_OPENING):
+            raise
+        os.truncate(path, len(content) - len(last))
+    else:
+        with path.open("ab") as file:
+            file.write(b"\n")
     return records
 
 
-def drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a crash left without its newline."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        os.truncate(path, content.rfind(b"\n") + 1)
+# Keys are written in alphabetical order, so every record of a run begins like this.
+_OPENING = b'{"best_epoch"'
+
+
+def _parse(line: bytes, path: Path, number: int) -> Record:
+    try:
+        record = json.loads(line)
+        record_key(record)
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(
+            f"expected one JSON record per line in {path} (line {number} is none)"
+        ) from None
+    return record
 
 
 def record_key(record: Record) -> tuple[Any, ...]:

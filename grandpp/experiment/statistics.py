@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ class Summary:
         n: Successful runs.
         failed: Failed runs; they carry no accuracy.
         mean: Mean test accuracy at the best validation epoch.
-        std: Sample standard deviation over runs (0 for one run).
+        std: Sample standard deviation over splits, seeds averaged (0 for one split).
         last_mean: Mean test accuracy after the last epoch.
         nfe_forward: Mean evaluations per forward pass, or ``None``.
         seconds: Mean seconds per run.
@@ -36,10 +36,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Mean difference over runs on identical splits, in fractions.
+    """Mean difference over identical splits, in fractions.
+
+    Seeds are averaged within their split first: they are no independent evidence about splits.
 
     Args:
-        n: Pairs.
+        n: Splits.
         mean: Mean of the differences.
         half_width: Half the 95 % t-interval of the mean; ``None`` for one pair.
         p_value: Two-sided paired t-test; ``None`` for one pair or identical runs.
@@ -55,17 +57,23 @@ def summarize(records: Iterable[Record]) -> Summary:
     """Summarise the records of one model."""
     all_records = list(records)
     good = [r for r in all_records if r["test_accuracy"] is not None]
-    accuracy = [r["test_accuracy"] for r in good]
+    accuracy = list(_by_split({(r["split"], r["seed"]): r["test_accuracy"] for r in good}))
     nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
     return Summary(
         n=len(good),
         failed=len(all_records) - len(good),
         mean=float(np.mean(accuracy)) if good else None,
-        std=float(np.std(accuracy, ddof=1)) if len(good) > 1 else (0.0 if good else None),
+        std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else (0.0 if good else None),
         last_mean=float(np.mean([r["last_test_accuracy"] for r in good])) if good else None,
         nfe_forward=float(np.mean(nfe)) if nfe else None,
         seconds=float(np.mean([r["seconds"] for r in good])) if good else None,
     )
+
+
+def _by_split(values: dict[tuple[int, int], float]) -> Iterator[float]:
+    """Average the values of (split, seed) over the seeds of each split."""
+    for split in sorted({split for split, _ in values}):
+        yield float(np.mean([v for (s, _), v in values.items() if s == split]))
 
 
 def paired_difference(
@@ -84,7 +92,7 @@ def paired_difference(
         ValueError: If two runs to be paired used different splits.
     """
     other = {(r["split"], r["seed"]): r for r in baseline if r["test_accuracy"] is not None}
-    differences = []
+    pairs = {}
     for record in records:
         match = other.get((record["split"], record["seed"]))
         if match is None or record["test_accuracy"] is None:
@@ -94,7 +102,9 @@ def paired_difference(
                 f"expected identical splits to pair "
                 f"(split {record['split']} differs between the two models)"
             )
-        differences.append(record["test_accuracy"] - match["test_accuracy"])
+        key = (record["split"], record["seed"])
+        pairs[key] = record["test_accuracy"] - match["test_accuracy"]
+    differences = list(_by_split(pairs))
     n = len(differences)
     if n == 0:
         return None

@@ -14,7 +14,6 @@ from grandpp.experiment.config import RunConfig
 from grandpp.experiment.records import (
     Record,
     append_record,
-    drop_torn_line,
     make_record,
     read_records,
     record_key,
@@ -40,11 +39,11 @@ def run_sweep(
         progress: Show a bar with the running mean of every model. (default: ``True``)
 
     Raises:
-        ValueError: If ``out`` holds something else than records.
+        ValueError: If ``out`` holds something else than records, or its folder does not exist.
     """
+    if out and not out.parent.is_dir():
+        raise ValueError(f"expected an existing folder for {out} (got none at {out.parent})")
     done = {record_key(r): r for r in read_records(out)} if out else {}
-    if out:
-        drop_torn_line(out)
     todo = [(config, data) for config, data in runs if config.key not in done]
     for config, _ in runs:
         if config.key in done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,13 @@ from torch_geometric.data import Data
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
-from grandpp.models import NodeClassifier, SparseFeatures, sparse_if_sparse
+from grandpp.fields import StationaryError
+from grandpp.models import (
+    DiffusionClassifier,
+    NodeClassifier,
+    SparseFeatures,
+    sparse_if_sparse,
+)
 from grandpp.solvers import SolveError
 
 
@@ -33,8 +40,8 @@ class RunResult:
         nfe_backward: Mean vector-Jacobian products per backward pass.
         seconds: Wall time of training and evaluation.
         peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
-        status: ``"success"``, or the status of the solve that failed.
-        message: What the failed solve said; empty otherwise.
+        status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
+        message: What failed, in words; empty otherwise.
     """
 
     test_accuracy: float | None = None
@@ -71,7 +78,7 @@ def train_run(
     torch.manual_seed(int(state[0]))
     num_classes = int(data.y.max()) + 1
     model = build_model(config, data.num_features, num_classes).to(device)
-    run = _Run(model, build_optimizer(config, model), data.to(device))
+    run = _Run(model, build_optimizer(config, model), copy.copy(data).to(device))
     result = RunResult()
     start = time.perf_counter()
     with PeakMemory(device) as memory:
@@ -83,12 +90,20 @@ def train_run(
         except SolveError as error:
             status = error.solution.status.name.lower()
             result = RunResult(status=status, message=str(error))
+        except StationaryError as error:
+            result = RunResult(status="stationary_measure_failed", message=str(error))
+        except DivergedError as error:
+            result = RunResult(status="diverged", message=str(error))
     result.seconds = time.perf_counter() - start
     result.peak_memory_mb = memory.mib
     if run.nfe_forward:
         result.nfe_forward = float(np.mean(run.nfe_forward))
         result.nfe_backward = float(np.mean(run.nfe_backward))
     return result
+
+
+class DivergedError(RuntimeError):
+    """Training left the finite numbers."""
 
 
 @dataclass
@@ -100,7 +115,8 @@ class _Run:
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.x: Tensor | SparseFeatures = sparse_if_sparse(self.data.x)
+        x, sparse = self.data.x, isinstance(self.model, DiffusionClassifier)
+        self.x: Tensor | SparseFeatures = sparse_if_sparse(x) if sparse else x
 
     def train_epoch(self) -> None:
         data = self.data
@@ -109,8 +125,11 @@ class _Run:
         logits, stats = self.model.classify(
             self.x, data.edge_index, data.edge_weight, data.train_mask
         )
-        F.cross_entropy(logits[data.train_mask], data.y[data.train_mask]).backward()
+        loss = F.cross_entropy(logits[data.train_mask], data.y[data.train_mask])
+        loss.backward()
         self.optimizer.step()
+        if not all(bool(p.isfinite().all()) for p in (loss, *self.model.parameters())):
+            raise DivergedError("the loss or a parameter became NaN or infinite in training")
         if stats is not None:
             self.nfe_forward.append(stats.nfe_forward)
             self.nfe_backward.append(stats.nfe_backward)

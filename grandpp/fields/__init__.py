@@ -3,11 +3,12 @@
 from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention, squareplus
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.diffusion import GraphDiffusion
-from grandpp.fields.source import INITIALS, SOURCES, TrustedSource
-from grandpp.fields.stationary import stationary_measure
+from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
+from grandpp.fields.stationary import StationaryError, stationary_measure
 
 __all__ = [
     "ATTENTIONS",
+    "DEFAULT_GAIN",
     "INITIALS",
     "NORMALIZATIONS",
     "SOURCES",
@@ -15,6 +16,7 @@ __all__ = [
     "GraphDiffusion",
     "LinearDiffusion",
     "NonlinearDiffusion",
+    "StationaryError",
     "TrustedSource",
     "squareplus",
     "stationary_measure",

@@ -72,6 +72,11 @@ class EdgeAttention(nn.Module):
                 f"expected 'attention_channels' to be a positive multiple of 'heads' "
                 f"(got attention_channels={attention_channels}, heads={heads})"
             )
+        if score == "pearson" and attention_channels == heads:
+            raise ValueError(
+                "expected at least 2 channels per head for 'pearson' (got 1, whose centred value "
+                "is always 0)"
+            )
         self.channels, self.attention_channels, self.heads = channels, attention_channels, heads
         self.score, self.normalization = score, normalization
         self.register_parameter("query", None)
@@ -100,8 +105,10 @@ class EdgeAttention(nn.Module):
         """Return the head-averaged row-stochastic weights ``[nnz]``."""
         scores = self.scores(x, graph)
         if self.normalization == "softmax":
-            top = segment(scores.detach(), graph.csr.rowptr.long(), reduce="max")
-            strength = (scores - top.index_select(0, graph.csr.row)).exp()
+            # An entry with prior 0 must not set the maximum: the others could all underflow.
+            counted = scores.detach().masked_fill((prior == 0).unsqueeze(-1), -torch.inf)
+            top = segment(counted, graph.csr.rowptr.long(), reduce="max")
+            strength = (scores - top.index_select(0, graph.csr.row)).clamp(max=0).exp()
         else:
             strength = squareplus(scores)
         return row_normalize(graph, strength * prior.unsqueeze(-1)).mean(dim=-1)

@@ -63,6 +63,31 @@ class GraphDiffusion(MessagePassing):
     ) -> None:
         kwargs.setdefault("aggr", "add")
         super().__init__(**kwargs)
+        self._check_choices(channels, mode, attention, heads, self_loop_weight)
+        self.channels, self.mode, self.self_loop_weight = channels, mode, self_loop_weight
+        self.attention: EdgeAttention | None = None
+        if attention is not None:
+            if attention_channels is None:
+                attention_channels = heads * -(-channels // heads)
+            self.attention = EdgeAttention(
+                channels, attention_channels, heads, attention, normalization
+            )
+        self.register_parameter("alpha_logit", None)
+        self.register_parameter("beta", None)
+        if learn_alpha:
+            self.alpha_logit = nn.Parameter(torch.empty(()))
+        if learn_beta:
+            self.beta = nn.Parameter(torch.empty(()))
+        self.reset_parameters()
+
+    def _check_choices(
+        self, channels: int, mode: str, attention: str | None, heads: int, self_loop_weight: float
+    ) -> None:
+        if self.aggr != "add" or self.flow != "source_to_target":
+            raise ValueError(
+                "expected aggr='add' and flow='source_to_target', which the equation means "
+                f"(got aggr='{self.aggr}', flow='{self.flow}')"
+            )
         check_choice("mode", mode, MODES)
         if channels < 1:
             raise ValueError(f"expected 'channels' to be positive (got {channels})")
@@ -75,18 +100,6 @@ class GraphDiffusion(MessagePassing):
                 "expected an 'attention' in nonlinear mode (got None): without one "
                 "the operator does not depend on the state"
             )
-        self.channels, self.mode, self.self_loop_weight = channels, mode, self_loop_weight
-        self.attention: EdgeAttention | None = None
-        if attention is not None:
-            width = attention_channels or heads * -(-channels // heads)
-            self.attention = EdgeAttention(channels, width, heads, attention, normalization)
-        self.register_parameter("alpha_logit", None)
-        self.register_parameter("beta", None)
-        if learn_alpha:
-            self.alpha_logit = nn.Parameter(torch.empty(()))
-        if learn_beta:
-            self.beta = nn.Parameter(torch.empty(()))
-        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Initialise all parameters anew."""
@@ -105,7 +118,8 @@ class GraphDiffusion(MessagePassing):
         Args:
             x: Initial node features ``[N, F]``; attention and the beta term look at these.
             edge_index: int64 ``[2, E]``, or a sparse matrix ``[N, N]`` with targets as rows (PyG's
-                ``adj_t``), whose values are the weights where none are given.
+                ``adj_t``), whose values are the weights where none are given. It is sorted anew
+                in every call; an ``edge_index`` is sorted once.
             edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
 
         Raises:
@@ -113,6 +127,13 @@ class GraphDiffusion(MessagePassing):
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
+        # Mixed precision would give attention another type than the state has.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._bind(x, edge_index, edge_weight)
+
+    def _bind(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+    ) -> LinearDiffusion | NonlinearDiffusion:
         if is_sparse(edge_index):
             (row, col), values = to_edge_index(edge_index)
             edge_index = torch.stack([col, row])
@@ -166,10 +187,15 @@ class GraphDiffusion(MessagePassing):
         return edge_weight.unsqueeze(-1) * x_j
 
     def _check_features(self, x: Tensor) -> None:
-        if x.dim() != 2 or x.size(1) != self.channels or not x.is_floating_point():
+        if x.dim() != 2 or x.size(1) != self.channels:
             raise ValueError(
-                f"expected floating-point node features of shape [N, {self.channels}] "
-                f"(got {x.dtype} {list(x.shape)})"
+                f"expected node features of shape [N, {self.channels}] (got {list(x.shape)})"
+            )
+        own = next(self.parameters(), x).dtype
+        if x.dtype not in (torch.float32, torch.float64) or x.dtype != own:
+            raise ValueError(
+                "expected node features in float32 or float64, the same as the layer's parameters "
+                f"(got {x.dtype} for a layer in {own})"
             )
         finite = torch.isfinite(x)
         if not bool(finite.all()):

@@ -9,7 +9,6 @@ what diffusion :math:`x' = (A - I) x` conserves, so it decides which sources let
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,10 @@ from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import LinearOperator, SuperLU, gmres, splu
 from torch import Tensor
 
-from grandpp.graph import Graph, row_normalize
+from grandpp.graph import Components, Graph, degree, row_normalize
 
-# Up to this many nodes a sparse factorisation beats a few hundred Krylov products by far (20,000
-# nodes: 0.4 s against 5 s); beyond, its fill-in grows out of hand.
+# Up to this many nodes a sparse factorisation beats a few hundred Krylov products by far; beyond,
+# its fill-in grows out of hand.
 _FACTOR_UP_TO = 50_000
 
 # Residual relative to the largest entry. The measure must be good in float64, whatever the dtype
@@ -30,106 +29,123 @@ _TOLERANCE = 1e-12
 _GRADIENT_TOLERANCE = 1e-10
 _MAX_RESTARTS = 50
 
+# Attention can saturate until nodes are all but cut off from one another. Then a little of the
+# random walk is mixed in, step by step, until the measure is well defined.
+_MIXTURES = (0.0, 1e-10, 1e-7, 1e-4)
 
-def stationary_measure(graph: Graph, weight: Tensor, start: Tensor) -> Tensor:
-    """Return the stationary measure with the mass of ``start`` in every component.
+
+class StationaryError(RuntimeError):
+    """The stationary measure could not be computed."""
+
+
+def stationary_measure(graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
+    """Return the stationary measure with the mass of the degrees in every component.
 
     Args:
         graph: Prepared graph.
         weight: Row-stochastic values ``[nnz]``.
-        start: Positive first guess ``[N]``, the degrees; already exact for symmetric weights
-            without attention, which then costs one product.
+        prior: Prior edge weights ``[nnz]``, whose row sums are the degrees; for the random walk
+            with symmetric weights these are the measure, which then costs one product.
 
     Returns:
-        ``[N]``, differentiable in ``weight`` by the implicit function theorem; the dependence on
-        ``start`` is through its mass alone and is not differentiated.
+        ``[N]``, differentiable in ``weight`` by the implicit function theorem; ``prior`` enters
+        through the mass of components alone and is not differentiated.
 
     Raises:
-        RuntimeError: If the linear solve does not converge.
+        StationaryError: If the linear system cannot be solved.
 
     Cost: one sparse factorisation (up to 50,000 nodes) or one Krylov solve forward and one
     backward, on the CPU in float64.
     """
-    return _Stationary.apply(graph, weight, start.detach())
+    return _Stationary.apply(graph, weight, prior.detach())
 
 
 class _Stationary(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: Graph, weight: Tensor, start: Tensor) -> Tensor:
-        system = _SingularSystem(graph, weight)
-        measure = system.null_vector(start.double()).to(weight.device)
-        ctx.graph, ctx.system = graph, system
+    def forward(ctx: Any, graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
+        parts = graph.components_of(prior)
+        start = degree(graph, prior).double().cpu()
+        for mixture in _MIXTURES:
+            # Rows that sum to 1 only in float32 would make the systems inconsistent.
+            a, walk = (row_normalize(graph, v.detach().double()) for v in (weight, prior))
+            values = (1 - mixture) * a + mixture * walk
+            system = _SingularSystem(graph, values, parts)
+            measure = system.null_vector(start)
+            if measure is not None:
+                break
+        else:
+            raise StationaryError(
+                "the stationary measure of the attention could not be computed; use "
+                "source='paper', attention=None or a smaller learning rate"
+            )
+        ctx.graph, ctx.system, ctx.keep = graph, system, 1 - mixture
+        measure = measure.to(weight.device)
         ctx.save_for_backward(measure)  # in float64: the backward solve is singular too
         return measure.to(weight.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
-        graph: Graph = ctx.graph
+        csr, parts = ctx.graph.csr, ctx.system.parts
         (pi,) = ctx.saved_tensors
         g = grad.double()
         # Solvable only without the part along pi, component by component.
-        mass = component_sum(graph, pi)
-        right = g - component_sum(graph, pi * g) / mass
+        mass = parts.sum(pi)
+        right = g - parts.sum(pi * g) / mass
         u = torch.from_numpy(ctx.system.solve(right.cpu().numpy())).to(pi)
-        u = u - component_sum(graph, pi * u) / mass
-        values = pi[graph.csr.row] * u[graph.csr.col_long]
+        u = u - parts.sum(pi * u) / mass
+        values = ctx.keep * pi[csr.row] * u[csr.col_long]
         return None, values.to(grad.dtype), None
-
-
-def component_sum(graph: Graph, values: Tensor) -> Tensor:
-    """Sum of values ``[N]`` or ``[N, F]`` over each node's component, same shape."""
-    label = graph.component.to(values.device)
-    size = int(label.max()) + 1 if label.numel() else 0
-    return values.new_zeros(size, *values.shape[1:]).index_add(0, label, values)[label]
 
 
 class _SingularSystem:
     """I - A and its transpose, whose null spaces are one vector per component."""
 
-    def __init__(self, graph: Graph, weight: Tensor) -> None:
+    def __init__(self, graph: Graph, values: Tensor, parts: Components) -> None:
         csr, n = graph.csr, graph.num_nodes
-        # Rows that sum to 1 only in float32 would make the systems inconsistent.
-        values = row_normalize(graph, weight.detach().double())
         arrays = (values.cpu(), csr.col.cpu(), csr.rowptr.cpu())
         self.matrix = csr_matrix(tuple(a.numpy() for a in arrays), shape=(n, n))
-        self.graph = graph
+        self.parts = parts
+        label = parts.label.cpu().numpy()
+        # All nodes but the first of each component: without them the matrix is regular.
+        self.grounded = np.setdiff1d(np.arange(n), np.unique(label, return_index=True)[1])
         self.factor: SuperLU | None = None
 
-    @cached_property
-    def grounded(self) -> np.ndarray:
-        """All nodes but the first of each component."""
-        label = self.graph.component.cpu().numpy()
-        return np.setdiff1d(np.arange(len(label)), np.unique(label, return_index=True)[1])
-
-    def null_vector(self, start: Tensor) -> Tensor:
-        """The vector pi with pi A = pi and the mass of ``start`` in every component."""
-        first = start.cpu().numpy()
+    def null_vector(self, start: Tensor) -> Tensor | None:
+        """The vector pi with pi A = pi and the mass of ``start``; ``None`` where that fails."""
+        first = start.numpy()
         residual = self.matrix.T @ first - first
         target = _TOLERANCE * np.abs(first).max(initial=0.0)
         if np.linalg.norm(residual) <= target:
-            return torch.from_numpy(first)
+            return start
         correction = np.zeros_like(first)
-        if len(first) <= _FACTOR_UP_TO and self._factorize():
-            assert self.factor is not None  # noqa: S101 (narrows the type)
+        if len(first) <= _FACTOR_UP_TO and self._factorize() and self.factor is not None:
             correction[self.grounded] = self.factor.solve(residual[self.grounded])
         else:
-            correction = _krylov(self.matrix.T, residual, target)
+            krylov = _krylov(self.matrix.T, residual, target)
+            if krylov is None:
+                return None
+            correction = krylov
         pi = torch.from_numpy(first + correction)
-        host = start.cpu()
-        return pi * (component_sum(self.graph, host) / component_sum(self.graph, pi))
+        pi = pi * (self.parts.sum(start) / self.parts.sum(pi))
+        left_over = np.linalg.norm(self.matrix.T @ pi.numpy() - pi.numpy())
+        bad = not np.isfinite(left_over) or left_over > 1e4 * target or bool((pi < -target).any())
+        return None if bad else pi
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """A solution x of (I - A) x = right for a consistent right-hand side."""
         target = _GRADIENT_TOLERANCE * np.abs(right).max(initial=0.0)
-        if np.linalg.norm(right) <= target:
-            return np.zeros_like(right)
-        if self.factor is None and (len(right) > _FACTOR_UP_TO or not self._factorize()):
-            return _krylov(self.matrix, right, target)
         x = np.zeros_like(right)
-        assert self.factor is not None  # noqa: S101 (narrows the type)
-        x[self.grounded] = self.factor.solve(right[self.grounded], trans="T")
-        return x
+        if np.linalg.norm(right) <= target:
+            return x
+        small = len(right) <= _FACTOR_UP_TO
+        if small and (self.factor is not None or self._factorize()) and self.factor is not None:
+            x[self.grounded] = self.factor.solve(right[self.grounded], trans="T")
+            return x
+        krylov = _krylov(self.matrix, right, target)
+        if krylov is None:
+            raise StationaryError("the gradient of the stationary measure did not converge")
+        return krylov
 
     def _factorize(self) -> bool:
         """Factorise I - A^T without one node per component; False where that is singular."""
@@ -138,14 +154,20 @@ class _SingularSystem:
             return False
         laplacian = (identity(self.matrix.shape[0]) - self.matrix.T).tocsc()
         try:
-            self.factor = splu(laplacian[keep][:, keep])
+            # A diagonally dominant matrix with an all but symmetric pattern needs no pivoting.
+            self.factor = splu(
+                laplacian[keep][:, keep],
+                permc_spec="MMD_AT_PLUS_A",
+                diag_pivot_thresh=0.0,
+                options={"SymmetricMode": True},
+            )
         except RuntimeError:  # the grounded node is not reached: a directed graph
             return False
         return True
 
 
-def _krylov(matrix: csr_matrix, right: np.ndarray, target: float) -> np.ndarray:
-    """Solve (I - matrix) x = right from zero by preconditioned GMRES."""
+def _krylov(matrix: csr_matrix, right: np.ndarray, target: float) -> np.ndarray | None:
+    """Solve (I - matrix) x = right from zero by preconditioned GMRES; ``None`` if it stalls."""
     n = len(right)
     diagonal = 1.0 - matrix.diagonal()
     inverse = 1.0 / np.where(diagonal > 1e-12, diagonal, 1.0)
@@ -155,10 +177,4 @@ def _krylov(matrix: csr_matrix, right: np.ndarray, target: float) -> np.ndarray:
     x, info = gmres(
         operator, right, rtol=0.0, atol=target, restart=restart, maxiter=_MAX_RESTARTS, M=jacobi
     )
-    if info != 0:
-        residual = np.linalg.norm(right - operator @ x)
-        raise RuntimeError(
-            f"the stationary measure did not converge in {restart * _MAX_RESTARTS} products "
-            f"(residual {residual:.1e}, wanted {target:.1e}); use source='paper'"
-        )
-    return x
+    return x if info == 0 else None

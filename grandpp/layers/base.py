@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grandpp.fields.base import csr_product
 from grandpp.fields.diffusion import GraphDiffusion
-from grandpp.solvers import SOLVER_NAMES, Solution, Solver, resolve_solver, solve, solver_options
+from grandpp.solvers import Exact, Solution, Solver, resolve_solver, solve
 
 
 class DiffusionConv(GraphDiffusion):
@@ -31,6 +32,7 @@ class DiffusionConv(GraphDiffusion):
 
     Raises:
         ValueError: For an unknown choice or a number out of range.
+        TypeError: For an option that the solver does not take.
     """
 
     def __init__(
@@ -50,20 +52,16 @@ class DiffusionConv(GraphDiffusion):
         if not (math.isfinite(time) and time >= 0):
             raise ValueError(f"expected 'time' to be finite and not negative (got {time})")
         self.time = time
-        self.solver: Solver
-        if isinstance(solver, str) and solver in SOLVER_NAMES:
-            given = {
-                "rtol": rtol,
-                "atol": atol,
-                "step_size": step_size,
-                "max_nfe": max_nfe,
-                "adjoint": adjoint,
-            }
-            taken = solver_options(solver)
-            options = {k: v for k, v in given.items() if k in taken and v is not None}
-            self.solver = resolve_solver(solver, **options)
-        else:
-            self.solver = resolve_solver(solver)
+        given = {"rtol": rtol, "atol": atol, "step_size": step_size, "max_nfe": max_nfe}
+        options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        if adjoint:
+            options["adjoint"] = True
+        self.solver: Solver = resolve_solver(solver, **options)
+        if isinstance(self.solver, Exact) and self.mode == "nonlinear":
+            raise ValueError(
+                "expected mode='linear' for solver='exact' (got mode='nonlinear'): "
+                "only linear diffusion has an exact solution"
+            )
 
     # An adaptive solve decides on data in every step, which no compiler can trace: inside a
     # compiled model the layer runs eagerly and everything around it is compiled.
@@ -71,7 +69,16 @@ class DiffusionConv(GraphDiffusion):
     def _integrate(
         self, field: Any, y0: Tensor, save_at: Sequence[float] | Tensor | None, throw: bool
     ) -> Solution:
-        return solve(field, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
+        if isinstance(self.solver, Exact) and field.product is not csr_product:
+            raise ValueError(
+                "explainers and message-passing hooks see every product as messages, which "
+                "solver='exact' does not make: use another solver, for example 'dopri5'"
+            )
+        # Mixed precision would hand the solver states of changing type.
+        with torch.autocast(y0.device.type, enabled=False):
+            return solve(
+                field, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw
+            )
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({', '.join(self._describe())})"

@@ -38,8 +38,8 @@ class GRANDConv(DiffusionConv):
             (default: ``None``, the solver's own: 1e-4 and 1e-5 for torchdiffeq, 1e-6 for exact)
         step_size: Step of fixed-step solvers. (default: ``None``, the solver's own: 1)
         max_nfe: Evaluation budget of one forward solve. (default: ``None``: 100,000)
-        adjoint: Adjoint gradients instead of back-propagation through the solver.
-            (default: ``False``)
+        adjoint: Adjoint gradients instead of back-propagation through the solver: for short T,
+            see :class:`grandpp.solvers.TorchDiffEq`. (default: ``False``)
         **kwargs: Further arguments of :class:`torch_geometric.nn.conv.MessagePassing`.
 
     Shapes:
@@ -49,6 +49,7 @@ class GRANDConv(DiffusionConv):
 
     Raises:
         ValueError: For an unknown choice, a number out of range, or NaN features.
+        TypeError: For an option that the solver does not take.
         IndexError: For an edge that points to no node.
         SolveError: If the solver fails.
 
@@ -57,7 +58,7 @@ class GRANDConv(DiffusionConv):
         Direct gradients store every stage; adjoint gradients store the end state only. Constants
         are a fixed point; with symmetric weights and no attention (and beta = 0) the
         degree-weighted mean is conserved. Inside a ``torch.compile``\ d model the solve runs
-        eagerly.
+        eagerly. Explainers and message-passing hooks work with every solver but ``"exact"``.
     """
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:

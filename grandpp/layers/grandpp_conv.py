@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from grandpp.fields.source import TrustedSource
+from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution
 
@@ -51,7 +51,7 @@ class GRANDPPConv(DiffusionConv):
         channels: int,
         *,
         source: str = "balanced",
-        source_gain: float = 0.2,
+        source_gain: float = DEFAULT_GAIN,
         learn_gain: bool = False,
         initial: str = "features",
         **kwargs: Any,

@@ -62,9 +62,10 @@ class Exact:
 
     Args:
         rtol: Bound on the error relative to max |y0| + T max |s|, before rounding.
+        max_nfe: Budget of products of one forward solve.
 
     Raises:
-        ValueError: If ``rtol`` is not in (0, 1).
+        ValueError: If ``rtol`` is not in (0, 1) or ``max_nfe`` not positive.
 
     Note:
         About tau + 6 sqrt(tau) products forward, as many again for the gradient to y0 and s, and
@@ -74,11 +75,14 @@ class Exact:
     """
 
     rtol: float = 1e-6
+    max_nfe: int = 100_000
     method: str = "exact"
 
     def __post_init__(self) -> None:
         if not 0 < self.rtol < 1:
             raise ValueError(f"expected rtol between 0 and 1 (got {self.rtol})")
+        if self.max_nfe < 1:
+            raise ValueError(f"expected max_nfe to be positive (got {self.max_nfe})")
 
     def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
         """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
@@ -98,6 +102,11 @@ class Exact:
                 "diffusion backwards in time is ill-posed"
             )
         stats = SolveStats()
+        # At least tau products are needed, which is known before the first one.
+        if float(f.alpha.detach()) * float((ts[-1] - ts[0]).detach()) > self.max_nfe:
+            nothing = torch.full_like(y0, torch.nan).expand(len(ts) - 1, *y0.shape)
+            start = float(ts[0].detach())
+            return Solution(ts[1:], nothing, stats, Status.MAX_NFE, start)
         states, y = [], y0
         for t0, t1 in pairwise(ts):
             y = _Uniformisation.apply(

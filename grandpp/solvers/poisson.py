@@ -30,7 +30,8 @@ class PoissonSeries:
         dp = np.concatenate([[0.0], p[:-1]]) - p
         c, dc = (_tail_sums(series / (k + 1)) for series in (p, dp))
         remainder = np.maximum(_tail_sums(p) - p, _tail_sums(c) - c)
-        terms = int(np.argmax(remainder <= tol / 2)) + 1
+        # Two terms at least: with one the derivatives to tau would vanish.
+        terms = max(2, int(np.argmax(remainder <= tol / 2)) + 1)
         p, dp = _normalized(p[:terms], dp[:terms])
         c, dc = _normalized(c[:terms], dc[:terms])
         return cls(p, c, dp, dc)

@@ -45,7 +45,7 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
     Args:
         solver: A name from :data:`SOLVER_NAMES` or a solver object.
         **options: ``step_size`` for fixed-step methods, ``rtol`` and ``atol`` for adaptive ones,
-            ``max_nfe`` and ``adjoint`` for both, ``rtol`` for ``"exact"``.
+            ``adjoint`` for both, ``rtol`` for ``"exact"``, ``max_nfe`` for all.
 
     Raises:
         ValueError: For an unknown name, or a value out of range.
@@ -72,7 +72,7 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
 def solver_options(solver: str) -> tuple[str, ...]:
     """Names of the options that a solver takes."""
     if solver == "exact":
-        return ("rtol",)
+        return ("rtol", "max_nfe")
     step = ("step_size",) if solver in FIXED_STEP_METHODS else ("rtol", "atol")
     return (*step, "max_nfe", "adjoint")
 

@@ -10,7 +10,8 @@ where one of them was computed from another.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,13 +23,13 @@ from torchdiffeq._impl.solvers import FixedGridODESolver
 from grandpp.solvers.base import (
     BoundField,
     Solution,
-    SolveStats,
     State,
     Status,
     VectorField,
     is_finite,
     needs_grad,
 )
+from grandpp.solvers.recorder import AdaptiveRecorder, BudgetError, Recorder, StepRecorder
 
 METHODS: tuple[str, ...] = tuple(sorted(SOLVERS))
 FIXED_STEP_METHODS: tuple[str, ...] = tuple(
@@ -47,7 +48,8 @@ class TorchDiffEq:
         step_size: Step of fixed-step methods; the last step is shortened to end on time.
         max_nfe: Evaluation budget of one forward solve.
         adjoint: Recompute the trajectory backwards instead of storing it: memory independent of
-            the number of steps, gradients exact only up to the tolerance.
+            the number of steps. Diffusion backwards in time amplifies errors by up to
+            exp(2 alpha T), so gradients are good for short T alone.
 
     Raises:
         ValueError: If the method is not installed or a number is out of range.
@@ -88,7 +90,7 @@ class TorchDiffEq:
         status, ys = Status.SUCCESS, None
         try:
             ys = self._integrate(recorder, y0, ts)
-        except _BudgetError:
+        except BudgetError:
             status = Status.MAX_NFE
         except AssertionError as error:
             if "underflow in dt" not in str(error) and "non-finite" not in str(error):
@@ -104,17 +106,17 @@ class TorchDiffEq:
         saved = ys[1:] if isinstance(ys, Tensor) else tuple(y[1:] for y in ys)
         return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
 
-    def _recorder(self, f: VectorField, t_start: float) -> _Recorder:
+    def _recorder(self, f: VectorField, t_start: float) -> Recorder:
         # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
         hooks = SOLVERS[self.method].valid_callbacks()
-        kind = _Recorder
+        kind = Recorder
         if "callback_step" in hooks:
-            kind = _AdaptiveRecorder if "callback_reject_step" in hooks else _StepRecorder
+            kind = AdaptiveRecorder if "callback_reject_step" in hooks else StepRecorder
         return kind(f, self.max_nfe, t_start)
 
-    def _integrate(self, recorder: _Recorder, y0: State, ts: Tensor) -> State:
+    def _integrate(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
         if self.is_fixed_step:
-            options: dict[str, Any] = {"step_size": min(self.step_size, _span(ts))}
+            options: dict[str, Any] = {"grid_constructor": self._grid}
             kwargs: dict[str, Any] = {"method": self.method, "options": options}
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
@@ -131,6 +133,16 @@ class TorchDiffEq:
         recorder.forward_done = True
         return ys
 
+    def _grid(self, f: Any, y0: Tensor, ts: Tensor) -> Tensor:
+        """Equal steps of at most ``step_size`` between saved times, which need no interpolation."""
+        pieces = [ts[:1]]
+        for start, end in pairwise(ts):
+            length = abs(float((end - start).detach()))
+            steps = max(1, math.ceil(length / self.step_size * (1 - 1e-12)))
+            share = torch.arange(1, steps, dtype=ts.dtype, device=ts.device) / steps
+            pieces += [start + share * (end - start), end.reshape(1)]
+        return torch.cat(pieces)
+
     def _check_gradient(self, f: VectorField, y0: State) -> None:
         parts = (y0,) if isinstance(y0, Tensor) else y0
         lost = self.method == "scipy_solver" and not self.adjoint
@@ -141,72 +153,8 @@ class TorchDiffEq:
             )
 
 
-class _BudgetError(Exception):
-    """The right-hand side was asked for more evaluations than max_nfe."""
-
-
-@dataclass
-class _Recorder:
-    """Counts evaluations, forward and backward."""
-
-    f: VectorField
-    max_nfe: int
-    t_start: float
-    adjoint: bool = False
-    forward_done: bool = False
-    stats: SolveStats = field(default_factory=SolveStats)
-    last: tuple[State, State] | None = None
-
-    def __post_init__(self) -> None:
-        self.t_reached = self.t_start
-
-    def __call__(self, t: Tensor, y: State) -> State:
-        if self.forward_done:
-            self.stats.nfe_backward += 1
-            return self.f(t, y)
-        if self.stats.nfe_forward >= self.max_nfe:
-            raise _BudgetError
-        self.stats.nfe_forward += 1
-        dy = self.f(t, y)
-        self.last = (_detach(y), _detach(dy))
-        if not self.adjoint:
-            self._count_backward(dy)
-        return dy
-
-    def _count_backward(self, dy: State) -> None:
-        first = dy if isinstance(dy, Tensor) else dy[0]
-        if first.requires_grad:
-            first.register_hook(self._one_more_backward)
-
-    def _one_more_backward(self, grad: Tensor) -> None:
-        self.stats.nfe_backward += 1
-
-    def saw_non_finite(self) -> bool:
-        return self.last is not None and not (is_finite(self.last[0]) and is_finite(self.last[1]))
-
-
-class _StepRecorder(_Recorder):
-    """Counts steps as well; torchdiffeq calls the hooks by name."""
-
-    def callback_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        self.stats.steps += 1
-        self.t_reached = float(t0.detach())
-
-
-class _AdaptiveRecorder(_StepRecorder):
-    """Tells accepted from rejected steps."""
-
-    def callback_reject_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        self.stats.steps -= 1
-        self.stats.rejected += 1
-
-
 def _captured(f: VectorField) -> tuple[Tensor, ...]:
     return tuple(f.captured) if isinstance(f, BoundField) else ()
-
-
-def _detach(y: State) -> State:
-    return y.detach() if isinstance(y, Tensor) else tuple(part.detach() for part in y)
 
 
 @torch.no_grad()
@@ -219,10 +167,6 @@ def _detached_norm(y: State) -> Tensor:
     """
     parts = (y,) if isinstance(y, Tensor) else y
     return torch.stack([part.abs().square().mean().sqrt() for part in parts]).max()
-
-
-def _span(ts: Tensor) -> float:
-    return abs(float((ts[-1] - ts[0]).detach()))
 
 
 def _nan_states(y0: State, length: int) -> State:

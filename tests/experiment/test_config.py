@@ -68,7 +68,10 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
     )
     assert (conv.solver.method, conv.solver.step_size, conv.solver.adjoint) == ("rk4", 0.5, True)
     assert conv.source.initial == "zero"
-    assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1).time is None
+    plain = tuned_config("Cora", "gcn", 1)
+    assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain
+    grand = tuned_config("Cora", "grand-l", 1)
+    assert tuned_config("Cora", "grand-l", 1, source="paper", initial="zero") == grand
 
 
 @pytest.mark.parametrize(

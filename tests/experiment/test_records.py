@@ -7,7 +7,7 @@ import multiprocessing
 
 import pytest
 
-from grandpp.experiment import append_record, drop_torn_line, read_records, record_key
+from grandpp.experiment import append_record, read_records, record_key
 
 
 def record(split, seed=0, **more):
@@ -36,23 +36,32 @@ def test_appended_records_come_back(tmp_path):
     assert [record_key(r) for r in read_records(path)] == [record_key(record(i)) for i in (0, 1)]
 
 
-def test_a_line_torn_by_a_crash_is_dropped_and_cut_before_appending(tmp_path):
+def test_a_line_torn_by_a_crash_is_cut_off_so_that_appending_starts_a_line(tmp_path):
     path = tmp_path / "r.jsonl"
-    append_record(path, record(0))
+    append_record(path, record(0, best_epoch=1))
     with path.open("a") as file:
-        file.write(json.dumps(record(1))[:40])
+        file.write(json.dumps(record(1, best_epoch=1), sort_keys=True)[:40])
     assert len(read_records(path)) == 1
-    drop_torn_line(path)
     append_record(path, record(2))
     assert [r["split"] for r in read_records(path)] == [0, 2]
 
 
-def test_a_foreign_file_is_refused_and_left_alone(tmp_path):
+def test_a_whole_record_that_lost_its_newline_alone_is_kept(tmp_path):
     path = tmp_path / "r.jsonl"
-    path.write_text('{"a": 1}\n{"b": 2}\n')
+    append_record(path, record(0))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert len(read_records(path)) == 1
+    append_record(path, record(1))
+    assert [r["split"] for r in read_records(path)] == [0, 1]
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n{"b": 2}\n', "my notes", "my notes\n", "[1, 2]\n"])
+def test_a_foreign_file_is_refused_and_left_alone(tmp_path, text):
+    path = tmp_path / "r.jsonl"
+    path.write_text(text)
     with pytest.raises(ValueError, match="line 1"):
         read_records(path)
-    assert path.read_text() == '{"a": 1}\n{"b": 2}\n'
+    assert path.read_text() == text
 
 
 def test_two_processes_may_append_at_once(tmp_path):

@@ -42,6 +42,13 @@ def test_paired_difference_is_that_of_scipy():
     assert difference.mean - difference.half_width == pytest.approx(interval.low)
 
 
+def test_seeds_are_averaged_within_their_split_before_any_test():
+    a = [{**record("a", s, v), "seed": k} for s, v in enumerate([0.5, 0.7, 0.6]) for k in range(9)]
+    b = [{**record("b", s, v), "seed": k} for s, v in enumerate([0.4, 0.5, 0.6]) for k in range(9)]
+    assert paired_difference(a, b) == paired_difference(A, B)
+    assert summarize(a).std == summarize(A).std
+
+
 def test_only_common_successful_runs_are_paired():
     other = [*B[:2], record("b", 7, 0.9), record("b", 2, None)]
     assert paired_difference(A, other).n == 2

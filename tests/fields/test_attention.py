@@ -94,6 +94,20 @@ def test_large_scores_overflow_neither_softmax_nor_squareplus(path):
         assert torch.isfinite(weight).all()
 
 
+def test_masked_entries_with_the_largest_scores_do_not_make_the_others_underflow(path):
+    graph = prepare_graph(path, 4)
+    torch.manual_seed(0)
+    attention = EdgeAttention(8, 8, 1).float()
+    with torch.no_grad():
+        attention.query.copy_(attention.key)  # every node scores itself highest, by far
+    x = 30 * torch.randn(4, 8)
+    weight = attention(x, graph, graph.prior(None, 0.0, like=x))
+    assert torch.isfinite(weight).all()
+    dense = to_dense(graph, weight)
+    assert dense.diagonal().abs().max() == 0
+    torch.testing.assert_close(dense.sum(1), torch.ones(4))
+
+
 def test_squareplus_is_positive_exact_and_differentiable_far_from_zero():
     s = torch.tensor([-1e8, -3.0, 0.0, 3.0, 1e8], dtype=torch.float64, requires_grad=True)
     y = squareplus(s)
@@ -110,6 +124,7 @@ def test_squareplus_is_positive_exact_and_differentiable_far_from_zero():
         ((8, 8, 2, "gat", "sparsemax"), "softmax.*got 'sparsemax'"),
         ((8, 9, 2), "multiple of 'heads'.*attention_channels=9, heads=2"),
         ((8, 8, 0), "heads=0"),
+        ((8, 4, 4, "pearson"), "2 channels per head"),
     ],
 )
 def test_wrong_choices_are_refused_in_words(arguments, words):

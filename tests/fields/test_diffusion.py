@@ -107,5 +107,5 @@ def test_wrong_choices_are_refused_in_words(kwargs, words):
 
 @pytest.mark.parametrize("x", [torch.zeros(34, 7), torch.zeros(34), torch.zeros(34, 8).long()])
 def test_features_of_the_wrong_shape_or_type_are_refused(x, karate):
-    with pytest.raises(ValueError, match=r"\[N, 8\]"):
+    with pytest.raises(ValueError, match="expected node features"):
         make().prepare(x, karate)

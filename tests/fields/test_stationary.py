@@ -27,15 +27,16 @@ def test_degrees_are_stationary_for_the_random_walk(karate, features):
     graph = prepare_graph(karate, 34)
     prior = graph.prior(None, 1.0, like=features)
     d = degree(graph, prior)
-    assert torch.equal(stationary_measure(graph, row_normalize(graph, prior), d), d)
+    assert torch.equal(stationary_measure(graph, row_normalize(graph, prior), prior), d)
 
 
 def test_measure_is_invariant_and_keeps_the_mass_of_every_component(karate, method):
     edge_index = torch.cat([karate, karate + 34], dim=1)
     graph = prepare_graph(edge_index, 70)  # two clubs and two isolated nodes
     weight = random_operator(graph)
-    start = torch.rand(70, dtype=torch.float64) + 0.5
-    pi = stationary_measure(graph, weight, start)
+    prior = torch.rand(graph.csr.col.numel(), dtype=torch.float64) + 0.5
+    start = degree(graph, prior)
+    pi = stationary_measure(graph, weight, prior)
     dense = to_dense(graph, weight)
     torch.testing.assert_close(pi @ dense, pi, rtol=0, atol=1e-9)
     assert pi.min() > 0
@@ -46,18 +47,41 @@ def test_measure_is_invariant_and_keeps_the_mass_of_every_component(karate, meth
 def test_gradient_passes_gradcheck_through_the_normalisation(karate, method):
     edge_index = torch.tensor([[0, 1, 1, 2, 2, 0, 3, 4], [1, 0, 2, 1, 0, 2, 4, 3]])
     graph = prepare_graph(edge_index, 5)
-    start = torch.arange(1.0, 6.0, dtype=torch.float64)
     raw = torch.rand(graph.csr.col.numel(), dtype=torch.float64) + 0.2
     raw.requires_grad_()
+    prior = torch.rand_like(raw) + 0.5
     assert torch.autograd.gradcheck(
-        lambda r: stationary_measure(graph, row_normalize(graph, r), start), (raw,), atol=1e-5
+        lambda r: stationary_measure(graph, row_normalize(graph, r), prior), (raw,), atol=1e-5
     )
 
 
 def test_float32_weights_converge_too(karate):
     graph = prepare_graph(karate, 34)
     weight = random_operator(graph).float().requires_grad_()
-    pi = stationary_measure(graph, weight, torch.ones(34))
+    pi = stationary_measure(graph, weight, torch.ones_like(weight).detach())
     pi.square().sum().backward()
     assert pi.dtype == torch.float32
     assert torch.isfinite(weight.grad).all()
+
+
+def test_saturated_attention_still_has_a_measure(path):
+    # The middle edge is all but cut: one factorisation finds nothing, a little random walk helps.
+    graph = prepare_graph(path, 4)
+    raw = torch.ones(graph.csr.col.numel(), dtype=torch.float64)
+    row, col = graph.csr.row, graph.csr.col_long
+    raw[((row == 1) & (col == 2)) | ((row == 2) & (col == 1))] = 0.0
+    weight = row_normalize(graph, raw).requires_grad_()
+    pi = stationary_measure(graph, weight, torch.ones_like(raw))
+    dense = to_dense(graph, weight.detach())
+    torch.testing.assert_close(pi @ dense, pi, rtol=0, atol=1e-6)
+    pi.square().sum().backward()
+    assert torch.isfinite(weight.grad).all()
+
+
+def test_an_edge_of_weight_zero_does_not_join_components(path):
+    graph = prepare_graph(path, 4)
+    edge_weight = torch.ones(6, dtype=torch.float64)
+    edge_weight[((path[0] == 1) & (path[1] == 2)) | ((path[0] == 2) & (path[1] == 1))] = 0.0
+    prior = graph.prior(edge_weight, 1.0, like=edge_weight)
+    assert graph.components.count == 1
+    assert graph.components_of(prior).count == 2

@@ -13,7 +13,7 @@ from torch_geometric.testing import assert_module
 from grandpp.fields import ATTENTIONS, NORMALIZATIONS
 from grandpp.graph import dirichlet_energy
 from grandpp.layers import GRANDConv
-from grandpp.solvers import SolveError, Status
+from grandpp.solvers import SolveError, Status, TorchDiffEq
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-11}
 
@@ -273,11 +273,53 @@ def test_failed_solve_raises_in_words_or_returns_its_status(karate, features):
         ({"rtol": 0.0}, "rtol"),
         ({"heads": 3, "attention_channels": 8}, "multiple"),
         ({"heads": 0}, "heads"),
+        ({"mode": "nonlinear", "solver": "exact"}, "mode='linear'"),
+        ({"flow": "target_to_source"}, "source_to_target"),
+        ({"aggr": "max"}, "aggr='add'"),
+        ({"attention_channels": 0}, "attention_channels=0"),
     ],
 )
 def test_wrong_choices_are_refused_in_words(kwargs, words):
     with pytest.raises(ValueError, match=words):
         GRANDConv(8, **kwargs)
+
+
+def test_inference_mode_leaves_nothing_behind_that_training_trips_over(karate, features):
+    for solver in ("exact", "dopri5"):
+        conv = make(solver=solver)
+        edge_index = karate.clone()
+        with torch.inference_mode():
+            quiet = conv(features, edge_index)
+        y = conv(features, edge_index)
+        y.sum().backward()
+        torch.testing.assert_close(quiet.clone(), y)
+
+
+def test_a_sparse_matrix_of_targets_and_sources_replaces_edge_index(karate, features):
+    conv = make(time=2.0, solver="exact")
+    weight = torch.rand(karate.size(1), dtype=torch.float64)
+    one_way = karate[:, :100]
+    adj_t = torch.sparse_coo_tensor(one_way.flip(0), weight[:100], (34, 34)).coalesce()
+    expected = conv(features, one_way, weight[:100])
+    torch.testing.assert_close(conv(features, adj_t), expected)
+    torch.testing.assert_close(conv(features, adj_t.to_sparse_csr()), expected)
+
+
+def test_mixed_precision_around_the_layer_does_not_reach_the_solver(karate):
+    conv = make(dtype=torch.float32)
+    x = torch.randn(34, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(x, karate)
+    torch.testing.assert_close(y, conv(x, karate))
+
+
+def test_hooks_and_the_exact_solver_refuse_each_other_in_words(karate, features):
+    conv = make(solver="exact")
+    handle = conv.register_message_forward_hook(lambda *a: None)
+    with pytest.raises(ValueError, match="use another solver"):
+        conv(features, karate)
+    handle.remove()
+    conv(features, karate)
 
 
 def test_wrong_inputs_are_refused_in_words(karate, features):
@@ -289,8 +331,13 @@ def test_wrong_inputs_are_refused_in_words(karate, features):
     features[0, 0] = float("nan")
     with pytest.raises(ValueError, match="finite"):
         conv(features, karate)
-    with pytest.raises(TypeError, match="linear"):
-        make(mode="nonlinear", solver="exact")(torch.ones_like(features), karate)
+    for x in (torch.ones(34, 8).half(), torch.ones(34, 8)):
+        with pytest.raises(ValueError, match="float32 or float64"):
+            make()(x, karate)
+    with pytest.raises(TypeError, match="step_size"):
+        GRANDConv(8, solver="exact", step_size=0.1)
+    with pytest.raises(TypeError, match="solver object"):
+        GRANDConv(8, solver=TorchDiffEq(), rtol=1e-9)
 
 
 @pytest.mark.gpu

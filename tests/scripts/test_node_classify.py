@@ -94,7 +94,32 @@ def test_a_second_call_repeats_nothing_and_reports_everything(main, capsys, tmp_
         (["--labels-per-class", "1", "--model", "magic"], "'magic'"),
         (["--labels-per-class", "1", "--time", "-3"], "'time' to be finite and not negative"),
         (["--labels-per-class", "1", "--source-gain", "nan"], "'source_gain'"),
-        (["--labels-per-class", "1", "--model", "grand-nl", "--solver", "exact"], "mode='linear'"),
+        (
+            [
+                "--labels-per-class",
+                "1",
+                "--model",
+                "grand-l",
+                "--model",
+                "grand-nl",
+                "--solver",
+                "exact",
+            ],
+            "mode='linear'",
+        ),
+        (
+            [
+                "--labels-per-class",
+                "1",
+                "--model",
+                "gcn",
+                "--model",
+                "grand++-l",
+                "--source-gain",
+                "inf",
+            ],
+            "'source_gain'",
+        ),
         ([], "--labels-per-class"),
     ],
 )
@@ -113,34 +138,39 @@ def test_bad_input_is_one_line_exit_code_two_and_leaves_no_file(
     assert not out.exists()
 
 
-def test_a_foreign_out_file_is_refused_and_kept(main, capsys, tmp_path):
+def test_a_foreign_out_file_or_folder_is_refused_and_kept(main, capsys, tmp_path):
     out = tmp_path / "notes.txt"
-    out.write_text("my notes\nmore notes\n")
-    with pytest.raises(SystemExit) as stop:
-        main(["--labels-per-class", "1", "--out", str(out), *FAST])
-    assert stop.value.code == 2
-    assert out.read_text() == "my notes\nmore notes\n"
+    out.write_text("my notes")
+    for path in (out, tmp_path / "nowhere" / "runs.jsonl"):
+        with pytest.raises(SystemExit) as stop:
+            main(["--labels-per-class", "1", "--out", str(path), *FAST])
+        assert stop.value.code == 2
+    assert out.read_text() == "my notes"
 
 
 def test_ctrl_c_keeps_finished_runs_and_the_same_command_goes_on(tmp_path):
     out = tmp_path / "runs.jsonl"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     environment.pop("GRANDPP_DATA", None)
     command = [sys.executable, str(SCRIPT), "--labels-per-class", "1", "--dataset", "sbm",
-               "--model", "mlp", "--epochs", "60", "--splits", "400", "--quiet",
+               "--model", "mlp", "--epochs", "10", "--splits", "8", "--quiet",
                "--out", str(out)]  # fmt: skip
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (out.exists() and out.read_text().count("\n") >= 2):
-        time.sleep(0.05)
+    while time.monotonic() < deadline and not out.exists():
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err
-    lines = out.read_text().splitlines()
-    assert len(lines) >= 2
-    assert all(json.loads(line)["status"] == "success" for line in lines)
+    finished = out.read_text()
+    assert 1 <= finished.count("\n") < 8
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert out.read_text().startswith(finished)
+    splits = [json.loads(line)["split"] for line in out.read_text().splitlines()]
+    assert sorted(splits) == list(range(8))
 
 
 class Evil:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grandpp.graph import prepare_graph
 from grandpp.ops import CSR
-from grandpp.solvers import solve
+from grandpp.solvers import Status, solve
 
 
 @dataclass
@@ -127,3 +127,11 @@ def test_backward_time_is_refused(case):
     _, field, y0 = case
     with pytest.raises(ValueError, match="ill-posed"):
         solve(field, y0, (1.0, 0.0), solver="exact")
+
+
+def test_a_depth_beyond_the_budget_is_a_status_before_anything_is_allocated(case):
+    _, field, y0 = case
+    for time in (1e6, 1e300):
+        solution = solve(field, y0, (0.0, time), solver="exact", throw=False)
+        assert solution.status is Status.MAX_NFE
+        assert solution.stats.nfe_forward == 0

@@ -18,3 +18,8 @@ def test_coefficients_are_probabilities_and_their_derivatives_are_right():
     k = min(len(s.p) for s in (lower, middle, upper))
     np.testing.assert_allclose((upper.p - lower.p[:k])[:k] / (2 * h), middle.dp[:k], atol=1e-9)
     np.testing.assert_allclose((upper.c - lower.c[:k])[:k] / (2 * h), middle.dc[:k], atol=1e-9)
+
+
+def test_tiny_times_keep_their_derivatives():
+    series = PoissonSeries.cut(1e-12, 1e-6)
+    np.testing.assert_allclose(series.dp[:2], [-1, 1], atol=1e-9)

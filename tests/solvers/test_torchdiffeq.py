@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from grandpp.solvers import Status, TorchDiffEq, solve
+from grandpp.solvers import SolveError, Status, TorchDiffEq, solve
 from grandpp.solvers.torchdiffeq import METHODS
 
 
@@ -64,3 +64,39 @@ def test_a_rejected_step_is_counted_as_rejected():
     stats = solution.stats
     assert stats.rejected > 0
     assert stats.nfe_forward == 2 + 6 * (stats.steps + stats.rejected)
+
+
+def test_saved_states_of_fixed_step_methods_lie_on_the_grid_and_keep_the_order():
+    y0 = torch.ones(1, dtype=torch.float64)
+    times = [0.4, 1.0, 1.6]
+    errors = []
+    for step in (0.2, 0.1):
+        solution = solve(decay, y0, (0.0, 2.0), solver="rk4", step_size=step, save_at=times)
+        exact = torch.tensor(times, dtype=torch.float64).neg().exp()
+        errors.append(float((solution.ys.squeeze() - exact).abs().max()))
+    assert errors[0] < 2e-5
+    assert errors[0] / errors[1] > 12
+
+
+def test_an_adjoint_that_blows_up_says_so_in_words():
+    # Forward decay is backward growth: exp(60) drowns the state in its own rounding.
+    w = torch.tensor(60.0, requires_grad=True)
+
+    class Field:
+        def __init__(self, w):
+            self.w = w
+
+        @property
+        def captured(self):
+            return (self.w,)
+
+        def bind(self, captured):
+            return Field(captured[0])
+
+        def __call__(self, t, y):
+            return -self.w * y**3
+
+    y0 = torch.full((4,), 3.0, requires_grad=True)
+    solution = solve(Field(w), y0, (0.0, 30.0), adjoint=True)
+    with pytest.raises(SolveError, match="adjoint of this solve stopped"):
+        solution.y.sum().backward()
