@@ -48,7 +48,8 @@ def test_zero_time_returns_the_initial_state_without_an_evaluation():
 
 def test_gradients_to_the_initial_state_and_the_end_time_are_right():
     y0 = torch.randn(3, dtype=torch.float64, requires_grad=True)
-    t1 = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    # Not a multiple of the step: there the number of steps jumps under the finite difference.
+    t1 = torch.tensor(0.67, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
         lambda y, t: solve(lambda s, v: -v * v, y.abs(), (0.0, t), solver="rk4", step_size=0.05).y,
         (y0, t1),
