@@ -25,6 +25,7 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
         "runs",
         "test accuracy",
         "last epoch",
+        "validation",
         f"paired diff. to {baseline}",
         "NFE/forward",
         "s/run",
@@ -39,7 +40,7 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
             if summary.mean is None
             else f"{_percent(summary.mean)} +- {_percent(summary.std)} %"
         )
-        last = "-" if summary.last_mean is None else f"{_percent(summary.last_mean)} %"
+        last = _unit(summary.last_mean)
         difference = None if model == baseline else paired_difference(own, reference)
         rows.append(
             [
@@ -47,6 +48,7 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
                 f"{summary.n}{failed}",
                 accuracy,
                 last,
+                _unit(summary.val_mean),
                 _difference(difference),
                 "-" if summary.nfe_forward is None else f"{summary.nfe_forward:.1f}",
                 "-" if summary.seconds is None else f"{summary.seconds:.1f}",
@@ -62,6 +64,10 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
 
 def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.2f}"
+
+
+def _unit(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{_percent(fraction)} %"
 
 
 def _difference(d: PairedDifference | None) -> str:

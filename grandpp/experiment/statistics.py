@@ -20,6 +20,7 @@ class Summary:
         failed: Failed runs; they carry no accuracy.
         mean: Mean test accuracy at the best validation epoch.
         std: Sample standard deviation over splits, seeds averaged (0 for one split).
+        val_mean: Mean validation accuracy at that epoch, or ``None``.
         last_mean: Mean test accuracy after the last epoch.
         nfe_forward: Mean evaluations per forward pass, or ``None``.
         seconds: Mean seconds per run.
@@ -29,6 +30,7 @@ class Summary:
     failed: int
     mean: float | None
     std: float | None
+    val_mean: float | None
     last_mean: float | None
     nfe_forward: float | None
     seconds: float | None
@@ -58,12 +60,14 @@ def summarize(records: Iterable[Record]) -> Summary:
     all_records = list(records)
     good = [r for r in all_records if r["test_accuracy"] is not None]
     accuracy = list(_by_split({(r["split"], r["seed"]): r["test_accuracy"] for r in good}))
+    val = [r["val_accuracy"] for r in good if r["val_accuracy"] is not None]
     nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
     return Summary(
         n=len(good),
         failed=len(all_records) - len(good),
         mean=float(np.mean(accuracy)) if good else None,
         std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else (0.0 if good else None),
+        val_mean=float(np.mean(val)) if val else None,
         last_mean=float(np.mean([r["last_test_accuracy"] for r in good])) if good else None,
         nfe_forward=float(np.mean(nfe)) if nfe else None,
         seconds=float(np.mean([r["seconds"] for r in good])) if good else None,

@@ -15,6 +15,7 @@ def record(model, split, accuracy, digest="d"):
         "seed": 0,
         "test_accuracy": accuracy,
         "last_test_accuracy": accuracy,
+        "val_accuracy": None,
         "nfe_forward": None,
         "seconds": 1.0,
         "split_digest": f"{digest}{split}",
