@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--protocol", default="grand", choices=PROTOCOLS, help="which nodes choose the epoch: the "
         "rest of a pool of 1500 labelled nodes (grand, as in the papers), 30 per class, or none: "
         "the last epoch counts (default: grand)")  # fmt: skip
-    add("--splits", type=positive_int, default=5, help="number of splits (default: 5)")
+    add("--splits", type=positive_int, default=3, help="number of splits (default: 3)")
     add("--first-split", type=int, default=0, metavar="S", help="seed of the first split, to keep "
         "splits for choosing settings apart from those reported (default: 0)")  # fmt: skip
     add("--seeds", type=positive_int, default=1, help="runs per split (default: 1)")
