@@ -81,6 +81,12 @@ class Graph:
         out = torch.empty_like(values)
         return out.index_copy(0, self.csr.perm, values)
 
+    def is_symmetric(self, prior: Tensor) -> bool:
+        """Whether the prior weights ``[nnz]`` are those of an undirected graph."""
+        back = self.csr.transpose
+        same = torch.equal(back.rowptr, self.csr.rowptr) and torch.equal(back.col, self.csr.col)
+        return same and torch.equal(prior[back.perm], prior)
+
     @cached_property
     def components(self) -> Components:
         """Weakly connected components where every edge counts."""

@@ -28,6 +28,7 @@ class LinearDiffusion:
         alpha: Depth scale, scalar.
         source: s ``[N, F]``, or ``None``.
         product: Computes M y; ``spmm`` unless PyG's message passing was asked for.
+        is_walk: Whether A is the random walk of the prior weights, without attention.
     """
 
     graph: Graph
@@ -37,11 +38,17 @@ class LinearDiffusion:
     alpha: Tensor
     source: Tensor | None
     product: Callable[[Graph, Tensor, Tensor], Tensor]
+    is_walk: bool
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         """Evaluate the derivative ``[N, F]``."""
         dy = self.product(self.graph, self.generator, y)
         return dy if self.source is None else dy + self.source
+
+    @property
+    def reversible(self) -> bool:
+        """Whether A is similar to a symmetric matrix: the walk on an undirected graph."""
+        return self.is_walk and self.graph.is_symmetric(self.prior.detach())
 
     @property
     def csr(self) -> CSR:

@@ -146,7 +146,10 @@ class GraphDiffusion(MessagePassing):
         if self.mode == "linear" or self.attention is None:
             weight = self._operator(x, graph, prior)
             values = generator(graph, weight, alpha)
-            return LinearDiffusion(graph, prior, weight, values, alpha, source, self._product)
+            is_walk = self.attention is None
+            return LinearDiffusion(
+                graph, prior, weight, values, alpha, source, self._product, is_walk
+            )
         names, parameters = zip(*self.attention.named_parameters(), strict=True)
         attention = self.attention
 

@@ -1,20 +1,18 @@
-r"""The exact solution of linear diffusion: the action of a matrix exponential, by uniformisation.
+r"""The exact solution of linear diffusion: the action of a matrix exponential on features.
 
 For row-stochastic A, :math:`y' = \alpha (A - I) y + s` has the solution
 
 .. math::
-    y(T) = \sum_{k=0}^{\infty} A^k \big( p_k\, y_0 + T c_k\, s \big), \qquad
-    p_k = e^{-\tau} \frac{\tau^k}{k!}, \quad c_k = \sum_{j \ge k} \frac{p_j}{j + 1},
-    \quad \tau = \alpha T .
+    y(T) = e^{\tau (A - I)} y_0 + T \int_0^1 e^{u \tau (A - I)} du \; s, \qquad \tau = \alpha T,
 
-Both sequences are non-negative and sum to 1, and no power of A enlarges a maximum, so cutting the
-sums after K terms costs at most :math:`\sum_{k>K} p_k` of :math:`\max |y_0|` and
-:math:`\sum_{k>K} c_k` of :math:`T \max |s|`: the error is known before the first product. The cut
-sums are scaled back to 1, which at most doubles the bound and keeps constants exactly.
+a power series in A with Poisson probabilities (uniformisation): no power of A enlarges a maximum,
+so the error of cutting it is known before the first product. Where A is a random walk on an
+undirected graph its spectrum is real, and Chebyshev polynomials need only a root of the terms.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,7 +23,7 @@ from torch import Tensor
 
 from grandpp.ops import CSR, sddmm
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
-from grandpp.solvers.poisson import PoissonSeries
+from grandpp.solvers.series import Series
 
 # States kept per level when the backward pass visits the trajectory in reverse.
 _CHUNK = 8
@@ -58,20 +56,23 @@ class LinearField(VectorField, Protocol):
 
 @dataclass(frozen=True)
 class Exact:
-    """Uniformisation with an a-priori error bound (Grassmann 1977, applied to graph diffusion).
+    """Uniformisation (Grassmann 1977) or Chebyshev expansion with an a-priori error bound.
 
     Args:
-        rtol: Bound on the error relative to max |y0| + T max |s|, before rounding.
+        rtol: Bound on the error relative to |y0| + T |s|, before rounding: in the maximum norm
+            for uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
         max_nfe: Budget of products of one forward solve.
 
     Raises:
         ValueError: If ``rtol`` is not in (0, 1) or ``max_nfe`` not positive.
 
     Note:
-        About tau + 6 sqrt(tau) products forward, as many again for the gradient to y0 and s, and
-        two to three times as many where edge weights want one. The backward pass keeps 8 states
-        per level of 8-fold recursion (8 states up to 8 products, 16 up to 64, 24 up to 512).
-        Keeps positivity and constants.
+        About tau + 6 sqrt(tau) products forward (uniformisation: any row-stochastic A, keeps
+        positivity), or sqrt(2 tau log(2 / rtol)) (Chebyshev: taken for the random walk with
+        symmetric weights, where it is cheaper). As many again for the gradient to y0 and s, two
+        to three times as many where edge weights want one. The backward pass keeps 8 states per
+        level of 8-fold recursion (8 states up to 8 products, 16 up to 64, 24 up to 512), twice
+        that for Chebyshev. Constants are kept exactly.
     """
 
     rtol: float = 1e-6
@@ -102,16 +103,14 @@ class Exact:
                 "diffusion backwards in time is ill-posed"
             )
         stats = SolveStats()
-        # At least tau products are needed, which is known before the first one.
-        if float(f.alpha.detach()) * float((ts[-1] - ts[0]).detach()) > self.max_nfe:
-            nothing = torch.full_like(y0, torch.nan).expand(len(ts) - 1, *y0.shape)
-            start = float(ts[0].detach())
-            return Solution(ts[1:], nothing, stats, Status.MAX_NFE, start)
         states, y = [], y0
+        alpha = float(f.alpha.detach())
         for t0, t1 in pairwise(ts):
-            y = _Uniformisation.apply(
-                f.csr, stats, self.rtol, f.weight, f.alpha, t1 - t0, y, f.source
-            )
+            series = self._series(f, alpha * float((t1 - t0).detach()))
+            if series is None or stats.nfe_forward + series.products > self.max_nfe:
+                nothing = torch.full_like(y0, torch.nan).expand(len(ts) - 1, *y0.shape)
+                return Solution(ts[1:], nothing, stats, Status.MAX_NFE, float(t0.detach()))
+            y = _Polynomial.apply(f.csr, stats, series, f.weight, f.alpha, t1 - t0, y, f.source)
             stats.steps += 1
             states.append(y)
         ok = is_finite(y)
@@ -119,27 +118,37 @@ class Exact:
         reached = float((ts[-1] if ok else ts[0]).detach())
         return Solution(ts[1:], torch.stack(states), stats, status, reached)
 
+    def _series(self, f: LinearField, tau: float) -> Series | None:
+        """The shorter of the two series, or ``None`` where both are beyond the budget."""
+        # Below this the power series is as short; asking costs a look at every edge.
+        reversible = tau > 10 and bool(getattr(f, "reversible", False))
+        if (math.sqrt(tau) if reversible else tau) > self.max_nfe:
+            return None
+        if reversible:
+            return Series.chebyshev_polynomials(tau, self.rtol)
+        return Series.powers(tau, self.rtol)
 
-class _Uniformisation(torch.autograd.Function):
+
+class _Polynomial(torch.autograd.Function):
+    """The solution as a polynomial in A; ``alpha`` and ``duration`` have shaped the series."""
+
     @staticmethod
     def forward(
         ctx: Any,
         csr: CSR,
         stats: SolveStats,
-        tol: float,
+        series: Series,
         weight: Tensor,
         alpha: Tensor,
         duration: Tensor,
         y0: Tensor,
         source: Tensor | None,
     ) -> Tensor:
-        time = float(duration)
-        series = PoissonSeries.cut(float(alpha) * time, tol)
-        horner = _Horner(csr.matrix(weight), series, time, y0, source)
-        ctx.csr, ctx.stats, ctx.series, ctx.time = csr, stats, series, time
+        recursion = _Recursion(csr.matrix(weight), series, float(duration), y0, source)
+        ctx.csr, ctx.stats, ctx.series, ctx.time = csr, stats, series, recursion.time
         ctx.save_for_backward(weight, alpha, duration, y0, source)
-        y = horner.run(horner.top(), series.products, 0)
-        stats.nfe_forward += horner.products
+        y = recursion.run(recursion.top(), series.products, 0)[0]
+        stats.nfe_forward += recursion.products
         return y
 
     @staticmethod
@@ -147,26 +156,23 @@ class _Uniformisation(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         csr, series, time = ctx.csr, ctx.series, ctx.time
         weight, alpha, duration, y0, source = ctx.saved_tensors
-        horner = _Horner(csr.matrix(weight), series, time, y0, source)
+        recursion = _Recursion(csr.matrix(weight), series, time, y0, source)
         states = grad_weight = None
         if ctx.needs_input_grad[3]:
-            states = horner.ascending(horner.top(), series.products, 1)
+            states = recursion.ascending(recursion.top(), series.products, 1)
             grad_weight = torch.zeros_like(weight)
         back = csr.transpose
         transposed = back.matrix(weight[back.perm])
-        adjoint = grad
-        # sums over k of p_k, dp_k, c_k, dc_k times (A^T)^k grad
+        # sums over k of p_k, dp_k, c_k, dc_k times B_k(A^T) grad
         sums = [torch.zeros_like(grad) for _ in range(2 if source is None else 4)]
         columns = (series.p, series.dp, series.c, series.dc)
-        for k in range(series.products + 1):
+        for k, adjoint in enumerate(_basis(transposed, grad, series)):
             for total, coefficient in zip(sums, columns, strict=False):
                 total.add_(adjoint, alpha=float(coefficient[k]))
-            if k == series.products:
-                break
-            if grad_weight is not None and states is not None:
-                grad_weight += sddmm(csr, adjoint, next(states))
-            adjoint = transposed @ adjoint
-        ctx.stats.nfe_backward += series.products + horner.products
+            if grad_weight is not None and states is not None and k < series.products:
+                twice = 2.0 if series.chebyshev and k > 0 else 1.0
+                grad_weight.add_(sddmm(csr, adjoint, next(states)), alpha=twice)
+        ctx.stats.nfe_backward += series.products + recursion.products
         grad_tau = (sums[1] * y0).sum()
         grad_time = alpha * grad_tau
         grad_source = None
@@ -179,40 +185,64 @@ class _Uniformisation(torch.autograd.Function):
         return None, None, None, grad_weight, grad_alpha, grad_duration, sums[0], grad_source
 
 
+def _basis(matrix: Tensor, v: Tensor, series: Series) -> Iterator[Tensor]:
+    """Yield B_0(matrix) v, ..., B_K(matrix) v."""
+    before, now = v, v
+    for k in range(series.products + 1):
+        if k > 0:
+            twice = series.chebyshev and k > 1
+            following = (
+                torch.addmm(before, matrix, now, beta=-1, alpha=2) if twice else matrix @ now
+            )
+            before, now = now, following
+        yield now
+
+
 @dataclass
-class _Horner:
-    """The recursion v_k = A v_{k+1} + p_k y_0 + T c_k s, from v_K down to v_0 = y(T)."""
+class _Recursion:
+    """Horner's rule, or Clenshaw's for Chebyshev, from index K down to y(T) at index 0.
+
+    Horner: v_k = A v_{k+1} + a_k. Clenshaw: b_k = 2 A b_{k+1} - b_{k+2} + a_k, and y(T) with a
+    single A in the last step; a_k = p_k y_0 + T c_k s. A state is (v_k,) or (b_k, b_{k+1}).
+    """
 
     matrix: Tensor
-    series: PoissonSeries
+    series: Series
     time: float
     y0: Tensor
     source: Tensor | None
     products: int = 0
 
-    def top(self) -> Tensor:
-        return self._add(torch.zeros_like(self.y0), self.series.products)
+    def top(self) -> tuple[Tensor, ...]:
+        first = self._add(torch.zeros_like(self.y0), self.series.products)
+        return (first, torch.zeros_like(self.y0)) if self.series.chebyshev else (first,)
 
-    def run(self, v: Tensor, start: int, stop: int) -> Tensor:
-        """From v_start to v_stop, keeping nothing in between."""
+    def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
+        """From index ``start`` to index ``stop``, keeping nothing in between."""
         for k in range(start - 1, stop - 1, -1):
-            v = self._add(self.matrix @ v, k)
+            if self.series.chebyshev:
+                now, before = state
+                twice = 2 if k > 0 else 1
+                v = torch.addmm(before, self.matrix, now, beta=-1, alpha=twice)
+                state = (self._add(v, k), now)
+            else:
+                state = (self._add(self.matrix @ state[0], k),)
         self.products += start - stop
-        return v
+        return state
 
-    def ascending(self, v: Tensor, top: int, bottom: int) -> Iterator[Tensor]:
-        """Yield v_bottom, ..., v_top, recomputing from a few kept states per level."""
+    def ascending(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Iterator[Tensor]:
+        """Yield the states bottom, ..., top, recomputing from a few kept ones per level."""
         if top < bottom:
             return
         stride = max(1, -(-(top - bottom + 1) // _CHUNK))
         tops = list(range(top, bottom - 1, -stride))
-        kept = [v]
+        kept = [state]
         for upper, lower in pairwise(tops):
             kept.append(self.run(kept[-1], upper, lower))
         while kept:
             last, high = kept.pop(), tops.pop()
             if stride == 1:
-                yield last
+                yield last[0]
             else:
                 yield from self.ascending(last, high, max(bottom, high - stride + 1))
 

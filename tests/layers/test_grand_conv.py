@@ -66,6 +66,28 @@ def test_constants_are_a_fixed_point(mode, attention, normalization, karate):
     torch.testing.assert_close(conv(ones, karate), ones, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("time", [1.0, 30.0, 500.0])
+def test_undirected_walks_take_a_root_of_the_products_and_the_same_gradients(time, path):
+    weight = torch.rand(3, dtype=torch.float64) + 0.5  # of the edges 0-1, 1-2, 2-3
+    gradients, products = [], []
+    for undirected in (True, False):
+        conv = GRANDConv(2, time=time, attention=None, solver="exact", rtol=1e-12).double()
+        x = torch.tensor([[1.0, 2.0], [0.0, -1.0], [3.0, 0.5], [1.0, 1.0]], dtype=torch.float64)
+        x, w = x.requires_grad_(), weight.clone().requires_grad_()
+        # A zero-weight edge one way changes nothing but makes the pattern directed.
+        extra = torch.tensor([[0], [3]])
+        edge_index = path if undirected else torch.cat([path, extra], dim=1)
+        both_ways = w[path.min(dim=0).values]
+        given = both_ways if undirected else torch.cat([both_ways, w.new_zeros(1)])
+        solution = conv.solve(x, edge_index, given)
+        solution.y.pow(3).sum().backward()
+        gradients.append((solution.y.detach(), x.grad, w.grad, conv.alpha_logit.grad))
+        products.append(solution.stats.nfe_forward)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-7, atol=1e-9)
+    if time > 30:
+        assert products[0] < 0.5 * products[1]
+
+
 def test_degree_weighted_mean_is_conserved_and_extremes_shrink(karate, features):
     conv = make(time=5.0, attention=None, solver="exact", rtol=1e-12)
     y = conv(features, karate)
