@@ -16,29 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.utils import scatter, segment
 
+from grandpp.components import Components, find_components
 from grandpp.ops import CSR
-
-
-@dataclass(frozen=True, eq=False)
-class Components:
-    """The component of each node, int64 ``[N]``, and how many there are."""
-
-    label: Tensor
-    count: int
-
-    def sum(self, values: Tensor) -> Tensor:
-        """Sum values ``[N]`` or ``[N, F]`` over each node's component, same shape."""
-        label = self.label.to(values.device)
-        total = values.new_zeros(self.count, *values.shape[1:])
-        return total.index_add(0, label, values)[label]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,22 +74,14 @@ class Graph:
     @cached_property
     def components(self) -> Components:
         """Weakly connected components where every edge counts."""
-        return self._find_components(np.ones(self.csr.col.numel(), dtype=bool))
+        return find_components(self.csr, torch.ones_like(self.is_loop))
 
     def components_of(self, prior: Tensor) -> Components:
         """Weakly connected components where edges of weight 0 do not count."""
         positive = prior.detach() > 0
         if bool((positive | self.is_loop).all()):
             return self.components
-        return self._find_components(positive.cpu().numpy())
-
-    def _find_components(self, present: np.ndarray) -> Components:
-        col, rowptr = self.csr.col.cpu().numpy(), self.csr.rowptr.cpu().numpy()
-        shape = (self.num_nodes, self.num_nodes)
-        matrix = csr_matrix((present, col, rowptr), shape=shape)
-        matrix.eliminate_zeros()
-        count, label = connected_components(matrix, directed=True, connection="weak")
-        return Components(torch.from_numpy(label).long().to(self.csr.perm.device), int(count))
+        return find_components(self.csr, positive)
 
     def prior(self, edge_weight: Tensor | None, self_loop_weight: float, like: Tensor) -> Tensor:
         """Return the non-negative weights attention starts from, in the order of ``csr``.

@@ -14,14 +14,16 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Whom each room may import from, besides itself.
 ALLOWED = {
-    "graph": {"ops"},
+    "components": {"ops"},
+    "graph": {"ops", "components"},
     "ops": set(),
-    "solvers": {"ops", "graph"},
-    "fields": {"ops", "graph"},
+    "singular": {"ops", "components"},
+    "solvers": {"ops", "graph", "singular"},
+    "fields": {"ops", "graph", "singular"},
     "layers": {"fields", "solvers", "ops", "graph"},
     "models": {"layers", "fields", "solvers", "ops", "graph"},
     "data": {"graph"},
-    "experiment": {"data", "models", "layers", "fields", "solvers", "ops", "graph"},
+    "experiment": {"data", "models", "layers", "fields", "solvers", "singular", "ops", "graph"},
 }
 
 

@@ -54,14 +54,6 @@ def test_a_changed_edge_index_is_prepared_anew_even_when_changed_behind_torchs_b
     assert prepare_graph(edge_index, 4).num_nodes == 4
 
 
-def test_components_are_told_apart():
-    edge_index = torch.tensor([[0, 1, 3], [1, 0, 2]])
-    label = prepare_graph(edge_index, 5).components.label
-    assert label[0] == label[1]
-    assert label[2] == label[3]
-    assert len({int(label[0]), int(label[2]), int(label[4])}) == 3
-
-
 @pytest.mark.parametrize(
     ("edge_index", "error", "words"),
     [

@@ -16,13 +16,13 @@ from torch_geometric.data import Data
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
-from grandpp.fields import StationaryError
 from grandpp.models import (
     DiffusionClassifier,
     NodeClassifier,
     SparseFeatures,
     sparse_if_sparse,
 )
+from grandpp.singular import ConvergenceError
 from grandpp.solvers import SolveError
 
 
@@ -90,7 +90,7 @@ def train_run(
         except SolveError as error:
             status = error.solution.status.name.lower()
             result = RunResult(status=status, message=str(error))
-        except StationaryError as error:
+        except ConvergenceError as error:
             result = RunResult(status="stationary_measure_failed", message=str(error))
         except DivergedError as error:
             result = RunResult(status="diverged", message=str(error))

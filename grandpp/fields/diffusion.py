@@ -63,6 +63,9 @@ class GraphDiffusion(MessagePassing):
     ) -> None:
         kwargs.setdefault("aggr", "add")
         super().__init__(**kwargs)
+        # Explainers go back to the propagate that PyG replaced by a generated one. For a subclass
+        # of a class that was used before, PyG remembers the parent's generated one by mistake.
+        type(self)._orig_propagate = MessagePassing.propagate
         self._check_choices(channels, mode, attention, heads, self_loop_weight)
         self.channels, self.mode, self.self_loop_weight = channels, mode, self_loop_weight
         self.attention: EdgeAttention | None = None

@@ -13,7 +13,6 @@ undirected graph its spectrum is real, and Chebyshev polynomials need only a roo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
@@ -23,10 +22,8 @@ from torch import Tensor
 
 from grandpp.ops import CSR, sddmm
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
+from grandpp.solvers.recursion import Recursion, basis
 from grandpp.solvers.series import Series
-
-# States kept per level when the backward pass visits the trajectory in reverse.
-_CHUNK = 8
 
 
 @runtime_checkable
@@ -144,7 +141,7 @@ class _Polynomial(torch.autograd.Function):
         y0: Tensor,
         source: Tensor | None,
     ) -> Tensor:
-        recursion = _Recursion(csr.matrix(weight), series, float(duration), y0, source)
+        recursion = Recursion(csr.matrix(weight), series, float(duration), y0, source)
         ctx.csr, ctx.stats, ctx.series, ctx.time = csr, stats, series, recursion.time
         ctx.save_for_backward(weight, alpha, duration, y0, source)
         y = recursion.run(recursion.top(), series.products, 0)[0]
@@ -156,7 +153,7 @@ class _Polynomial(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         csr, series, time = ctx.csr, ctx.series, ctx.time
         weight, alpha, duration, y0, source = ctx.saved_tensors
-        recursion = _Recursion(csr.matrix(weight), series, time, y0, source)
+        recursion = Recursion(csr.matrix(weight), series, time, y0, source)
         states = grad_weight = None
         if ctx.needs_input_grad[3]:
             states = recursion.ascending(recursion.top(), series.products, 1)
@@ -166,7 +163,7 @@ class _Polynomial(torch.autograd.Function):
         # sums over k of p_k, dp_k, c_k, dc_k times B_k(A^T) grad
         sums = [torch.zeros_like(grad) for _ in range(2 if source is None else 4)]
         columns = (series.p, series.dp, series.c, series.dc)
-        for k, adjoint in enumerate(_basis(transposed, grad, series)):
+        for k, adjoint in enumerate(basis(transposed, grad, series)):
             for total, coefficient in zip(sums, columns, strict=False):
                 total.add_(adjoint, alpha=float(coefficient[k]))
             if grad_weight is not None and states is not None and k < series.products:
@@ -183,71 +180,3 @@ class _Polynomial(torch.autograd.Function):
         grad_alpha = (time * grad_tau).to(alpha.dtype)
         grad_duration = grad_time.to(duration.dtype)
         return None, None, None, grad_weight, grad_alpha, grad_duration, sums[0], grad_source
-
-
-def _basis(matrix: Tensor, v: Tensor, series: Series) -> Iterator[Tensor]:
-    """Yield B_0(matrix) v, ..., B_K(matrix) v."""
-    before, now = v, v
-    for k in range(series.products + 1):
-        if k > 0:
-            twice = series.chebyshev and k > 1
-            following = (
-                torch.addmm(before, matrix, now, beta=-1, alpha=2) if twice else matrix @ now
-            )
-            before, now = now, following
-        yield now
-
-
-@dataclass
-class _Recursion:
-    """Horner's rule, or Clenshaw's for Chebyshev, from index K down to y(T) at index 0.
-
-    Horner: v_k = A v_{k+1} + a_k. Clenshaw: b_k = 2 A b_{k+1} - b_{k+2} + a_k, and y(T) with a
-    single A in the last step; a_k = p_k y_0 + T c_k s. A state is (v_k,) or (b_k, b_{k+1}).
-    """
-
-    matrix: Tensor
-    series: Series
-    time: float
-    y0: Tensor
-    source: Tensor | None
-    products: int = 0
-
-    def top(self) -> tuple[Tensor, ...]:
-        first = self._add(torch.zeros_like(self.y0), self.series.products)
-        return (first, torch.zeros_like(self.y0)) if self.series.chebyshev else (first,)
-
-    def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
-        """From index ``start`` to index ``stop``, keeping nothing in between."""
-        for k in range(start - 1, stop - 1, -1):
-            if self.series.chebyshev:
-                now, before = state
-                twice = 2 if k > 0 else 1
-                v = torch.addmm(before, self.matrix, now, beta=-1, alpha=twice)
-                state = (self._add(v, k), now)
-            else:
-                state = (self._add(self.matrix @ state[0], k),)
-        self.products += start - stop
-        return state
-
-    def ascending(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Iterator[Tensor]:
-        """Yield the states bottom, ..., top, recomputing from a few kept ones per level."""
-        if top < bottom:
-            return
-        stride = max(1, -(-(top - bottom + 1) // _CHUNK))
-        tops = list(range(top, bottom - 1, -stride))
-        kept = [state]
-        for upper, lower in pairwise(tops):
-            kept.append(self.run(kept[-1], upper, lower))
-        while kept:
-            last, high = kept.pop(), tops.pop()
-            if stride == 1:
-                yield last[0]
-            else:
-                yield from self.ascending(last, high, max(bottom, high - stride + 1))
-
-    def _add(self, v: Tensor, k: int) -> Tensor:
-        v.add_(self.y0, alpha=float(self.series.p[k]))
-        if self.source is not None:
-            v.add_(self.source, alpha=self.time * float(self.series.c[k]))
-        return v

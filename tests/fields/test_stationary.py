@@ -6,7 +6,7 @@ import pytest
 import torch
 from reference import to_dense
 
-import grandpp.fields.stationary as module
+import grandpp.singular as module
 from grandpp.fields import stationary_measure
 from grandpp.graph import degree, prepare_graph, row_normalize
 
@@ -76,12 +76,3 @@ def test_saturated_attention_still_has_a_measure(path):
     torch.testing.assert_close(pi @ dense, pi, rtol=0, atol=1e-6)
     pi.square().sum().backward()
     assert torch.isfinite(weight.grad).all()
-
-
-def test_an_edge_of_weight_zero_does_not_join_components(path):
-    graph = prepare_graph(path, 4)
-    edge_weight = torch.ones(6, dtype=torch.float64)
-    edge_weight[((path[0] == 1) & (path[1] == 2)) | ((path[0] == 2) & (path[1] == 1))] = 0.0
-    prior = graph.prior(edge_weight, 1.0, like=edge_weight)
-    assert graph.components.count == 1
-    assert graph.components_of(prior).count == 2

@@ -10,7 +10,7 @@ from reference import dense_random_walk, to_dense
 from torch_geometric.nn import GCNConv, MessagePassing, Sequential
 from torch_geometric.testing import assert_module
 
-from grandpp.fields import ATTENTIONS, NORMALIZATIONS
+from grandpp.fields import ATTENTIONS, NORMALIZATIONS, GraphDiffusion
 from grandpp.graph import dirichlet_energy
 from grandpp.layers import GRANDConv
 from grandpp.solvers import SolveError, Status, TorchDiffEq
@@ -238,6 +238,7 @@ def test_layer_trains_inside_a_plain_pyg_model(karate):
 
 
 def test_an_explainers_edge_mask_reaches_the_messages(karate, features):
+    GraphDiffusion(8)  # PyG generates code for the parent class at its first use
     conv = make(time=1.0, attention=None, solver="rk4", step_size=0.25)
     plain = conv(features, karate)
     conv.explain = True

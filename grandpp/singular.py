@@ -1,0 +1,127 @@
+"""Linear systems with I - A for row-stochastic A, singular once per component."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix, identity
+from scipy.sparse.linalg import LinearOperator, SuperLU, gmres, splu
+from torch import Tensor
+
+from grandpp.components import Components
+from grandpp.ops import CSR
+
+# Up to this many nodes a sparse factorisation beats a few hundred Krylov products by far; beyond,
+# its fill-in grows out of hand.
+_FACTOR_UP_TO = 50_000
+
+# Residuals relative to the largest entry. A null vector must be good in float64, whatever the
+# dtype of the weights: an error in it makes every further singular system inconsistent.
+_TOLERANCE = 1e-12
+_SOLVE_TOLERANCE = 1e-10
+_MAX_RESTARTS = 50
+
+
+class ConvergenceError(RuntimeError):
+    """A singular system could not be solved."""
+
+
+class SingularSystem:
+    """I - A and its transpose, solved in float64 on the CPU.
+
+    Args:
+        csr: Pattern of A ``[N, N]``.
+        values: Row-stochastic values, float64 ``[nnz]``.
+        parts: Components; the null spaces of both matrices have one vector in each.
+
+    Cost: one sparse factorisation for all right-hand sides (up to 50,000 nodes), or one Krylov
+    solve for each.
+    """
+
+    def __init__(self, csr: CSR, values: Tensor, parts: Components) -> None:
+        arrays = (values.detach().cpu(), csr.col.cpu(), csr.rowptr.cpu())
+        shape = (csr.num_rows, csr.num_cols)
+        self.matrix = csr_matrix(tuple(a.numpy() for a in arrays), shape=shape)
+        self.parts = Components(parts.label.cpu(), parts.count)
+        label = self.parts.label.numpy()
+        # All nodes but the first of each component: without them the matrix is regular.
+        first = np.unique(label, return_index=True)[1]
+        self.grounded = np.setdiff1d(np.arange(len(label)), first)
+        self._factor: SuperLU | None = None
+
+    def null_vector(self, start: Tensor) -> Tensor | None:
+        """The vector pi with pi A = pi and the mass of ``start`` ``[N]``; ``None`` on failure."""
+        first = start.double().cpu().numpy()
+        residual = self.matrix.T @ first - first
+        target = _TOLERANCE * np.abs(first).max(initial=0.0)
+        if np.linalg.norm(residual) <= target:
+            return torch.from_numpy(first)
+        correction = self._solve(residual, target, transposed=True)
+        if correction is None:
+            return None
+        pi, host = torch.from_numpy(first + correction), torch.from_numpy(first)
+        pi = pi * (self.parts.sum(host) / self.parts.sum(pi))
+        left_over = np.linalg.norm(self.matrix.T @ pi.numpy() - pi.numpy())
+        bad = not np.isfinite(left_over) or left_over > 1e4 * target or bool((pi < -target).any())
+        return None if bad else pi
+
+    def solve(self, right: Tensor, transposed: bool = False) -> Tensor:
+        """A solution x of (I - A) x = right, or of the transposed system, ``[N]`` or ``[N, F]``.
+
+        Args:
+            right: Consistent right-hand side: pi-weighted sum 0 in every component, or plain sum
+                0 for the transposed system.
+            transposed: Solve with I - A^T. (default: ``False``)
+
+        Raises:
+            ConvergenceError: If the solve does not converge.
+        """
+        b = right.detach().double().cpu().numpy()
+        x = self._solve(b, _SOLVE_TOLERANCE * np.abs(b).max(initial=0.0), transposed)
+        if x is None:
+            raise ConvergenceError("a singular linear system with I - A did not converge")
+        return torch.from_numpy(x).to(right.device)
+
+    def _solve(self, right: np.ndarray, target: float, transposed: bool) -> np.ndarray | None:
+        x = np.zeros_like(right)
+        if np.linalg.norm(right) <= target:
+            return x
+        if len(right) <= _FACTOR_UP_TO and self._factorize() and self._factor is not None:
+            kept = np.ascontiguousarray(right[self.grounded])
+            x[self.grounded] = self._factor.solve(kept, trans="N" if transposed else "T")
+            return x
+        matrix = self.matrix.T if transposed else self.matrix
+        columns = [_krylov(matrix, b, target) for b in right.reshape(len(right), -1).T]
+        found = [c for c in columns if c is not None]
+        return np.stack(found, axis=1).reshape(right.shape) if len(found) == len(columns) else None
+
+    def _factorize(self) -> bool:
+        """Factorise I - A^T without one node per component; False where that is singular."""
+        keep = self.grounded
+        if self._factor is None and len(keep) > 0:
+            laplacian = (identity(self.matrix.shape[0]) - self.matrix.T).tocsc()
+            try:
+                # Diagonally dominant with an all but symmetric pattern: it needs no pivoting.
+                self._factor = splu(
+                    laplacian[keep][:, keep],
+                    permc_spec="MMD_AT_PLUS_A",
+                    diag_pivot_thresh=0.0,
+                    options={"SymmetricMode": True},
+                )
+            except RuntimeError:  # the grounded node is not reached: a directed graph
+                return False
+        return self._factor is not None
+
+
+def _krylov(matrix: csr_matrix, right: np.ndarray, target: float) -> np.ndarray | None:
+    """Solve (I - matrix) x = right from zero by preconditioned GMRES; ``None`` if it stalls."""
+    n = len(right)
+    diagonal = 1.0 - matrix.diagonal()
+    inverse = 1.0 / np.where(diagonal > 1e-12, diagonal, 1.0)
+    operator = LinearOperator((n, n), matvec=lambda v: v - matrix @ v)
+    jacobi = LinearOperator((n, n), matvec=lambda v: inverse * v)
+    restart = min(n, 100)
+    x, info = gmres(
+        operator, right, rtol=0.0, atol=target, restart=restart, maxiter=_MAX_RESTARTS, M=jacobi
+    )
+    return x if info == 0 else None
