@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grandpp.fields.base import csr_product
 from grandpp.fields.diffusion import GraphDiffusion
-from grandpp.solvers import Exact, Solution, Solver, resolve_solver, solve
+from grandpp.solvers import Exact, Solution, Solver, Steady, resolve_solver, solve
 
 
 class DiffusionConv(GraphDiffusion):
@@ -19,7 +19,8 @@ class DiffusionConv(GraphDiffusion):
 
     Args:
         channels: Size F of the node features.
-        time: Length T of the time span, the depth of the layer. (default: ``1.0``)
+        time: Length T of the time span, the depth of the layer; with ``float("inf")`` the limit
+            is solved for, whatever the name of the solver. (default: ``1.0``)
         solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"dopri5"``)
         rtol: Relative tolerance, for solvers that take one.
             (default: ``None``, the solver's own)
@@ -49,18 +50,25 @@ class DiffusionConv(GraphDiffusion):
         **kwargs: Any,
     ) -> None:
         super().__init__(channels, **kwargs)
-        if not (math.isfinite(time) and time >= 0):
-            raise ValueError(f"expected 'time' to be finite and not negative (got {time})")
+        if not time >= 0:
+            raise ValueError(f"expected 'time' to be 0, positive or infinity (got {time})")
         self.time = time
         given = {"rtol": rtol, "atol": atol, "step_size": step_size, "max_nfe": max_nfe}
         options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
         if adjoint:
             options["adjoint"] = True
-        self.solver: Solver = resolve_solver(solver, **options)
-        if isinstance(self.solver, Exact) and self.mode == "nonlinear":
+        # No method that walks through time arrives at infinity; the limit is solved for.
+        endless = math.isinf(time) and isinstance(solver, str)
+        self.solver: Solver = resolve_solver("steady" if endless else solver, **options)
+        if math.isinf(time) != isinstance(self.solver, Steady):
             raise ValueError(
-                "expected mode='linear' for solver='exact' (got mode='nonlinear'): "
-                "only linear diffusion has an exact solution"
+                f"expected solver='steady' for time=inf alone (got time={time}, "
+                f"solver='{self.solver.method}')"
+            )
+        if isinstance(self.solver, Exact | Steady) and self.mode == "nonlinear":
+            raise ValueError(
+                f"expected mode='linear' for solver='{self.solver.method}' "
+                "(got mode='nonlinear'): only linear diffusion has such a solution"
             )
 
     # An adaptive solve decides on data in every step, which no compiler can trace: inside a
@@ -69,10 +77,10 @@ class DiffusionConv(GraphDiffusion):
     def _integrate(
         self, field: Any, y0: Tensor, save_at: Sequence[float] | Tensor | None, throw: bool
     ) -> Solution:
-        if isinstance(self.solver, Exact) and field.product is not csr_product:
+        if isinstance(self.solver, Exact | Steady) and field.product is not csr_product:
             raise ValueError(
                 "explainers and message-passing hooks see every product as messages, which "
-                "solver='exact' does not make: use another solver, for example 'dopri5'"
+                f"solver='{self.solver.method}' does not make: use another solver, like 'dopri5'"
             )
         # Mixed precision would hand the solver states of changing type.
         with torch.autocast(y0.device.type, enabled=False):

@@ -21,7 +21,8 @@ class GRANDConv(DiffusionConv):
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
-        time: Integration time T. (default: ``1.0``)
+        time: Integration time T; ``float("inf")`` solves for the limit (linear mode).
+            (default: ``1.0``)
         mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
         attention: ``"scaled_dot"``, ``"gat"``, ``"cosine"``, ``"pearson"``, ``"exp_kernel"``, or
             ``None`` for the random walk. (default: ``"scaled_dot"``)

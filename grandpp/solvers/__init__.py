@@ -11,6 +11,7 @@ from grandpp.solvers.base import (
 )
 from grandpp.solvers.exponential import Exact
 from grandpp.solvers.solve import SOLVER_NAMES, Solver, resolve_solver, solve, solver_options
+from grandpp.solvers.steady import Steady
 from grandpp.solvers.torchdiffeq import TorchDiffEq
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Solver",
     "State",
     "Status",
+    "Steady",
     "TorchDiffEq",
     "VectorField",
     "resolve_solver",

@@ -46,6 +46,8 @@ class Status(Enum):
     NON_FINITE = "the state became NaN or infinite"
     STEP_UNDERFLOW = "the step size fell below the resolution of the time variable"
     MAX_NFE = "the evaluation budget was used up"
+    UNBALANCED = "the source is not balanced, so the state drifts for ever and has no limit"
+    INNER_NOT_CONVERGED = "the inner solver of an implicit step did not converge"
 
 
 ADVICE = {
@@ -55,6 +57,10 @@ ADVICE = {
     ),
     Status.STEP_UNDERFLOW: "use larger rtol/atol, float64, or a method for stiff problems",
     Status.MAX_NFE: "raise max_nfe, use larger rtol/atol, or shorten the time span",
+    Status.UNBALANCED: "use source='balanced' without learn_beta, or a finite time",
+    Status.INNER_NOT_CONVERGED: (
+        "use a smaller step_size, a larger max_inner or inner_tol, or inner='newton_krylov'"
+    ),
 }
 
 
@@ -68,12 +74,16 @@ class SolveStats:
             costs about one to two evaluations); counted while ``backward()`` runs.
         steps: Accepted steps.
         rejected: Rejected steps.
+        inner_iterations: Iterations of the inner solver, over all implicit steps.
+        max_residual: Largest weighted residual an implicit step was accepted with.
     """
 
     nfe_forward: int = 0
     nfe_backward: int = 0
     steps: int = 0
     rejected: int = 0
+    inner_iterations: int = 0
+    max_residual: float = 0.0
 
 
 @dataclass(frozen=True)

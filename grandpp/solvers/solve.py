@@ -19,6 +19,7 @@ from grandpp.solvers.base import (
     is_finite,
 )
 from grandpp.solvers.exponential import Exact
+from grandpp.solvers.steady import Steady
 from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
 
 
@@ -35,7 +36,7 @@ class Solver(Protocol):
         ...
 
 
-SOLVER_NAMES: tuple[str, ...] = ("exact", *METHODS)
+SOLVER_NAMES: tuple[str, ...] = ("exact", "steady", *METHODS)
 """Names that ``solver=`` accepts."""
 
 
@@ -63,14 +64,18 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         raise TypeError(
-            f"expected options of '{solver}' to be among {', '.join(allowed)} "
+            f"expected options of '{solver}' to be among {', '.join(allowed) or 'none'} "
             f"(got {', '.join(unknown)})"
         )
+    if solver == "steady":
+        return Steady()
     return Exact(**options) if solver == "exact" else TorchDiffEq(solver, **options)
 
 
 def solver_options(solver: str) -> tuple[str, ...]:
     """Names of the options that a solver takes."""
+    if solver == "steady":
+        return ()
     if solver == "exact":
         return ("rtol", "max_nfe")
     step = ("step_size",) if solver in FIXED_STEP_METHODS else ("rtol", "atol")
@@ -93,7 +98,8 @@ def solve(
         f: Right-hand side; a :class:`~grandpp.solvers.base.BoundField` also gets exact adjoint
             gradients to the tensors it captured.
         y0: Initial state, a tensor of any shape or a tuple of tensors.
-        t_span: (t_0, t_1); t_1 < t_0 solves backwards in time.
+        t_span: (t_0, t_1); t_1 < t_0 solves backwards in time, t_1 = infinity needs
+            ``solver="steady"``.
         solver: A name or a solver object. (default: ``"dopri5"``)
         save_at: Times to save, in the direction of travel and inside the span.
             (default: ``None``, only t_1)
@@ -109,7 +115,8 @@ def solve(
         SolveError: If the solve fails and ``throw`` is set.
     """
     method = resolve_solver(solver, **options)
-    ts = _times(t_span, save_at).to((y0 if isinstance(y0, Tensor) else y0[0]).device)
+    times = _steady_times if isinstance(method, Steady) else _times
+    ts = times(t_span, save_at).to((y0 if isinstance(y0, Tensor) else y0[0]).device)
     if not is_finite(y0):
         raise ValueError("expected a finite initial state (got NaN or inf)")
     start, rest = ts[:1], ts[1:]
@@ -128,6 +135,17 @@ def solve(
     if throw and not solution.successful:
         raise SolveError(solution, method.method)
     return solution
+
+
+def _steady_times(
+    t_span: tuple[float | Tensor, float | Tensor], save_at: Sequence[float] | Tensor | None
+) -> Tensor:
+    if float(t_span[1]) != math.inf or save_at is not None:
+        raise ValueError(
+            f"expected the end time infinity and no save_at for solver='steady' "
+            f"(got {float(t_span[1])}, {save_at})"
+        )
+    return torch.tensor([float(t_span[0]), math.inf], dtype=torch.float64)
 
 
 def _times(

@@ -292,6 +292,9 @@ def test_failed_solve_raises_in_words_or_returns_its_status(karate, features):
     [
         ({"time": -1.0}, "time.*-1"),
         ({"time": float("nan")}, "time"),
+        ({"time": float("inf"), "mode": "nonlinear"}, "mode='linear'"),
+        ({"time": 3.0, "solver": "steady"}, "time=inf alone"),
+        ({"time": float("inf"), "solver": TorchDiffEq()}, "steady"),
         ({"solver": "magic"}, "dopri5.*got 'magic'"),
         ({"rtol": 0.0}, "rtol"),
         ({"heads": 3, "attention_channels": 8}, "multiple"),
