@@ -1,0 +1,59 @@
+"""Problems with known solutions that solvers are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from grandpp.fields import LinearDiffusion
+from grandpp.fields.base import csr_product, generator
+from grandpp.graph import prepare_graph
+from grandpp.layers import GRANDConv
+from grandpp.solvers import solve
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A field, its initial state, end time and exact solution there."""
+
+    field: Any
+    y0: Tensor
+    end: float
+    exact: Tensor
+
+
+def grand(data: Data) -> Problem:
+    """GRAND-l at T = 18.3 with random attention: 80 channels, 8 heads, float64.
+
+    Args:
+        data: A graph; its features are not used.
+    """
+    torch.manual_seed(0)
+    conv = GRANDConv(80, time=18.3, heads=8, attention_channels=128, attention="cosine").double()
+    y0 = torch.randn(data.num_nodes, 80, dtype=torch.float64)
+    field: Any = conv.prepare(y0, data.edge_index)
+    exact = solve(field, y0, (0.0, 18.3), solver="exact", rtol=1e-13).y
+    return Problem(field, y0, 18.3, torch.as_tensor(exact))
+
+
+def diffusion1d() -> Problem:
+    """The heat equation on 128 periodic points from a Gaussian (thesis (5.18)), exact by FFT.
+
+    Its fastest mode decays 64,516 times per unit of time.
+    """
+    n, dx = 128, 1 / 127
+    nodes = torch.arange(n)
+    neighbours = torch.cat([torch.stack([(nodes + s) % n, nodes]) for s in (1, -1)], dim=1)
+    y0 = torch.exp(-(((nodes.double() * dx - 0.5) / 0.1) ** 2)).unsqueeze(-1)
+    graph = prepare_graph(neighbours, n)
+    prior = graph.prior(None, 0.0, like=y0)
+    alpha = torch.tensor(2 / dx**2, dtype=torch.float64)
+    values = generator(graph, prior / 2, alpha)
+    field = LinearDiffusion(graph, prior, prior / 2, values, alpha, None, csr_product, True)
+    modes = torch.fft.fftfreq(n, dtype=torch.float64) * 2 * torch.pi
+    decay = torch.exp(-alpha * (1 - modes.cos())).unsqueeze(-1)
+    return Problem(field, y0, 1.0, torch.fft.ifft(torch.fft.fft(y0, dim=0) * decay, dim=0).real)
