@@ -10,6 +10,7 @@ from grandpp.solvers.base import (
     VectorField,
 )
 from grandpp.solvers.exponential import Exact
+from grandpp.solvers.proximal import Proximal
 from grandpp.solvers.solve import SOLVER_NAMES, Solver, resolve_solver, solve, solver_options
 from grandpp.solvers.steady import Steady
 from grandpp.solvers.torchdiffeq import TorchDiffEq
@@ -18,6 +19,7 @@ __all__ = [
     "SOLVER_NAMES",
     "BoundField",
     "Exact",
+    "Proximal",
     "Solution",
     "SolveError",
     "SolveStats",

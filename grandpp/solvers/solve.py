@@ -19,6 +19,7 @@ from grandpp.solvers.base import (
     is_finite,
 )
 from grandpp.solvers.exponential import Exact
+from grandpp.solvers.proximal import PROXIMAL_METHODS, Proximal
 from grandpp.solvers.steady import Steady
 from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
 
@@ -36,7 +37,7 @@ class Solver(Protocol):
         ...
 
 
-SOLVER_NAMES: tuple[str, ...] = ("exact", "steady", *METHODS)
+SOLVER_NAMES: tuple[str, ...] = ("exact", "steady", *PROXIMAL_METHODS, *METHODS)
 """Names that ``solver=`` accepts."""
 
 
@@ -46,7 +47,8 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
     Args:
         solver: A name from :data:`SOLVER_NAMES` or a solver object.
         **options: ``step_size`` for fixed-step methods, ``rtol`` and ``atol`` for adaptive ones,
-            ``adjoint`` for both, ``rtol`` for ``"exact"``, ``max_nfe`` for all.
+            ``adjoint`` for both, ``step_size``, ``inner``, ``inner_tol`` and ``max_inner`` for
+            proximal ones, ``rtol`` for ``"exact"``, ``max_nfe`` for all.
 
     Raises:
         ValueError: For an unknown name, or a value out of range.
@@ -69,6 +71,8 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
         )
     if solver == "steady":
         return Steady()
+    if solver in PROXIMAL_METHODS:
+        return Proximal(solver, **options)
     return Exact(**options) if solver == "exact" else TorchDiffEq(solver, **options)
 
 
@@ -78,6 +82,8 @@ def solver_options(solver: str) -> tuple[str, ...]:
         return ()
     if solver == "exact":
         return ("rtol", "max_nfe")
+    if solver in PROXIMAL_METHODS:
+        return ("step_size", "inner", "inner_tol", "max_inner", "max_nfe")
     step = ("step_size",) if solver in FIXED_STEP_METHODS else ("rtol", "atol")
     return (*step, "max_nfe", "adjoint")
 
