@@ -109,11 +109,19 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     solvers = dict.fromkeys(args.solvers or ["exact", "dopri5"])
     jobs = [(s, t) for s in solvers for t in args.tolerances or TOLERANCES]
+    rows: list[Measurement] = []
+    code = 0
     try:
         problem = build(args.problem, args.root)
-        rows = [measure(args.problem, problem, s, t) for s, t in tqdm(jobs, unit="solve")]
+        if args.plot and not args.plot.parent.is_dir():
+            raise ValueError(f"expected an existing folder for {args.plot}")
+        for s, t in tqdm(jobs, unit="solve"):
+            rows.append(measure(args.problem, problem, s, t))
         if args.plot:
             plot(rows, args.plot)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{PROGRAM}: interrupted; the finished solves follow\n")
+        code = 130
     except (ValueError, TypeError, DatasetError, OSError) as error:
         fail(PROGRAM, error)
     if not args.json:
@@ -122,7 +130,7 @@ def main(argv: list[str] | None = None) -> int:
         error_text = "-" if m.error is None else f"{m.error:.1e}"
         print(json.dumps(asdict(m)) if args.json else f"{m.solver:<16}{m.tolerance:>10.0e}"
               f"{error_text:>11}{m.nfe:>9}{m.seconds:>9.2f}  {m.status}")  # fmt: skip
-    return 0
+    return code
 
 
 if __name__ == "__main__":
