@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seeds", type=positive_int, default=1, help="runs per split (default: 1)")
     add("--time", type=float, help="integration time T (default: tuned per data set)")
     add("--solver", choices=SOLVER_NAMES, metavar="NAME", help=f"one of {', '.join(SOLVER_NAMES)} "
-        "(default: exact for linear models, dopri5 for nonlinear ones)")  # fmt: skip
+        "(default: exact for linear models, auto for nonlinear ones)")  # fmt: skip
     add("--epochs", type=positive_int, help="training epochs (default: tuned per data set)")
     add("--source", choices=SOURCES, help="GRAND++ source term (default: balanced)")
     add("--source-gain", type=float, help="factor of the source (default: 0.2)")

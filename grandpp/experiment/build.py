@@ -39,7 +39,7 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
         "rtol": config.rtol,
         "atol": config.atol,
         "step_size": config.step_size,
-        "adjoint": config.adjoint,
+        "gradient": config.gradient,
     }
     conv: GRANDConv | GRANDPPConv
     if config.model.startswith("grand++"):

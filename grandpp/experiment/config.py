@@ -43,7 +43,7 @@ class RunConfig:
         time: Integration time T.
         solver: Solver name.
         rtol, atol, step_size: Accuracy of the solver (``None``: its own default).
-        adjoint: Adjoint gradients.
+        gradient: How gradients pass the solver (``None``: its own default).
         source, source_gain, initial: See :class:`grandpp.layers.GRANDPPConv`.
         layer_norm: Normalise the state before the decoder.
         optimizer, lr, weight_decay: Optimiser of ``torch.optim`` and its settings.
@@ -73,7 +73,7 @@ class RunConfig:
     rtol: float | None = None
     atol: float | None = None
     step_size: float | None = None
-    adjoint: bool = False
+    gradient: str | None = None
     source: str | None = None
     source_gain: float | None = None
     initial: str | None = None
@@ -153,7 +153,7 @@ def _foreign_fields(model: str) -> set[str]:
     of_source = {"source", "source_gain", "initial"}
     if model.startswith("grand"):
         return set() if model.startswith("grand++") else of_source
-    of_solver = {"time", "solver", "rtol", "atol", "step_size", "adjoint"}
+    of_solver = {"time", "solver", "rtol", "atol", "step_size", "gradient"}
     of_attention = {"attention", "attention_channels", "normalization"}
     return of_source | of_solver | of_attention | {"input_dropout", "layer_norm"}
 
@@ -162,7 +162,7 @@ def _defaults(model: str) -> dict[str, Any]:
     """Settings that hang on the kind of model, not on the data set."""
     diffusion = model.startswith("grand")
     with_source = model.startswith("grand++")
-    solver = ("exact" if model.endswith("-l") else "dopri5") if diffusion else None
+    solver = ("exact" if model.endswith("-l") else "auto") if diffusion else None
     return {
         "solver": solver,
         "source": "balanced" if with_source else None,

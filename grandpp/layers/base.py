@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grandpp.fields.base import csr_product
 from grandpp.fields.diffusion import GraphDiffusion
-from grandpp.solvers import Exact, Solution, Solver, Steady, resolve_solver, solve
+from grandpp.solvers import Auto, Exact, Solution, Solver, Steady, resolve_solver, solve
 
 
 class DiffusionConv(GraphDiffusion):
@@ -21,14 +21,15 @@ class DiffusionConv(GraphDiffusion):
         channels: Size F of the node features.
         time: Length T of the time span, the depth of the layer; with ``float("inf")`` the limit
             is solved for, whatever the name of the solver. (default: ``1.0``)
-        solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"dopri5"``)
+        solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"auto"``)
         rtol: Relative tolerance, for solvers that take one.
             (default: ``None``, the solver's own)
         atol: Absolute tolerance, likewise. (default: ``None``, the solver's own)
         step_size: Step of fixed-step methods. (default: ``None``, the solver's own)
         max_nfe: Evaluation budget of a forward solve. (default: ``None``, the solver's own)
-        adjoint: Recompute the trajectory in the backward pass instead of storing it.
-            (default: ``False``)
+        gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` for methods of torchdiffeq, see
+            :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal ones.
+            (default: ``None``, the solver's own)
         **kwargs: See :class:`grandpp.fields.GraphDiffusion`.
 
     Raises:
@@ -41,22 +42,26 @@ class DiffusionConv(GraphDiffusion):
         channels: int,
         *,
         time: float = 1.0,
-        solver: str | Solver = "dopri5",
+        solver: str | Solver = "auto",
         rtol: float | None = None,
         atol: float | None = None,
         step_size: float | None = None,
         max_nfe: int | None = None,
-        adjoint: bool = False,
+        gradient: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(channels, **kwargs)
         if not time >= 0:
             raise ValueError(f"expected 'time' to be 0, positive or infinity (got {time})")
         self.time = time
-        given = {"rtol": rtol, "atol": atol, "step_size": step_size, "max_nfe": max_nfe}
-        options: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        if adjoint:
-            options["adjoint"] = True
+        given: dict[str, Any] = {
+            "rtol": rtol,
+            "atol": atol,
+            "step_size": step_size,
+            "max_nfe": max_nfe,
+            "gradient": gradient,
+        }
+        options = {k: v for k, v in given.items() if v is not None}
         # No method that walks through time arrives at infinity; the limit is solved for.
         endless = math.isinf(time) and isinstance(solver, str)
         self.solver: Solver = resolve_solver("steady" if endless else solver, **options)
@@ -77,16 +82,18 @@ class DiffusionConv(GraphDiffusion):
     def _integrate(
         self, field: Any, y0: Tensor, save_at: Sequence[float] | Tensor | None, throw: bool
     ) -> Solution:
-        if isinstance(self.solver, Exact | Steady) and field.product is not csr_product:
-            raise ValueError(
-                "explainers and message-passing hooks see every product as messages, which "
-                f"solver='{self.solver.method}' does not make: use another solver, like 'dopri5'"
-            )
+        f = field
+        if field.product is not csr_product:
+            if isinstance(self.solver, Exact | Steady):
+                raise ValueError(
+                    "explainers and message-passing hooks see every product as messages, which "
+                    f"solver='{self.solver.method}' does not make: use another solver, like 'auto'"
+                )
+            if isinstance(self.solver, Auto):
+                f = field.__call__  # hides that the field is linear, which invites "exact"
         # Mixed precision would hand the solver states of changing type.
         with torch.autocast(y0.device.type, enabled=False):
-            return solve(
-                field, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw
-            )
+            return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({', '.join(self._describe())})"

@@ -34,13 +34,15 @@ class GRANDConv(DiffusionConv):
         learn_alpha: Learn alpha = sigmoid of a parameter, 0.5 at the start; otherwise alpha = 1.
             (default: ``True``)
         learn_beta: Learn beta, 0 at the start; otherwise no such term. (default: ``False``)
-        solver: Name or solver object. (default: ``"dopri5"``)
+        solver: Name or solver object. (default: ``"auto"``: exact in linear mode, dopri5 or
+            proximal BDF in nonlinear mode, see :class:`grandpp.solvers.Auto`)
         rtol, atol: Tolerances of solvers that take them.
-            (default: ``None``, the solver's own: 1e-4 and 1e-5 for torchdiffeq, 1e-6 for exact)
+            (default: ``None``, the solver's own: 1e-4 and 1e-5; 1e-6 for ``"exact"``)
         step_size: Step of fixed-step solvers. (default: ``None``, the solver's own: 1)
         max_nfe: Evaluation budget of one forward solve. (default: ``None``: 100,000)
-        adjoint: Adjoint gradients instead of back-propagation through the solver: for short T,
-            see :class:`grandpp.solvers.TorchDiffEq`. (default: ``False``)
+        gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` (for short T), see
+            :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal solvers.
+            (default: ``None``, the solver's own; ``"auto"`` and ``"exact"`` have but one)
         **kwargs: Further arguments of :class:`torch_geometric.nn.conv.MessagePassing`.
 
     Shapes:
@@ -56,10 +58,11 @@ class GRANDConv(DiffusionConv):
 
     Note:
         One evaluation is one sparse product (linear mode) or one attention and one product.
-        Direct gradients store every stage; adjoint gradients store the end state only. Constants
-        are a fixed point; with symmetric weights and no attention (and beta = 0) the
-        degree-weighted mean is conserved. Inside a ``torch.compile``\ d model the solve runs
-        eagerly. Explainers and message-passing hooks work with every solver but ``"exact"``.
+        Exact gradients keep at most 20 MiB or 8 states, direct ones store every stage, those from
+        checkpoints one state per step, adjoint ones the end state only. Constants are a fixed
+        point; with symmetric weights and no attention (and beta = 0) the degree-weighted mean is
+        conserved. Inside a ``torch.compile``\ d model the solve runs eagerly. Explainers and
+        message-passing hooks work with every solver but ``"exact"`` and ``"steady"``.
     """
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:

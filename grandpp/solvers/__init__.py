@@ -1,5 +1,7 @@
 """ODE solvers on tensors; they know no graph."""
 
+from grandpp.solvers.adaptive import AdaptiveProximal
+from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import (
     BoundField,
     Solution,
@@ -11,12 +13,15 @@ from grandpp.solvers.base import (
 )
 from grandpp.solvers.exponential import Exact
 from grandpp.solvers.proximal import Proximal
-from grandpp.solvers.solve import SOLVER_NAMES, Solver, resolve_solver, solve, solver_options
+from grandpp.solvers.registry import SOLVER_NAMES, Solver, resolve_solver, solver_options
+from grandpp.solvers.solve import solve
 from grandpp.solvers.steady import Steady
 from grandpp.solvers.torchdiffeq import TorchDiffEq
 
 __all__ = [
     "SOLVER_NAMES",
+    "AdaptiveProximal",
+    "Auto",
     "BoundField",
     "Exact",
     "Proximal",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -48,6 +48,7 @@ class Status(Enum):
     MAX_NFE = "the evaluation budget was used up"
     UNBALANCED = "the source is not balanced, so the state drifts for ever and has no limit"
     INNER_NOT_CONVERGED = "the inner solver of an implicit step did not converge"
+    NOT_STOCHASTIC = "the operator has a row that does not sum to 1, or a negative entry"
 
 
 ADVICE = {
@@ -61,6 +62,7 @@ ADVICE = {
     Status.INNER_NOT_CONVERGED: (
         "use a smaller step_size, a larger max_inner or inner_tol, or inner='newton_krylov'"
     ),
+    Status.NOT_STOCHASTIC: "normalise its rows, or use another solver, like 'dopri5'",
 }
 
 
@@ -71,11 +73,13 @@ class SolveStats:
     Args:
         nfe_forward: Evaluations of the right-hand side in the forward pass.
         nfe_backward: Vector-Jacobian products of the right-hand side in the backward pass (each
-            costs about one to two evaluations); counted while ``backward()`` runs.
+            costs about one to two evaluations), and what it evaluates again; counted while
+            ``backward()`` runs.
         steps: Accepted steps.
         rejected: Rejected steps.
         inner_iterations: Iterations of the inner solver, over all implicit steps.
         max_residual: Largest weighted residual an implicit step was accepted with.
+        methods: What ``"auto"`` chose, as pairs of the time from which on it ran and its name.
     """
 
     nfe_forward: int = 0
@@ -84,6 +88,7 @@ class SolveStats:
     rejected: int = 0
     inner_iterations: int = 0
     max_residual: float = 0.0
+    methods: list[tuple[float, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

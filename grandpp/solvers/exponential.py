@@ -66,10 +66,10 @@ class Exact:
     Note:
         About tau + 6 sqrt(tau) products forward (uniformisation: any row-stochastic A, keeps
         positivity), or sqrt(2 tau log(2 / rtol)) (Chebyshev: taken for the random walk with
-        symmetric weights, where it is cheaper). As many again for the gradient to y0 and s, two
-        to three times as many where edge weights want one. The backward pass keeps 8 states per
-        level of 8-fold recursion (8 states up to 8 products, 16 up to 64, 24 up to 512), twice
-        that for Chebyshev. Constants are kept exactly.
+        symmetric weights, where it is cheaper). As many again for the gradient to y0 and s. The
+        gradient to edge weights needs the states of the forward pass in reverse: as many as fit
+        into 20 MiB are kept (at least 8, twice as many arrays for Chebyshev), spread evenly, and
+        the others computed again, once if they lie between kept ones. Constants are kept exactly.
     """
 
     rtol: float = 1e-6
@@ -101,18 +101,20 @@ class Exact:
             )
         stats = SolveStats()
         states, y = [], y0
+        start = float(ts[0].detach())
+        if not is_stochastic(f.csr, f.weight.detach()):
+            return _failed(y0, ts, stats, Status.NOT_STOCHASTIC, start)
         alpha = float(f.alpha.detach())
         for t0, t1 in pairwise(ts):
             series = self._series(f, alpha * float((t1 - t0).detach()))
             if series is None or stats.nfe_forward + series.products > self.max_nfe:
-                nothing = torch.full_like(y0, torch.nan).expand(len(ts) - 1, *y0.shape)
-                return Solution(ts[1:], nothing, stats, Status.MAX_NFE, float(t0.detach()))
+                return _failed(y0, ts, stats, Status.MAX_NFE, float(t0.detach()))
             y = _Polynomial.apply(f.csr, stats, series, f.weight, f.alpha, t1 - t0, y, f.source)
             stats.steps += 1
             states.append(y)
         ok = is_finite(y)
         status = Status.SUCCESS if ok else Status.NON_FINITE
-        reached = float((ts[-1] if ok else ts[0]).detach())
+        reached = float(ts[-1].detach()) if ok else start
         return Solution(ts[1:], torch.stack(states), stats, status, reached)
 
     def _series(self, f: LinearField, tau: float) -> Series | None:
@@ -124,6 +126,24 @@ class Exact:
         if reversible:
             return Series.chebyshev_polynomials(tau, self.rtol)
         return Series.powers(tau, self.rtol)
+
+
+def is_stochastic(csr: CSR, weight: Tensor) -> bool:
+    """Whether rows sum to 1 and no entry is negative, as far as bounds can tell (one read).
+
+    Rounding and the small displacements of numerical derivatives pass.
+    """
+    slack = max(1e-3, 4 * torch.finfo(weight.dtype).eps)
+    ones = torch.ones(csr.num_cols, 1, dtype=weight.dtype, device=weight.device)
+    off = (csr.matrix(weight) @ ones - 1).abs().amax()
+    lowest = weight.amin() if weight.numel() else off
+    # Entries that are not finite belong to another failure.
+    return not bool((off > slack) | (lowest < -slack))
+
+
+def _failed(y0: Tensor, ts: Tensor, stats: SolveStats, status: Status, t: float) -> Solution:
+    nothing = torch.full_like(y0, torch.nan).expand(len(ts) - 1, *y0.shape)
+    return Solution(ts[1:], nothing, stats, status, t)
 
 
 class _Polynomial(torch.autograd.Function):
@@ -144,7 +164,12 @@ class _Polynomial(torch.autograd.Function):
         recursion = Recursion(csr.matrix(weight), series, float(duration), y0, source)
         ctx.csr, ctx.stats, ctx.series, ctx.time = csr, stats, series, recursion.time
         ctx.save_for_backward(weight, alpha, duration, y0, source)
-        y = recursion.run(recursion.top(), series.products, 0)[0]
+        state, index = recursion.top(), series.products
+        ctx.trail = None
+        if ctx.needs_input_grad[3]:
+            ctx.trail = trail = recursion.trail(state, index, 1)
+            state, index = trail.kept[-1], trail.indices[-1]
+        y = recursion.run(state, index, 0)[0]
         stats.nfe_forward += recursion.products
         return y
 
@@ -155,8 +180,8 @@ class _Polynomial(torch.autograd.Function):
         weight, alpha, duration, y0, source = ctx.saved_tensors
         recursion = Recursion(csr.matrix(weight), series, time, y0, source)
         states = grad_weight = None
-        if ctx.needs_input_grad[3]:
-            states = recursion.ascending(recursion.top(), series.products, 1)
+        if ctx.trail is not None:
+            states = recursion.ascending(ctx.trail, 1)
             grad_weight = torch.zeros_like(weight)
         back = csr.transpose
         transposed = back.matrix(weight[back.perm])

@@ -4,9 +4,10 @@ With -grad F = f, the proximal backward Euler step
 
 .. math:: h_{k+1} = \arg\min_z \tfrac{1}{2s} |z - h_k|^2 + F(z)
 
-(eq. 5.5) has the stationary point z = h_k + s f(z); Crank-Nicolson (section 5.2.2) and the BDF
-methods (section 5.2.3), divided through, have z = b + beta s f(z) with b from earlier states. Only
-f is needed, and the equation keeps its meaning where f is no gradient.
+(eq. 5.5) has the stationary point z = h_k + s f(z); Crank-Nicolson (section 5.2.2), the BDF methods
+(section 5.2.3) and the stages of the multi-stage methods (section 5.5), divided through, have
+z = b + beta s f(z) with b from earlier states. Only f is needed, and the equation keeps its meaning
+where f is no gradient.
 """
 
 from __future__ import annotations
@@ -19,57 +20,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import Solution, State, Status, VectorField, is_finite
-from grandpp.solvers.implicit import ImplicitEquation, Packing, StepError, spectral_estimate
-from grandpp.solvers.inner import resolve_inner
+from grandpp.solvers.base import Solution, State, VectorField
+from grandpp.solvers.implicit import ImplicitEquation
 from grandpp.solvers.iteration import InnerSolver
-from grandpp.solvers.recorder import BudgetError, Recorder
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """A formula h_{k+1} = sum_j history[j] h_{k-j} + beta s f(h_{k+1}).
-
-    Args:
-        order: Nominal order.
-        history: Weights of h_k, h_{k-1}, ...
-        beta: Weight of s f.
-        start: Rows of the diagonally implicit method that makes the first states, whose last row
-            is its result and whose row sums are its times.
-    """
-
-    order: int
-    history: tuple[float, ...]
-    beta: float
-    start: tuple[tuple[float, ...], ...] = ()
-
-
-_G2 = 1 - math.sqrt(0.5)
-_G3 = 0.43586652150845967
-# L-stable, of orders 2 and 3 (Alexander 1977) and 4 (Hairer and Wanner II, table IV.6.5).
-_SDIRK2 = ((_G2,), (1 - _G2, _G2))
-_SDIRK3 = (
-    (_G3,),
-    ((1 - _G3) / 2, _G3),
-    (-(6 * _G3**2 - 16 * _G3 + 1) / 4, (6 * _G3**2 - 20 * _G3 + 5) / 4, _G3),
-)
-_SDIRK4 = (
-    (1 / 4,),
-    (1 / 2, 1 / 4),
-    (17 / 50, -1 / 25, 1 / 4),
-    (371 / 1360, -137 / 2720, 15 / 544, 1 / 4),
-    (25 / 24, -49 / 48, 125 / 16, -85 / 12, 1 / 4),
-)
-
-SCHEMES: dict[str, Scheme] = {
-    "prox_be": Scheme(1, (1.0,), 1.0),
-    # b = h_k + s/2 f(h_k), and f(h_k) is read off the previous equation.
-    "prox_cn": Scheme(2, (1.0,), 0.5),
-    "prox_bdf2": Scheme(2, (4 / 3, -1 / 3), 2 / 3, _SDIRK2),
-    "prox_bdf3": Scheme(3, (18 / 11, -9 / 11, 2 / 11), 6 / 11, _SDIRK3),
-    "prox_bdf4": Scheme(4, (48 / 25, -36 / 25, 16 / 25, -3 / 25), 12 / 25, _SDIRK4),
-}
-PROXIMAL_METHODS: tuple[str, ...] = tuple(SCHEMES)
+from grandpp.solvers.marching import check_options, first_rate, march
+from grandpp.solvers.schemes import SCHEMES, Scheme
 
 
 @dataclass(frozen=True)
@@ -77,7 +32,8 @@ class Proximal:
     """A fixed-step proximal method.
 
     Args:
-        method: ``"prox_be"``, ``"prox_cn"``, or ``"prox_bdf2"`` to ``"prox_bdf4"``.
+        method: ``"prox_be"``, ``"prox_cn"``, ``"prox_bdf2"`` to ``"prox_bdf4"``, or the
+            multi-stage ``"prox_ms2"`` (3 equations per step) and ``"prox_ms3"`` (6).
         step_size: Largest step; saved times are met by equal steps, and multi-step methods start
             again where the step changes.
         inner: Name of an inner solver, or an object. One that stagnates (a Jacobian far from
@@ -86,9 +42,10 @@ class Proximal:
             gradient; raised to what the precision of the state allows.
         max_inner: Most inner iterations per equation; also bounds the backward solve.
         max_nfe: Evaluation budget of one forward solve.
+        gradient: ``"implicit"``, the only choice.
 
     Raises:
-        ValueError: For an unknown method or inner solver, or a number out of range.
+        ValueError: For an unknown method, inner solver or gradient, or a number out of range.
 
     Note:
         An evaluation and the 10 of the eigenvalue estimate once, then the inner iterations and
@@ -102,17 +59,15 @@ class Proximal:
     inner_tol: float = 1e-6
     max_inner: int = 500
     max_nfe: int = 100_000
+    gradient: str = "implicit"
 
     def __post_init__(self) -> None:
         if self.method not in SCHEMES:
             raise ValueError(
                 f"expected method to be one of {', '.join(SCHEMES)} (got '{self.method}')"
             )
-        resolve_inner(self.inner)
-        for name in ("step_size", "inner_tol", "max_inner", "max_nfe"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        positive = {"step_size": self.step_size, "inner_tol": self.inner_tol}
+        check_options(self, self.gradient, positive)
 
     @property
     def order(self) -> int:
@@ -127,22 +82,11 @@ class Proximal:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
-        recorder = Recorder(f, self.max_nfe, float(ts[0].detach()))
-        packing, inner = Packing.of(y0), resolve_inner(self.inner)
-        equation = ImplicitEquation(recorder, packing, inner, self.inner_tol, self.max_inner)
-        march = _March(equation, SCHEMES[self.method], self.step_size, self.method == "prox_cn")
-        flat = packing.pack(y0)
-        status, ys = Status.SUCCESS, flat.detach().new_full((len(ts) - 1, flat.numel()), math.nan)
-        try:
-            ys = torch.stack(list(march.states(flat, ts)))
-            if not is_finite(ys):
-                status = Status.NON_FINITE
-        except BudgetError:
-            status = Status.MAX_NFE
-        except StepError as error:
-            status = error.status
-        saved = packing.unpack(ys)
-        return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
+        return march(f, y0, ts, options=self, tol=self.inner_tol, loop=self._states)
+
+    def _states(self, equation: ImplicitEquation, y: Tensor, ts: Tensor) -> Iterator[Tensor]:
+        loop = _March(equation, SCHEMES[self.method], self.step_size, self.method == "prox_cn")
+        return loop.states(y, ts)
 
 
 @dataclass
@@ -159,7 +103,9 @@ class _March:
 
     def states(self, y: Tensor, ts: Tensor) -> Iterator[Tensor]:
         """Yield the state at each of ``ts[1:]``."""
-        self._prepare(y, ts)
+        first = first_rate(self.equation, y, ts)
+        self.slope = first if self.trapezoidal else None
+        self.history = [y]
         recorder = self.equation.f
         for start, end in pairwise(ts):
             length = float((end - start).detach())
@@ -173,20 +119,6 @@ class _March:
                 recorder.t_reached = float((start + (i + 1) * s).detach())
             yield y
 
-    def _prepare(self, y: Tensor, ts: Tensor) -> None:
-        equation = self.equation
-        first = equation.rate(ts[0], y)
-        # The first evaluation shows whether the field holds tensors that want a gradient.
-        equation.differentiable = torch.is_grad_enabled() and (
-            first.requires_grad or y.requires_grad or ts.requires_grad
-        )
-        start, at = ts[0].detach(), y.detach()
-        equation.spectral = spectral_estimate(lambda z: equation.rate(start, z), at, first.detach())
-        if not math.isfinite(equation.spectral):
-            raise StepError(Status.NON_FINITE)
-        self.slope = first if self.trapezoidal else None
-        self.history = [y]
-
     def _expect_spacing(self, spacing: float) -> None:
         """Keep one state where earlier ones lie at another distance."""
         if not math.isclose(spacing, self.spacing, rel_tol=1e-9):
@@ -195,8 +127,8 @@ class _March:
 
     def _step(self, t: Tensor, s: Tensor) -> Tensor:
         scheme, known = self.scheme, len(self.history)
-        if known < len(scheme.history):
-            return self._starting_step(t, s)
+        if not scheme.history or known < len(scheme.history):
+            return self._stages(t, s)
         sigma = scheme.beta * s
         b = torch.zeros_like(self.history[0])
         for weight, state in zip(scheme.history, self.history, strict=False):
@@ -209,17 +141,17 @@ class _March:
             self.slope = (z - b) / sigma.to(b.dtype)
         return z
 
-    def _starting_step(self, t: Tensor, s: Tensor) -> Tensor:
-        """A step of the diagonally implicit method; its stages are equations of the same form."""
-        y, gamma = self.history[0], self.scheme.start[0][0]
-        pulls: list[Tensor] = []  # gamma s f of each stage, read off its equation
+    def _stages(self, t: Tensor, s: Tensor) -> Tensor:
+        """A step of a diagonally implicit method; its stages are equations of the same form."""
+        y = self.history[0]
+        pulls: list[Tensor] = []  # s f of each stage, read off its equation
         z = y
-        for row in self.scheme.start:
-            b = y
+        for row in self.scheme.stages:
+            b, gamma = y, row[-1]
             for a, pull in zip(row, pulls, strict=False):
-                b = b + (a / gamma) * pull
+                b = b + a * pull
             z = self.equation.solve(t + sum(row) * s, b, gamma * s, z.detach())
-            pulls.append(z - b)
+            pulls.append((z - b) / gamma)
         return z
 
     def _guess(self) -> Tensor:

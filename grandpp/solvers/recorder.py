@@ -22,9 +22,30 @@ class BudgetError(Exception):
     """The right-hand side was asked for more evaluations than max_nfe."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """One accepted step: all that is needed to take it again.
+
+    Args:
+        t: Its start time.
+        size: Its length, positive in either direction of time.
+        y: The state it started from.
+        slope: The derivative it started with; ``None`` where that is f(t, y).
+    """
+
+    t: float
+    size: Tensor
+    y: State
+    slope: State | None
+
+
 @dataclass
 class Recorder:
-    """Counts evaluations, forward and backward."""
+    """Counts evaluations, forward and backward; keeps the accepted steps where ``kept`` is a list.
+
+    The adjoint method evaluates and multiplies at once, so that its calls are counted alone; a
+    checkpointed backward pass counts a recomputed evaluation and its product as two.
+    """
 
     f: VectorField
     max_nfe: int
@@ -33,6 +54,8 @@ class Recorder:
     forward_done: bool = False
     stats: SolveStats = field(default_factory=SolveStats)
     last: tuple[State, State] | None = None
+    kept: list[Step] | None = None
+    keep_slopes: bool = False
 
     def __post_init__(self) -> None:
         self.t_reached = self.t_start
@@ -41,7 +64,10 @@ class Recorder:
         """Evaluate and count; raise :class:`BudgetError` beyond the budget."""
         if self.forward_done:
             self.stats.nfe_backward += 1
-            return self.f(t, y)
+            dy = self.f(t, y)
+            if not self.adjoint:
+                self._count_backward(dy)
+            return dy
         if self.stats.nfe_forward >= self.max_nfe:
             raise BudgetError
         self.stats.nfe_forward += 1
@@ -67,10 +93,14 @@ class Recorder:
 class StepRecorder(Recorder):
     """Counts steps as well; torchdiffeq calls the hooks by name."""
 
+    _slope: State | None = None
+
     def callback_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
         """Count a step as taken."""
         self.stats.steps += 1
         self.t_reached = float(t0.detach())
+        if self.kept is not None:
+            self.kept.append(Step(self.t_reached, dt.detach(), _detach(y0), self._slope))
 
 
 class AdaptiveRecorder(StepRecorder):
@@ -91,6 +121,31 @@ class AdaptiveRecorder(StepRecorder):
         """Take back the step counted last."""
         self.stats.steps -= 1
         self.stats.rejected += 1
+        if self.kept is not None:
+            self.kept.pop()
+
+    def callback_accept_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
+        """Note the slope that the next step starts with, the last one of this step."""
+        if self.keep_slopes and self.last is not None:
+            self._slope = self.last[1]
+
+
+class FirstAndLast:
+    """A right-hand side that can be told its first value and remembers its last call.
+
+    Args:
+        f: The right-hand side.
+        first: Value of the first call. (default: ``None``, f's own)
+    """
+
+    def __init__(self, f: VectorField, first: State | None = None) -> None:
+        self.f, self._first = f, first
+
+    def __call__(self, t: Tensor, y: State) -> State:
+        """Evaluate, unless the value was given."""
+        given, self._first = self._first, None
+        self.last_state, self.last_value = y, self.f(t, y) if given is None else given
+        return self.last_value
 
 
 def _detach(y: State) -> State:

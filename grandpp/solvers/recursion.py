@@ -11,8 +11,10 @@ from torch import Tensor
 
 from grandpp.solvers.series import Series
 
-# States kept per level of the recursion that visits the states in reverse.
-_KEPT_PER_LEVEL = 8
+# States kept per level of the recursion that visits them in reverse: as many as fit into this many
+# bytes, so that small graphs recompute nothing, and never fewer than eight.
+_KEPT_BYTES = 20 * 2**20
+_KEPT_AT_LEAST = 8
 
 
 def basis(matrix: Tensor, v: Tensor, series: Series) -> Iterator[Tensor]:
@@ -65,28 +67,53 @@ class Recursion:
                 v = torch.addmm(before, self.matrix, now, beta=-1, alpha=twice)
                 state = (self._add(v, k), now)
             else:
-                state = (self._add(self.matrix @ state[0], k),)
+                p = float(self.series.p[k])
+                v = torch.addmm(self.y0, self.matrix, state[0], beta=p)
+                state = (self._add_source(v, k),)
         self.products += start - stop
         return state
 
-    def ascending(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Iterator[Tensor]:
-        """Yield the states bottom, ..., top, recomputing from a few kept ones per level."""
+    def trail(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Trail:
+        """Walk from ``top`` towards ``bottom`` and keep states on the way, evenly spread."""
         if top < bottom:
-            return
-        stride = max(1, -(-(top - bottom + 1) // _KEPT_PER_LEVEL))
-        tops = list(range(top, bottom - 1, -stride))
+            return Trail([], [], 1)
+        size = state[0].numel() * state[0].element_size() * len(state)
+        fit = max(_KEPT_AT_LEAST, _KEPT_BYTES // max(1, size))
+        stride = max(1, -(-(top - bottom + 1) // fit))
+        indices = list(range(top, bottom - 1, -stride))
         kept = [state]
-        for upper, lower in pairwise(tops):
+        for upper, lower in pairwise(indices):
             kept.append(self.run(kept[-1], upper, lower))
-        while kept:
-            last, high = kept.pop(), tops.pop()
-            if stride == 1:
-                yield last[0]
+        return Trail(indices, kept, stride)
+
+    def ascending(self, trail: Trail, bottom: int) -> Iterator[Tensor]:
+        """Yield the states ``bottom``, ..., top; those not kept are computed again."""
+        for high, state in zip(reversed(trail.indices), reversed(trail.kept), strict=True):
+            if trail.stride == 1:
+                yield state[0]
             else:
-                yield from self.ascending(last, high, max(bottom, high - stride + 1))
+                low = max(bottom, high - trail.stride + 1)
+                yield from self.ascending(self.trail(state, high, low), low)
 
     def _add(self, v: Tensor, k: int) -> Tensor:
-        v.add_(self.y0, alpha=float(self.series.p[k]))
+        return self._add_source(v.add_(self.y0, alpha=float(self.series.p[k])), k)
+
+    def _add_source(self, v: Tensor, k: int) -> Tensor:
         if self.source is not None:
             v.add_(self.source, alpha=self.time * float(self.series.c[k]))
         return v
+
+
+@dataclass
+class Trail:
+    """States kept on the way from a top index down.
+
+    Args:
+        indices: Where, descending.
+        kept: The states there.
+        stride: Their distance.
+    """
+
+    indices: list[int]
+    kept: list[tuple[Tensor, ...]]
+    stride: int

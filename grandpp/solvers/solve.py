@@ -1,14 +1,15 @@
-"""The front door of the solvers: names to solver objects, checks, one call."""
+"""The front door of the solvers: checks, one call, one answer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import (
     Solution,
     SolveError,
@@ -18,74 +19,8 @@ from grandpp.solvers.base import (
     VectorField,
     is_finite,
 )
-from grandpp.solvers.exponential import Exact
-from grandpp.solvers.proximal import PROXIMAL_METHODS, Proximal
+from grandpp.solvers.registry import Solver, resolve_solver
 from grandpp.solvers.steady import Steady
-from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
-
-
-class Solver(Protocol):
-    """Anything that can carry a state through a list of times."""
-
-    @property
-    def method(self) -> str:
-        """Name in messages."""
-        ...
-
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``."""
-        ...
-
-
-SOLVER_NAMES: tuple[str, ...] = ("exact", "steady", *PROXIMAL_METHODS, *METHODS)
-"""Names that ``solver=`` accepts."""
-
-
-def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
-    """Turn a name and its options into a solver; a solver object is returned as it is.
-
-    Args:
-        solver: A name from :data:`SOLVER_NAMES` or a solver object.
-        **options: ``step_size`` for fixed-step methods, ``rtol`` and ``atol`` for adaptive ones,
-            ``adjoint`` for both, ``step_size``, ``inner``, ``inner_tol`` and ``max_inner`` for
-            proximal ones, ``rtol`` for ``"exact"``, ``max_nfe`` for all.
-
-    Raises:
-        ValueError: For an unknown name, or a value out of range.
-        TypeError: For an option the method does not take.
-    """
-    if not isinstance(solver, str):
-        if options:
-            raise TypeError(f"expected no options beside a solver object (got {sorted(options)})")
-        return solver
-    if solver not in SOLVER_NAMES:
-        raise ValueError(
-            f"expected 'solver' to be one of {', '.join(SOLVER_NAMES)} (got '{solver}')"
-        )
-    allowed = solver_options(solver)
-    unknown = sorted(set(options) - set(allowed))
-    if unknown:
-        raise TypeError(
-            f"expected options of '{solver}' to be among {', '.join(allowed) or 'none'} "
-            f"(got {', '.join(unknown)})"
-        )
-    if solver == "steady":
-        return Steady()
-    if solver in PROXIMAL_METHODS:
-        return Proximal(solver, **options)
-    return Exact(**options) if solver == "exact" else TorchDiffEq(solver, **options)
-
-
-def solver_options(solver: str) -> tuple[str, ...]:
-    """Names of the options that a solver takes."""
-    if solver == "steady":
-        return ()
-    if solver == "exact":
-        return ("rtol", "max_nfe")
-    if solver in PROXIMAL_METHODS:
-        return ("step_size", "inner", "inner_tol", "max_inner", "max_nfe")
-    step = ("step_size",) if solver in FIXED_STEP_METHODS else ("rtol", "atol")
-    return (*step, "max_nfe", "adjoint")
 
 
 def solve(
@@ -101,17 +36,17 @@ def solve(
     r"""Solve the initial value problem y' = f(t, y), y(t_0) = y_0.
 
     Args:
-        f: Right-hand side; a :class:`~grandpp.solvers.base.BoundField` also gets exact adjoint
-            gradients to the tensors it captured.
+        f: Right-hand side; a :class:`~grandpp.solvers.base.BoundField` or an ``nn.Module`` where
+            adjoint or checkpoint gradients have to reach the tensors it captured.
         y0: Initial state, a tensor of any shape or a tuple of tensors.
         t_span: (t_0, t_1); t_1 < t_0 solves backwards in time, t_1 = infinity needs
-            ``solver="steady"``.
+            ``solver="steady"`` or ``"auto"``.
         solver: A name or a solver object. (default: ``"dopri5"``)
         save_at: Times to save, in the direction of travel and inside the span.
             (default: ``None``, only t_1)
         throw: Raise :class:`SolveError` on failure instead of returning its status.
             (default: ``True``)
-        **options: See :func:`resolve_solver`.
+        **options: See :func:`~grandpp.solvers.resolve_solver`.
 
     Returns:
         Solution with ``ys`` of shape ``[S, *state]``.
@@ -121,6 +56,8 @@ def solve(
         SolveError: If the solve fails and ``throw`` is set.
     """
     method = resolve_solver(solver, **options)
+    if isinstance(method, Auto) and float(t_span[1]) == math.inf:
+        method = Steady()
     times = _steady_times if isinstance(method, Steady) else _times
     ts = times(t_span, save_at).to((y0 if isinstance(y0, Tensor) else y0[0]).device)
     if not is_finite(y0):

@@ -4,7 +4,7 @@ This is the only file that imports torchdiffeq. Its failures (assertions, NaN st
 reductions) come back as a :class:`Status`, its evaluations are counted, and its adjoint is given
 clones of the tensors the field captured: without them it would treat attention weights and the
 initial state inside the field as constants, and listing the originals counts a gradient twice
-where one of them was computed from another.
+where one of them was computed from another. Gradients from checkpoints are this package's own.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
+from torchdiffeq._impl.fixed_adams import AdamsBashforthMoulton
 from torchdiffeq._impl.odeint import SOLVERS
+from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
 from grandpp.solvers.base import (
@@ -29,11 +31,26 @@ from grandpp.solvers.base import (
     is_finite,
     needs_grad,
 )
-from grandpp.solvers.recorder import AdaptiveRecorder, BudgetError, Recorder, StepRecorder
+from grandpp.solvers.captured import bind_tensors, captured_tensors, named_tensors
+from grandpp.solvers.gradients import GRADIENTS, Replayed, checkpointed
+from grandpp.solvers.recorder import (
+    AdaptiveRecorder,
+    BudgetError,
+    FirstAndLast,
+    Recorder,
+    Step,
+    StepRecorder,
+)
 
 METHODS: tuple[str, ...] = tuple(sorted(SOLVERS))
 FIXED_STEP_METHODS: tuple[str, ...] = tuple(
     name for name in METHODS if issubclass(SOLVERS[name], FixedGridODESolver)
+)
+ONE_STEP_METHODS: tuple[str, ...] = tuple(
+    name
+    for name in METHODS
+    if issubclass(SOLVERS[name], FixedGridODESolver | RKAdaptiveStepsizeODESolver)
+    and not issubclass(SOLVERS[name], AdamsBashforthMoulton)
 )
 
 
@@ -47,12 +64,23 @@ class TorchDiffEq:
         atol: Absolute tolerance of adaptive methods.
         step_size: Step of fixed-step methods; the last step is shortened to end on time.
         max_nfe: Evaluation budget of one forward solve.
-        adjoint: Recompute the trajectory backwards instead of storing it: memory independent of
-            the number of steps. Diffusion backwards in time amplifies errors by up to
-            exp(2 alpha T), so gradients are good for short T alone.
+        gradient: ``"direct"`` back-propagates through the solve, which stores every evaluation.
+            ``"checkpoint"`` (Zhuang et al. 2020; one-step methods) stores the state at the start
+            of each step, two where the method carries a slope over (``"adaptive_heun"``,
+            ``"fehlberg2"``), and takes each step again in the backward pass: the same gradient
+            to rounding, for one more forward pass. ``"adjoint"`` (Chen 2018) stores the end state
+            alone and recomputes the trajectory backwards. Diffusion backwards in time amplifies
+            errors by up to exp(2 alpha T), so its gradients are good for short T alone.
 
     Raises:
-        ValueError: If the method is not installed or a number is out of range.
+        ValueError: If the method is not installed, does not go with the gradient, or a number is
+            out of range.
+
+    Note:
+        ``nfe_backward`` counts one per vector-Jacobian product in direct mode, one per evaluation
+        with its product in adjoint mode, and each recomputed evaluation and each product in
+        checkpoint mode. The last two refuse a function that captured tensors which want a
+        gradient, at the price of one evaluation of every plain function.
     """
 
     method: str = "dopri5"
@@ -60,7 +88,7 @@ class TorchDiffEq:
     atol: float = 1e-5
     step_size: float = 1.0
     max_nfe: int = 100_000
-    adjoint: bool = False
+    gradient: str = "direct"
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -71,6 +99,15 @@ class TorchDiffEq:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        if self.gradient not in GRADIENTS:
+            raise ValueError(
+                f"expected gradient to be one of {', '.join(GRADIENTS)} (got '{self.gradient}')"
+            )
+        if self.gradient == "checkpoint" and self.method not in ONE_STEP_METHODS:
+            raise ValueError(
+                "expected a one-step method for gradient='checkpoint', one of "
+                f"{', '.join(ONE_STEP_METHODS)} (got '{self.method}')"
+            )
 
     @property
     def is_fixed_step(self) -> bool:
@@ -120,20 +157,46 @@ class TorchDiffEq:
             kwargs: dict[str, Any] = {"method": self.method, "options": options}
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
-        if not self.adjoint:
-            if not self.is_fixed_step:
-                kwargs["options"] = {"norm": _detached_norm}
+        if self.gradient == "adjoint":
+            return _adjoint(recorder, y0, ts, kwargs)
+        if not self.is_fixed_step:
+            kwargs["options"] = {"norm": _detached_norm}
+        if self.gradient == "direct":
             return odeint(recorder, y0, ts, **kwargs)
-        captured = _captured(recorder.f)
-        clones = tuple(c.clone() for c in captured)
-        if isinstance(recorder.f, BoundField):
-            recorder.f = recorder.f.bind(clones)
-        recorder.adjoint = True
-        ys = odeint_adjoint(recorder, y0, ts, adjoint_params=clones, **kwargs)
-        recorder.forward_done = True
-        return ys
+        captured = captured_tensors(recorder, ts[0], y0)
+        parts = (y0,) if isinstance(y0, Tensor) else y0
+        wanted = needs_grad((*parts, ts, *captured))
+        if wanted:
+            recorder.kept, recorder.keep_slopes = [], self._carries_slope
+        with torch.no_grad():
+            ys = odeint(recorder, y0, ts, **kwargs)
+        grid = self._grid(None, y0, ts) if self.is_fixed_step else None
+        if not (wanted and is_finite(ys)):
+            return ys
+        return checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
 
-    def _grid(self, f: Any, y0: Tensor, ts: Tensor) -> Tensor:
+    @property
+    def _carries_slope(self) -> bool:
+        """Whether a step starts with a slope of the step before that is not f at its end."""
+        if self.is_fixed_step:
+            return False
+        weights = SOLVERS[self.method].tableau
+        return not torch.equal(weights.c_sol[:-1], weights.beta[-1]) or bool(weights.c_sol[-1])
+
+    def _replay(self, f: VectorField, step: Step, times: Tensor) -> Replayed:
+        f = FirstAndLast(f, step.slope)
+        if self.is_fixed_step:
+            ys = odeint(f, step.y, times, method=self.method)
+            return Replayed(ys)
+        # Errors of norm zero accept the step whatever its size was.
+        options = {"first_step": step.size, "norm": lambda y: torch.zeros_like(step.size)}
+        ys = odeint(f, step.y, times, method=self.method, options=options)
+        if self._carries_slope:
+            return Replayed(ys, slope=f.last_value)
+        # The last stage is f at the new state, which interpolation gives with more rounding.
+        return Replayed(ys, end=f.last_state)
+
+    def _grid(self, f: Any, y0: State, ts: Tensor) -> Tensor:
         """Equal steps of at most ``step_size`` between saved times, which need no interpolation."""
         pieces = [ts[:1]]
         for start, end in pairwise(ts):
@@ -145,16 +208,23 @@ class TorchDiffEq:
 
     def _check_gradient(self, f: VectorField, y0: State) -> None:
         parts = (y0,) if isinstance(y0, Tensor) else y0
-        lost = self.method == "scipy_solver" and not self.adjoint
-        if lost and needs_grad((*parts, *_captured(f))):
+        lost = self.method == "scipy_solver" and self.gradient == "direct"
+        if lost and needs_grad((*parts, *named_tensors(f))):
             raise ValueError(
                 "scipy_solver runs in NumPy and returns no gradient: "
-                "use adjoint=True, another solver, or torch.no_grad()"
+                "use gradient='adjoint', another solver, or torch.no_grad()"
             )
 
 
-def _captured(f: VectorField) -> tuple[Tensor, ...]:
-    return tuple(f.captured) if isinstance(f, BoundField) else ()
+def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) -> State:
+    tensors = captured_tensors(recorder, ts[0], y0)
+    if isinstance(recorder.f, BoundField):
+        tensors = tuple(c.clone() for c in tensors)
+    recorder.f = bind_tensors(recorder.f, tensors)
+    recorder.adjoint = True
+    ys = odeint_adjoint(recorder, y0, ts, adjoint_params=tensors, **kwargs)
+    recorder.forward_done = True
+    return ys
 
 
 @torch.no_grad()

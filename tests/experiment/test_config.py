@@ -57,7 +57,7 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
         step_size=0.5,
         initial="zero",
         time=2.0,
-        adjoint=True,
+        gradient="adjoint",
     )
     conv = build_model(config, 5, 2).conv
     assert (conv.mode, conv.time, conv.source.kind, conv.source.initial_gain) == (
@@ -66,7 +66,8 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
         "paper",
         0.7,
     )
-    assert (conv.solver.method, conv.solver.step_size, conv.solver.adjoint) == ("rk4", 0.5, True)
+    solver = conv.solver
+    assert (solver.method, solver.step_size, solver.gradient) == ("rk4", 0.5, "adjoint")
     assert conv.source.initial == "zero"
     plain = tuned_config("Cora", "gcn", 1)
     assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain

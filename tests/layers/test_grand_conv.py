@@ -172,7 +172,7 @@ def test_adjoint_gradients_equal_direct_ones_for_encoder_and_attention(
     # GAT's LeakyReLU has a kink that error control has to feel its way over.
     rough = (attention, mode) == ("gat", "nonlinear")
     gradients = []
-    for adjoint in (False, True):
+    for gradient in ("direct", "adjoint"):
         conv = make(
             16,
             2,
@@ -180,7 +180,8 @@ def test_adjoint_gradients_equal_direct_ones_for_encoder_and_attention(
             mode=mode,
             attention=attention,
             learn_beta=True,
-            adjoint=adjoint,
+            solver="dopri5",
+            gradient=gradient,
             rtol=1e-4 if rough else 1e-7,
             atol=1e-5 if rough else 1e-8,
         )
@@ -206,9 +207,9 @@ def test_gradients_pass_gradcheck_with_respect_to_features_and_edge_weights(mode
     assert torch.autograd.gradcheck(lambda a, w: conv(a, path, w), (x, weight))
 
 
-def test_backward_products_are_counted_and_the_adjoint_counts_its_own(karate, features):
-    for adjoint in (False, True):
-        conv = make(time=2.0, adjoint=adjoint)
+def test_backward_products_are_counted_whatever_the_gradient(karate, features):
+    for gradient in ("direct", "adjoint", "checkpoint"):
+        conv = make(time=2.0, solver="dopri5", gradient=gradient)
         solution = conv.solve(features.requires_grad_(), karate)
         assert solution.stats.nfe_backward == 0
         solution.y.sum().backward()
@@ -346,6 +347,18 @@ def test_hooks_and_the_exact_solver_refuse_each_other_in_words(karate, features)
         conv(features, karate)
     handle.remove()
     conv(features, karate)
+
+
+def test_hooks_see_the_messages_of_the_default_solver(karate, features):
+    conv, seen = make(time=2.0), []
+    plain = conv.solve(features, karate)
+    handle = conv.register_message_forward_hook(lambda *a: seen.append(a))
+    hooked = conv.solve(features, karate)
+    handle.remove()
+    assert plain.stats.methods == [(0.0, "exact")]
+    assert hooked.stats.methods == [(0.0, "dopri5")]
+    assert len(seen) == hooked.stats.nfe_forward > 0
+    torch.testing.assert_close(hooked.y, plain.y, rtol=1e-3, atol=1e-4)
 
 
 def test_wrong_inputs_are_refused_in_words(karate, features):

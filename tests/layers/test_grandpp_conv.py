@@ -136,7 +136,7 @@ def test_zero_start_with_the_balanced_source_counts_the_visits_of_random_walkers
 @pytest.mark.parametrize("source", ["balanced", "paper"])
 def test_adjoint_gradients_equal_direct_ones(mode, source, karate, features):
     gradients = []
-    for adjoint in (False, True):
+    for gradient in ("direct", "adjoint"):
         conv = make(
             16,
             time=2.0,
@@ -145,7 +145,8 @@ def test_adjoint_gradients_equal_direct_ones(mode, source, karate, features):
             learn_gain=True,
             learn_beta=True,
             initial="shifted",
-            adjoint=adjoint,
+            solver="dopri5",
+            gradient=gradient,
             rtol=1e-7,
             atol=1e-8,
         )

@@ -102,12 +102,21 @@ def test_gradients_to_weights_rate_time_state_and_source_pass_gradcheck(path):
     assert torch.autograd.gradcheck(run, inputs)
 
 
-def test_the_reversed_trajectory_of_a_deep_solve_gives_the_gradient_of_autograd(case):
-    # 200 products visit three levels of kept states; a plain loop is the reference.
+@pytest.mark.parametrize("kept_bytes", [0, 2**25])
+def test_the_reversed_trajectory_of_a_deep_solve_gives_the_gradient_of_autograd(
+    case, kept_bytes, monkeypatch
+):
+    # With few kept states 200 products visit three levels of them, with many all are kept.
+    monkeypatch.setattr("grandpp.solvers.recursion._KEPT_BYTES", kept_bytes)
     graph, field, y0 = case
     weight = field.weight.clone().requires_grad_()
     field.weight, field.source = weight, None
-    solve(field, y0, (0.0, 200.0), solver="exact", rtol=1e-10).y.pow(3).sum().backward()
+    solution = solve(field, y0, (0.0, 200.0), solver="exact", rtol=1e-10)
+    solution.y.pow(3).sum().backward()
+    forward = solution.stats.nfe_forward
+    # Nothing, or each level once, is computed again.
+    again = solution.stats.nfe_backward - forward
+    assert again == 0 if kept_bytes else forward < again < 3 * forward
 
     other = field.weight.detach().clone().requires_grad_()
     dense = to_dense(graph, other)

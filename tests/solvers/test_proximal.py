@@ -9,7 +9,7 @@ import torch
 
 from grandpp.solvers import Proximal, SolveError, Status, solve
 from grandpp.solvers.inner import INNER_SOLVERS
-from grandpp.solvers.proximal import PROXIMAL_METHODS, SCHEMES
+from grandpp.solvers.schemes import PROXIMAL_METHODS, SCHEMES
 
 TIGHT = {"inner_tol": 1e-13}
 
@@ -39,7 +39,15 @@ def diffusion(n=128):
 
 @pytest.mark.parametrize(
     ("name", "order"),
-    [("prox_be", 1), ("prox_cn", 2), ("prox_bdf2", 2), ("prox_bdf3", 3), ("prox_bdf4", 4)],
+    [
+        ("prox_be", 1),
+        ("prox_cn", 2),
+        ("prox_bdf2", 2),
+        ("prox_bdf3", 3),
+        ("prox_bdf4", 4),
+        ("prox_ms2", 2),
+        ("prox_ms3", 3),
+    ],
 )
 def test_methods_have_their_order_against_the_matrix_exponential(name, order):
     a, y0 = random_system()
@@ -58,7 +66,7 @@ def test_methods_have_their_order_against_the_matrix_exponential(name, order):
     assert Proximal(name).order == order
 
 
-@pytest.mark.parametrize("start", ["prox_bdf2", "prox_bdf3", "prox_bdf4"])
+@pytest.mark.parametrize("start", ["prox_bdf2", "prox_bdf3", "prox_bdf4", "prox_ms2", "prox_ms3"])
 def test_starting_methods_have_the_order_of_the_method_also_in_time(start):
     # One step from t = 0: the local error of y' = -y + cos t falls as s^(order + 1).
     def exact(t):

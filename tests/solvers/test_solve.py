@@ -90,7 +90,7 @@ def test_blow_up_underflow_and_budget_are_told_apart_and_say_what_to_do():
         (
             lambda: solve(decay, torch.ones(1, requires_grad=True), (0, 1), solver="scipy_solver"),
             ValueError,
-            "adjoint=True",
+            "gradient='adjoint'",
         ),
     ],
 )

@@ -97,6 +97,6 @@ def test_an_adjoint_that_blows_up_says_so_in_words():
             return -self.w * y**3
 
     y0 = torch.full((4,), 3.0, requires_grad=True)
-    solution = solve(Field(w), y0, (0.0, 30.0), adjoint=True)
+    solution = solve(Field(w), y0, (0.0, 30.0), gradient="adjoint")
     with pytest.raises(SolveError, match="adjoint of this solve stopped"):
         solution.y.sum().backward()

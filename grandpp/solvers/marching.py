@@ -1,0 +1,105 @@
+"""What the proximal methods share around their time loops: the equation, its failures, the bill."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from grandpp.solvers.base import Solution, State, Status, VectorField, is_finite
+from grandpp.solvers.implicit import ImplicitEquation, Packing, StepError, spectral_estimate
+from grandpp.solvers.inner import resolve_inner
+from grandpp.solvers.iteration import InnerSolver
+from grandpp.solvers.recorder import BudgetError, Recorder
+
+Loop: TypeAlias = Callable[[ImplicitEquation, Tensor, Tensor], Iterator[Tensor]]
+
+
+class Options(Protocol):
+    """What every proximal solver is given."""
+
+    @property
+    def inner(self) -> str | InnerSolver:
+        """Inner solver."""
+        ...
+
+    @property
+    def max_inner(self) -> int:
+        """Most inner iterations per equation."""
+        ...
+
+    @property
+    def max_nfe(self) -> int:
+        """Evaluation budget."""
+        ...
+
+
+def check_options(options: Options, gradient: str, positive: Mapping[str, float | None]) -> None:
+    """Check what the proximal solvers have in common.
+
+    Raises:
+        ValueError: For an unknown inner solver or gradient, or a number out of range.
+    """
+    resolve_inner(options.inner)
+    if gradient != "implicit":
+        raise ValueError(
+            f"expected gradient='implicit' for a proximal solver (got '{gradient}'): its steps "
+            "are equations, differentiated without storing how they were solved"
+        )
+    limits = {"max_inner": options.max_inner, "max_nfe": options.max_nfe}
+    for name, value in {**positive, **limits}.items():
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"expected {name} to be positive and finite (got {value})")
+
+
+def march(
+    f: VectorField, y0: State, ts: Tensor, *, options: Options, tol: float, loop: Loop
+) -> Solution:
+    """Run a time loop over flat states; turn its failures into a :class:`Status`.
+
+    Args:
+        f: Right-hand side.
+        y0: Initial state, a tensor of any shape or a tuple of tensors.
+        ts: Strictly monotone times, float64 ``[1 + S]``.
+        options: Inner solver and budgets.
+        tol: Tolerance on the weighted residual of an equation.
+        loop: Yields the flat state at each of ``ts[1:]``.
+    """
+    recorder = Recorder(f, options.max_nfe, float(ts[0].detach()))
+    packing, inner = Packing.of(y0), resolve_inner(options.inner)
+    equation = ImplicitEquation(recorder, packing, inner, tol, options.max_inner)
+    flat = packing.pack(y0)
+    status, ys = Status.SUCCESS, flat.detach().new_full((len(ts) - 1, flat.numel()), math.nan)
+    try:
+        ys = torch.stack(list(loop(equation, flat, ts)))
+        if not is_finite(ys):
+            status = Status.NON_FINITE
+    except BudgetError:
+        status = Status.MAX_NFE
+    except StepError as error:
+        status = error.status
+    return Solution(ts[1:], packing.unpack(ys), recorder.stats, status, recorder.t_reached)
+
+
+def first_rate(equation: ImplicitEquation, y: Tensor, ts: Tensor) -> Tensor:
+    """f at the start; also shows whether a gradient is wanted and how stiff the field is."""
+    first = equation.rate(ts[0], y)
+    equation.differentiable = torch.is_grad_enabled() and (
+        first.requires_grad or y.requires_grad or ts.requires_grad
+    )
+    estimate_spectrum(equation, ts[0].detach(), y.detach(), first.detach())
+    return first
+
+
+def estimate_spectrum(equation: ImplicitEquation, t: Tensor, y: Tensor, rate: Tensor) -> None:
+    """Tell the equation the largest eigenvalue of the Jacobian at ``y``.
+
+    Raises:
+        StepError: If it is not finite.
+    """
+    equation.spectral = spectral_estimate(lambda z: equation.rate(t, z), y, rate)
+    if not math.isfinite(equation.spectral):
+        raise StepError(Status.NON_FINITE)

@@ -1,0 +1,95 @@
+"""Names to solver objects."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from grandpp.solvers.adaptive import AdaptiveProximal
+from grandpp.solvers.auto import Auto
+from grandpp.solvers.base import Solution, State, VectorField
+from grandpp.solvers.exponential import Exact
+from grandpp.solvers.proximal import Proximal
+from grandpp.solvers.schemes import PROXIMAL_METHODS
+from grandpp.solvers.steady import Steady
+from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
+
+
+class Solver(Protocol):
+    """Anything that can carry a state through a list of times."""
+
+    @property
+    def method(self) -> str:
+        """Name in messages."""
+        ...
+
+    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``."""
+        ...
+
+
+_CLASSES: dict[str, type[Any]] = {
+    "auto": Auto,
+    "exact": Exact,
+    "steady": Steady,
+    **dict.fromkeys(PROXIMAL_METHODS, Proximal),
+    "prox_adaptive": AdaptiveProximal,
+    **dict.fromkeys(METHODS, TorchDiffEq),
+}
+
+SOLVER_NAMES: tuple[str, ...] = tuple(_CLASSES)
+"""Names that ``solver=`` accepts."""
+
+
+def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
+    """Turn a name and its options into a solver; a solver object is returned as it is.
+
+    Args:
+        solver: A name from :data:`SOLVER_NAMES` or a solver object.
+        **options: Those of the solver's class, see :func:`solver_options`: ``step_size`` for
+            fixed-step methods, ``rtol`` and ``atol`` for adaptive ones, ``gradient`` and
+            ``max_nfe`` for all that march in time, ``inner``, ``inner_tol`` and ``max_inner``
+            for proximal ones, ``rtol`` for ``"exact"``.
+
+    Raises:
+        ValueError: For an unknown name, or a value out of range.
+        TypeError: For an option the method does not take.
+    """
+    if not isinstance(solver, str):
+        if options:
+            raise TypeError(f"expected no options beside a solver object (got {sorted(options)})")
+        return solver
+    allowed = solver_options(solver)
+    unknown = sorted(set(options) - set(allowed))
+    if unknown:
+        raise TypeError(
+            f"expected options of '{solver}' to be among {', '.join(allowed) or 'none'} "
+            f"(got {', '.join(unknown)})"
+        )
+    kind = _CLASSES[solver]
+    # One class serves several names; where it serves one, the class knows its name.
+    resolved: Solver = kind(solver, **options) if _serves_many(kind) else kind(**options)
+    return resolved
+
+
+def solver_options(solver: str) -> tuple[str, ...]:
+    """Names of the options that a solver takes.
+
+    Raises:
+        ValueError: For an unknown name.
+    """
+    if solver not in _CLASSES:
+        raise ValueError(
+            f"expected 'solver' to be one of {', '.join(SOLVER_NAMES)} (got '{solver}')"
+        )
+    kind = _CLASSES[solver]
+    foreign = {"method"}
+    if kind is TorchDiffEq:
+        foreign |= {"rtol", "atol"} if solver in FIXED_STEP_METHODS else {"step_size"}
+    return tuple(f.name for f in fields(kind) if f.name not in foreign)
+
+
+def _serves_many(kind: type[Any]) -> bool:
+    return sum(other is kind for other in _CLASSES.values()) > 1
