@@ -109,7 +109,7 @@ class _March:
         recorder = self.equation.f
         for start, end in pairwise(ts):
             length = float((end - start).detach())
-            steps = max(1, math.ceil(abs(length) / self.step_size * (1 - 1e-12)))
+            steps = max(1, math.ceil(abs(length) / self.step_size * (1 - 1e-6)))
             s = (end - start) / steps
             self._expect_spacing(length / steps)
             for i in range(steps):

@@ -201,7 +201,7 @@ class TorchDiffEq:
         pieces = [ts[:1]]
         for start, end in pairwise(ts):
             length = abs(float((end - start).detach()))
-            steps = max(1, math.ceil(length / self.step_size * (1 - 1e-12)))
+            steps = max(1, math.ceil(length / self.step_size * (1 - 1e-6)))
             share = torch.arange(1, steps, dtype=ts.dtype, device=ts.device) / steps
             pieces += [start + share * (end - start), end.reshape(1)]
         return torch.cat(pieces)

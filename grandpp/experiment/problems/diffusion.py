@@ -1,29 +1,18 @@
-"""Problems with known solutions that solvers are measured on."""
+"""Diffusion: GRAND-l on a graph and the heat equation of thesis section 5.4.1."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
+from grandpp.experiment.problems.base import Problem
 from grandpp.fields import LinearDiffusion
 from grandpp.fields.base import csr_product, generator
 from grandpp.graph import prepare_graph
 from grandpp.layers import GRANDConv
 from grandpp.solvers import solve
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A field on states ``[N, F]``, its initial state, end time and exact solution there."""
-
-    field: Any
-    y0: Tensor
-    end: float
-    exact: Tensor
 
 
 def grand(data: Data) -> Problem:
@@ -44,14 +33,19 @@ def grand(data: Data) -> Problem:
     return Problem(field, y0, 18.3, torch.as_tensor(exact))
 
 
-def diffusion1d() -> Problem:
-    """The heat equation on 128 periodic points, thesis (5.18), exact by FFT: ``[128, 1]``.
+def diffusion1d(points: int = 128) -> Problem:
+    """The heat equation on periodic points of [0, 1], thesis (5.18), exact by FFT.
 
-    It starts from the density of the standard normal distribution on [0, 1].
+    It starts from the density of the standard normal distribution on [0, 1]. With 128 points its
+    fastest mode decays 64,516 times per unit of time.
 
-    Its fastest mode decays 64,516 times per unit of time.
+    Args:
+        points: Number n of grid points, spaced 1 / (n - 1). (default: ``128``)
+
+    Returns:
+        States ``[n, 1]``.
     """
-    n, dx = 128, 1 / 127
+    n, dx = points, 1 / (points - 1)
     nodes = torch.arange(n)
     neighbours = torch.cat([torch.stack([(nodes + s) % n, nodes]) for s in (1, -1)], dim=1)
     y0 = torch.exp(-((nodes.double() * dx) ** 2) / 2).unsqueeze(-1) / (2 * torch.pi) ** 0.5
