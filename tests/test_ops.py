@@ -31,6 +31,28 @@ def test_product_takes_operands_that_are_not_contiguous(case):
     torch.testing.assert_close(spmm(csr, values[csr.perm], x), dense @ x)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.bfloat16, 2e-2), (torch.float16, 2e-3)],
+)
+@pytest.mark.parametrize("channels", [1, 3, 80, 81])
+def test_both_products_in_every_precision(case, dtype, tolerance, channels):
+    csr, values, dense = case
+    x = torch.randn(5, channels, dtype=torch.float64, requires_grad=True)
+    a = torch.randn(6, channels, dtype=torch.float64)
+    weight = values[csr.perm].requires_grad_()
+    expected = dense @ x
+    wanted = torch.autograd.grad(expected, x, a)[0], (a @ x.T)[csr.row, csr.col_long]
+    x, a = (v.detach().to(dtype).requires_grad_() for v in (x, a))
+    weight = weight.detach().to(dtype).requires_grad_()
+    y = spmm(csr, weight, x)
+    got = torch.autograd.grad(y, (x, weight), a)
+    for ours, reference in zip((y, *got), (expected, *wanted), strict=True):
+        assert ours.dtype == dtype
+        off = (ours.double() - reference).abs().max() / reference.abs().max()
+        assert off <= tolerance * (1 + channels**0.5)
+
+
 def test_transpose_holds_the_transposed_matrix_and_leads_back(case):
     csr, values, dense = case
     weight = values[csr.perm]

@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, sddmm
+from grandpp.ops import CSR, multiply, sample
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
 from grandpp.solvers.recursion import Recursion, basis
 from grandpp.solvers.series import Series
@@ -135,7 +135,7 @@ def is_stochastic(csr: CSR, weight: Tensor) -> bool:
     """
     slack = max(1e-3, 4 * torch.finfo(weight.dtype).eps)
     ones = torch.ones(csr.num_cols, 1, dtype=weight.dtype, device=weight.device)
-    off = (csr.matrix(weight) @ ones - 1).abs().amax()
+    off = (multiply(csr, weight, ones) - 1).abs().amax()
     lowest = weight.amin() if weight.numel() else off
     # Entries that are not finite belong to another failure.
     return not bool((off > slack) | (lowest < -slack))
@@ -161,7 +161,7 @@ class _Polynomial(torch.autograd.Function):
         y0: Tensor,
         source: Tensor | None,
     ) -> Tensor:
-        recursion = Recursion(csr.matrix(weight), series, float(duration), y0, source)
+        recursion = Recursion(csr, weight, series, float(duration), y0, source)
         ctx.csr, ctx.stats, ctx.series, ctx.time = csr, stats, series, recursion.time
         ctx.save_for_backward(weight, alpha, duration, y0, source)
         state, index = recursion.top(), series.products
@@ -178,22 +178,22 @@ class _Polynomial(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         csr, series, time = ctx.csr, ctx.series, ctx.time
         weight, alpha, duration, y0, source = ctx.saved_tensors
-        recursion = Recursion(csr.matrix(weight), series, time, y0, source)
+        recursion = Recursion(csr, weight, series, time, y0, source)
         states = grad_weight = None
         if ctx.trail is not None:
             states = recursion.ascending(ctx.trail, 1)
             grad_weight = torch.zeros_like(weight)
         back = csr.transpose
-        transposed = back.matrix(weight[back.perm])
+        transposed = weight[back.perm]
         # sums over k of p_k, dp_k, c_k, dc_k times B_k(A^T) grad
         sums = [torch.zeros_like(grad) for _ in range(2 if source is None else 4)]
         columns = (series.p, series.dp, series.c, series.dc)
-        for k, adjoint in enumerate(basis(transposed, grad, series)):
+        for k, adjoint in enumerate(basis(back, transposed, grad, series)):
             for total, coefficient in zip(sums, columns, strict=False):
                 total.add_(adjoint, alpha=float(coefficient[k]))
             if grad_weight is not None and states is not None and k < series.products:
                 twice = 2.0 if series.chebyshev and k > 0 else 1.0
-                grad_weight.add_(sddmm(csr, adjoint, next(states)), alpha=twice)
+                grad_weight.add_(sample(csr, adjoint, next(states)), alpha=twice)
         ctx.stats.nfe_backward += series.products + recursion.products
         grad_tau = (sums[1] * y0).sum()
         grad_time = alpha * grad_tau

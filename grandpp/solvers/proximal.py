@@ -20,10 +20,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import Solution, State, VectorField
-from grandpp.solvers.implicit import ImplicitEquation
+from grandpp.solvers.base import Solution, State, Status, VectorField
+from grandpp.solvers.implicit import ImplicitEquation, StepError
 from grandpp.solvers.iteration import InnerSolver
-from grandpp.solvers.marching import check_options, first_rate, march
+from grandpp.solvers.marching import check_options, estimate_spectrum, first_rate, march
 from grandpp.solvers.schemes import SCHEMES, Scheme
 
 
@@ -49,8 +49,10 @@ class Proximal:
 
     Note:
         An evaluation and the 10 of the eigenvalue estimate once, then the inner iterations and
-        one or two checks per step. Gradients are those of the implicit function theorem: one
-        stored evaluation per step, none of the inner iterations.
+        one or two checks per step (the estimate anew where an equation resists). Nothing judges
+        the error of a step, and of several roots of a strongly nonlinear equation any may be
+        found: ``"prox_adaptive"`` judges it. Gradients are those of the implicit function theorem:
+        one stored evaluation per step, none of the inner iterations.
     """
 
     method: str = "prox_be"
@@ -135,7 +137,7 @@ class _March:
             b = b + weight * state
         if self.slope is not None:
             b = b + sigma.to(b.dtype) * self.slope
-        z = self.equation.solve(t + s, b, sigma, self._guess())
+        z = self._solve(t + s, b, sigma, self._guess())
         if self.slope is not None:
             # The equation itself gives f(z) without an evaluation, smoother than f would.
             self.slope = (z - b) / sigma.to(b.dtype)
@@ -150,9 +152,21 @@ class _March:
             b, gamma = y, row[-1]
             for a, pull in zip(row, pulls, strict=False):
                 b = b + a * pull
-            z = self.equation.solve(t + sum(row) * s, b, gamma * s, z.detach())
+            z = self._solve(t + sum(row) * s, b, gamma * s, z.detach())
             pulls.append((z - b) / gamma)
         return z
+
+    def _solve(self, t: Tensor, b: Tensor, sigma: Tensor, guess: Tensor) -> Tensor:
+        try:
+            return self.equation.solve(t, b, sigma, guess)
+        except StepError as error:
+            if error.status is not Status.INNER_NOT_CONVERGED:
+                raise
+        # Nonlinear fields change: look at the Jacobian again, and start where we stand.
+        y, now = self.history[0].detach(), t.detach()
+        with torch.no_grad():
+            estimate_spectrum(self.equation, now, y, self.equation.rate(now, y))
+        return self.equation.solve(t, b, sigma, y)
 
     def _guess(self) -> Tensor:
         """Continue the polynomial through the states known, one degree per state."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from grandpp.ops import CSR, multiply
 from grandpp.solvers.series import Series
 
 # States kept per level of the recursion that visits them in reverse: as many as fit into this many
@@ -17,15 +18,14 @@ _KEPT_BYTES = 20 * 2**20
 _KEPT_AT_LEAST = 8
 
 
-def basis(matrix: Tensor, v: Tensor, series: Series) -> Iterator[Tensor]:
-    """Yield B_0(matrix) v, ..., B_K(matrix) v."""
+def basis(csr: CSR, weight: Tensor, v: Tensor, series: Series) -> Iterator[Tensor]:
+    """Yield B_0(A) v, ..., B_K(A) v."""
     before, now = v, v
     for k in range(series.products + 1):
         if k > 0:
-            twice = series.chebyshev and k > 1
-            following = (
-                torch.addmm(before, matrix, now, beta=-1, alpha=2) if twice else matrix @ now
-            )
+            following = multiply(csr, weight, now)
+            if series.chebyshev and k > 1:
+                following = following.mul_(2).sub_(before)
             before, now = now, following
         yield now
 
@@ -38,7 +38,8 @@ class Recursion:
     single A in the last step; a_k = p_k y_0 + T c_k s. A state is (v_k,) or (b_k, b_{k+1}).
 
     Args:
-        matrix: A as a sparse matrix ``[N, N]``.
+        csr: Pattern of A, ``[N, N]``.
+        weight: Values of A, ``[nnz]``.
         series: The coefficients.
         time: T.
         y0: Initial state ``[N, F]``.
@@ -46,7 +47,8 @@ class Recursion:
         products: Products with A so far.
     """
 
-    matrix: Tensor
+    csr: CSR
+    weight: Tensor
     series: Series
     time: float
     y0: Tensor
@@ -63,13 +65,11 @@ class Recursion:
         for k in range(start - 1, stop - 1, -1):
             if self.series.chebyshev:
                 now, before = state
-                twice = 2 if k > 0 else 1
-                v = torch.addmm(before, self.matrix, now, beta=-1, alpha=twice)
+                v = multiply(self.csr, self.weight, now)
+                v = (v.mul_(2) if k > 0 else v).sub_(before)
                 state = (self._add(v, k), now)
             else:
-                p = float(self.series.p[k])
-                v = torch.addmm(self.y0, self.matrix, state[0], beta=p)
-                state = (self._add_source(v, k),)
+                state = (self._add(multiply(self.csr, self.weight, state[0]), k),)
         self.products += start - stop
         return state
 
@@ -96,9 +96,7 @@ class Recursion:
                 yield from self.ascending(self.trail(state, high, low), low)
 
     def _add(self, v: Tensor, k: int) -> Tensor:
-        return self._add_source(v.add_(self.y0, alpha=float(self.series.p[k])), k)
-
-    def _add_source(self, v: Tensor, k: int) -> Tensor:
+        v.add_(self.y0, alpha=float(self.series.p[k]))
         if self.source is not None:
             v.add_(self.source, alpha=self.time * float(self.series.c[k]))
         return v

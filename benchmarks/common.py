@@ -1,0 +1,100 @@
+"""What the benchmarks share: alternating timings, data by name, tables."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch_geometric.data import Data
+from tqdm import tqdm
+
+from grandpp.data import load_dataset, sbm
+from grandpp.experiment.cli import OneLineParser
+
+# Nodes, undirected edges and classes of the synthetic graphs, the sizes of ogbn-arxiv and above.
+SIZES: dict[str, tuple[int, int, int]] = {
+    "sbm-20k": (20_000, 200_000, 10),
+    "sbm-170k": (169_343, 1_157_799, 40),
+    "sbm-1m": (1_000_000, 5_000_000, 20),
+}
+
+
+def graph(name: str, root: Path | None = None, num_features: int = 128) -> Data:
+    """Load a data set, or make one of :data:`SIZES`."""
+    if name not in SIZES:
+        return load_dataset(name, root, progress=False)
+    nodes, edges, classes = SIZES[name]
+    return sbm(num_nodes=nodes, num_edges=edges, num_classes=classes, num_features=num_features)
+
+
+def alternate(
+    contestants: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
+) -> dict[str, list[float]]:
+    """Seconds of every contestant, in turns, so that a busy machine is unfair to all alike."""
+    for run in contestants.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in tqdm(range(rounds), unit="round"):
+        for name, run in contestants.items():
+            _wait(device)
+            start = time.perf_counter()
+            run()
+            _wait(device)
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def parser(program: str, description: str | None, rounds: int) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    form = argparse.RawDescriptionHelpFormatter
+    result = OneLineParser(prog=program, description=description, formatter_class=form)
+    add = result.add_argument
+    add(
+        "--rounds", type=int, default=rounds, help=f"timings of each contestant (default: {rounds})"
+    )
+    add("--device", default="cpu", help="torch device (default: cpu)")
+    add("--root", type=Path, help="folder of raw data files")
+    add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
+    return result
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one kind, printed as a table and as JSON lines."""
+
+    rows: list[dict[str, Any]]
+
+    def show(self, as_json: bool) -> None:
+        """Print the rows."""
+        stream = sys.stderr if as_json else sys.stdout
+        if as_json:
+            for row in self.rows:
+                print(json.dumps(row))
+        columns = list(self.rows[0])
+        cells = [[_text(row[c]) for c in columns] for row in self.rows]
+        widths = [max(map(len, col)) for col in zip(columns, *cells, strict=True)]
+        for line in (columns, *cells):
+            text = "  ".join(cell.rjust(w) for cell, w in zip(line, widths, strict=True))
+            print(text, file=stream)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def median_ms(seconds: list[float]) -> float:
+    """Median in milliseconds."""
+    return 1e3 * statistics.median(seconds)

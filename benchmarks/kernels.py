@@ -1,0 +1,128 @@
+"""Time sparse products and their gradients, and relate them to the bandwidth of a copy.
+
+Examples:
+    python benchmarks/kernels.py
+    python benchmarks/kernels.py --graph Cora --channels 80 --json
+
+A row is one product with a random row-stochastic matrix, or the product with both gradients (to
+the features and to the edge weights). "ours" is grandpp.ops.spmm; "index_add" gathers, multiplies
+and sums along edges; "torch" is torch.sparse's CSR autograd. "bandwidth" is the share of the
+measured copy bandwidth that the compulsory bytes (matrix, features and result once each) make up:
+above 1 the data stayed in the cache.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import SIZES, Table, alternate, graph, median_ms, parser
+from torch import Tensor
+
+from grandpp.graph import Graph, prepare_graph
+from grandpp.ops import spmm
+
+CASES = (("Cora", 80), ("sbm-170k", 81))
+
+
+def products(g: Graph, weight: Tensor, x: Tensor) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    """The three ways to multiply, each a function of weights and features."""
+    csr = g.csr
+    row, col = csr.row, csr.col_long
+
+    def ours(w: Tensor, v: Tensor) -> Tensor:
+        return spmm(csr, w, v)
+
+    def index_add(w: Tensor, v: Tensor) -> Tensor:
+        return torch.zeros_like(v).index_add(0, row, w.unsqueeze(1) * v[col])
+
+    def own_csr(w: Tensor, v: Tensor) -> Tensor:
+        size = (csr.num_rows, csr.num_cols)
+        return torch.sparse_csr_tensor(csr.rowptr, csr.col, w, size) @ v
+
+    return {"ours": ours, "index_add": index_add, "torch": own_csr}
+
+
+def forward(product: Callable[[Tensor, Tensor], Tensor], w: Tensor, v: Tensor) -> Any:
+    """One product without a graph."""
+    with torch.no_grad():
+        return product(w, v)
+
+
+def both(product: Callable[[Tensor, Tensor], Tensor], w: Tensor, v: Tensor, up: Tensor) -> Any:
+    """One product and its gradients."""
+    w, v = w.detach().requires_grad_(), v.detach().requires_grad_()
+    return torch.autograd.grad(product(w, v), (w, v), up)
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Bytes per second of a copy of 256 MiB, read and written."""
+    source = torch.empty(2**26, device=device)
+    target = torch.empty_like(source)
+    seconds = alternate({"copy": lambda: target.copy_(source)}, 9, device)["copy"]
+    return 2 * 4 * source.numel() / min(seconds)
+
+
+def measure(
+    name: str, channels: int, rounds: int, bandwidth: float, device: torch.device, root: Path | None
+) -> list[dict[str, Any]]:
+    """All rows of one case; the three results are compared before they are timed."""
+    data = graph(name, root, num_features=32)
+    g = prepare_graph(data.edge_index.to(device), int(data.num_nodes or 0))
+    torch.manual_seed(0)
+    nnz = g.csr.col.numel()
+    weight = torch.rand(nnz, device=device) / (nnz / g.num_nodes)
+    x, up = (torch.randn(g.num_nodes, channels, device=device) for _ in range(2))
+    ways = products(g, weight, x)
+    expected = both(ways["index_add"], weight, x, up)
+    for way in ways.values():
+        for got, want in zip(both(way, weight, x, up), expected, strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
+    compulsory = 8 * nnz + 4 * g.num_nodes + 2 * 4 * g.num_nodes * channels
+    rows = []
+    jobs = {
+        "forward": {k: (lambda f=f: forward(f, weight, x)) for k, f in ways.items()},
+        "forward+backward": {k: (lambda f=f: both(f, weight, x, up)) for k, f in ways.items()},
+    }
+    for job, contestants in jobs.items():
+        seconds = alternate(contestants, rounds, device)
+        base = median_ms(seconds["ours"])
+        rows += [
+            {
+                "graph": name,
+                "nnz": nnz,
+                "channels": channels,
+                "job": job,
+                "way": way,
+                "ms": median_ms(times),
+                "slower than ours": median_ms(times) / base,
+                "bandwidth": compulsory / min(times) / bandwidth if job == "forward" else None,
+                "device": str(device),
+            }
+            for way, times in seconds.items()
+        ]
+    return rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = parser("kernels", __doc__, rounds=21)
+    options.add_argument("--graph", help=f"a data set, or one of {', '.join(SIZES)}")
+    options.add_argument("--channels", type=int, default=80, help="with --graph (default: 80)")
+    args = options.parse_args(argv)
+    device = torch.device(args.device)
+    bandwidth = copy_bandwidth(device)
+    cases = ((args.graph, args.channels),) if args.graph else CASES
+    rows = []
+    for name, channels in cases:
+        rows += measure(name, channels, args.rounds, bandwidth, device, args.root)
+    Table(rows).show(args.json)
+    sys.stderr.write(f"copy bandwidth {bandwidth / 1e9:.1f} GB/s\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
