@@ -28,7 +28,7 @@ import torch
 from common import SIZES, Table, graph, parser
 from tqdm import tqdm
 
-from grandpp.experiment.memory import PeakMemory
+from grandpp.experiment.memory import PeakMemory, keep_freed_memory
 from grandpp.layers import GRANDConv
 
 
@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--axis", choices=tuple(AXES), default="time")
     options.add_argument("--point", type=int, help="measure one point of the axis in this process")
     args = options.parse_args(argv)
+    keep_freed_memory()
     if args.point is not None:
         point = AXES[args.axis][args.point]
         print(json.dumps(measure(point, args.rounds, torch.device(args.device), args.root)))

@@ -20,12 +20,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 # torch announces on the first CSR tensor of a process that the layout is in beta and that its
 # invariants go unchecked; both are known here (patterns come from CSR.from_coo alone).
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
+
+# Up to this many weights of all heads are multiplied at once, by a repeated pattern that is kept.
+_HEADS_AT_ONCE = 2**24
+_GATHERED = 2**20  # numbers gathered at once from each end of the edges
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +94,17 @@ class CSR:
         size = (self.num_rows, self.num_cols)
         return torch.sparse_csr_tensor(self.rowptr, self.col, values, size, check_invariants=False)
 
+    def heads(self, heads: int) -> tuple[Tensor, Tensor]:
+        """Columns and row offsets of this pattern repeated along the diagonal, once per head."""
+        kept = self.__dict__.setdefault("_heads", {})
+        if heads not in kept:
+            head = torch.arange(heads, dtype=self.col.dtype, device=self.col.device).unsqueeze(1)
+            col = (self.col + head * self.num_cols).view(-1)
+            starts = (self.rowptr[:-1] + head * self.col.numel()).view(-1)
+            last = starts.new_full((1,), heads * self.col.numel())
+            kept[heads] = (col, torch.cat([starts, last]))
+        return kept[heads]
+
     def zeros(self, dtype: torch.dtype) -> Tensor:
         """The ``torch.sparse_csr`` matrix without values, made once per type."""
         kept = self.__dict__.setdefault("_zeros", {})
@@ -105,23 +119,44 @@ def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
     On the CPU a sum of weighted rows in single or half precision is what ``embedding_bag`` is
     tuned for: a third of the time of the library behind ``torch.sparse`` (benchmarks/kernels.py).
     """
-    if x.device.type != "cpu" or x.dtype == torch.float64:
-        return csr.matrix(weight) @ x
-    return embedding_bag(
-        csr.col,
-        x.contiguous(),
-        csr.rowptr,
-        mode="sum",
-        per_sample_weights=weight.contiguous(),
-        include_last_offset=True,
-    )
+    tuned = x.device.type == "cpu" and x.dtype != torch.float64
+    if weight.dim() == 1:
+        if not tuned:
+            return csr.matrix(weight) @ x
+        return _bags(csr.col, x.contiguous(), csr.rowptr, weight.contiguous())
+    heads = weight.size(1)
+    if not tuned or weight.numel() > _HEADS_AT_ONCE:
+        parts = [multiply(csr, weight[:, h], x[:, h]) for h in range(heads)]
+        return torch.stack(parts, dim=1)
+    col, rowptr = csr.heads(heads)
+    size = x.size(2)
+    rows = x.transpose(0, 1).reshape(heads * csr.num_cols, size)
+    y = _bags(col, rows, rowptr, weight.t().reshape(-1))
+    return y.view(heads, csr.num_rows, size).transpose(0, 1)
+
+
+def _bags(col: Tensor, x: Tensor, rowptr: Tensor, weight: Tensor) -> Tensor:
+    # Past the checks of torch.nn.functional: no frequencies, mode "sum", a dense gradient, and
+    # the last offset is the end.
+    return torch.embedding_bag(x, col, rowptr, False, 0, False, weight, True)[0]
 
 
 def sample(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
-    """:func:`sddmm` of matrices without its gradients; half precision is summed in single."""
+    """:func:`sddmm` without its gradients; half precision is summed in single."""
     if a.dtype in (torch.float16, torch.bfloat16):
         return sample(csr, a.float(), b.float()).to(a.dtype)
-    return torch.sparse.sampled_addmm(csr.zeros(a.dtype), a, b.t(), beta=0.0).values()
+    if a.dim() == 2:
+        return torch.sparse.sampled_addmm(csr.zeros(a.dtype), a, b.t(), beta=0.0).values()
+    heads, size = a.shape[1:]
+    a, b = a.reshape(len(a), heads * size), b.reshape(len(b), heads * size)
+    out = a.new_empty(csr.col.numel(), heads)
+    # Gathering both ends of some edges at a time keeps memory at a few MiB, whatever their number.
+    length = max(1, _GATHERED // (heads * size))
+    pieces = zip(out.split(length), csr.row.split(length), csr.col_long.split(length), strict=True)
+    for piece, row, col in pieces:
+        products = a.index_select(0, row).mul_(b.index_select(0, col))
+        torch.sum(products.view(-1, heads, size), dim=-1, out=piece)
+    return out
 
 
 class _SpMM(torch.autograd.Function):
@@ -140,7 +175,7 @@ class _SpMM(torch.autograd.Function):
             grad_weight = _SDDMM.apply(csr, grad, x)
         if ctx.needs_input_grad[2]:
             back = csr.transpose
-            grad_x = _SpMM.apply(back, weight[back.perm], grad)
+            grad_x = _SpMM.apply(back, weight.index_select(0, back.perm), grad)
         return None, grad_weight, grad_x
 
 
@@ -160,7 +195,7 @@ class _SDDMM(torch.autograd.Function):
             grad_a = _SpMM.apply(csr, grad, b)
         if ctx.needs_input_grad[2]:
             back = csr.transpose
-            grad_b = _SpMM.apply(back, grad[back.perm], a)
+            grad_b = _SpMM.apply(back, grad.index_select(0, back.perm), a)
         return None, grad_a, grad_b
 
 
@@ -169,13 +204,13 @@ def spmm(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
 
     Args:
         csr: Pattern of the matrix ``[num_rows, num_cols]``.
-        weight: Its values in the order of ``csr``, ``[nnz]``.
-        x: Dense matrix ``[num_cols, F]``.
+        weight: Its values in the order of ``csr``, ``[nnz]``, or ``[nnz, H]`` for H matrices.
+        x: Dense matrix ``[num_cols, F]``, or ``[num_cols, H, F]``, one for each head.
 
     Returns:
-        Dense matrix ``[num_rows, F]``.
+        Dense matrix ``[num_rows, F]`` or ``[num_rows, H, F]``.
 
-    Cost: forward nnz*F multiply-adds and no memory of size nnz*F; each gradient the same.
+    Cost: forward nnz*F multiply-adds per head and no memory of size nnz*F; each gradient the same.
     """
     return _SpMM.apply(csr, weight, x)
 
@@ -189,9 +224,6 @@ def sddmm(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
         b: ``[num_cols, F]`` or ``[num_cols, H, F]``.
 
     Returns:
-        ``[nnz]`` or ``[nnz, H]`` in the order of ``csr``.
+        ``[nnz]`` or ``[nnz, H]`` in the order of ``csr``; differentiable twice.
     """
-    if a.dim() == 2:
-        return _SDDMM.apply(csr, a, b)
-    heads = [_SDDMM.apply(csr, u, v) for u, v in zip(a.unbind(1), b.unbind(1), strict=True)]
-    return torch.stack(heads, dim=1)
+    return _SDDMM.apply(csr, a, b)

@@ -36,6 +36,7 @@ from grandpp.experiment import (
     with_run,
 )
 from grandpp.experiment.cli import OneLineParser, fail, positive_int, resolve_device
+from grandpp.experiment.memory import keep_freed_memory
 from grandpp.fields import INITIALS, SOURCES
 from grandpp.solvers import SOLVER_NAMES
 
@@ -113,6 +114,7 @@ def plan(args: argparse.Namespace, data: Data) -> list[tuple[RunConfig, Data]]:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = build_parser().parse_args(argv)
+    keep_freed_memory()
     records: list[Record] = []
 
     def on_record(record: Record) -> None:

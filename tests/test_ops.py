@@ -72,6 +72,25 @@ def test_both_products_have_right_first_and_second_derivatives(case):
         assert torch.autograd.gradgradcheck(lambda *v, f=function: f(csr, *v), inputs)
 
 
+@pytest.mark.parametrize("at_once", [0, 2**24])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_heads_are_separate_products_with_right_derivatives(case, at_once, dtype, monkeypatch):
+    monkeypatch.setattr("grandpp.ops._HEADS_AT_ONCE", at_once)
+    monkeypatch.setattr("grandpp.ops._GATHERED", 16)  # two edges at a time
+    csr, _, _ = case
+    weight = torch.randn(9, 3, dtype=dtype, requires_grad=True)
+    x = torch.randn(5, 3, 2, dtype=dtype, requires_grad=True)
+    a = torch.randn(6, 3, 2, dtype=dtype, requires_grad=True)
+    one_by_one = [spmm(csr, weight[:, h], x[:, h]) for h in range(3)]
+    torch.testing.assert_close(spmm(csr, weight, x), torch.stack(one_by_one, 1))
+    one_by_one = [sddmm(csr, a[:, h], x[:, h]) for h in range(3)]
+    torch.testing.assert_close(sddmm(csr, a, x), torch.stack(one_by_one, 1))
+    if dtype == torch.float64:
+        for function, inputs in ((spmm, (weight, x)), (sddmm, (a, x))):
+            assert torch.autograd.gradcheck(lambda *v, f=function: f(csr, *v), inputs)
+            assert torch.autograd.gradgradcheck(lambda *v, f=function: f(csr, *v), inputs)
+
+
 def test_sampled_product_equals_gathered_inner_products_for_every_head(case):
     csr, _, _ = case
     a, b = torch.randn(6, 3, 4), torch.randn(5, 3, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -62,3 +63,18 @@ def _resident_peak_mib() -> float:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep what tensors free instead of handing it back to the system.
+
+    By default glibc maps every tensor above 32 MiB anew and unmaps it afterwards: on a graph of
+    170,000 nodes 40 % of a training step went into page faults. The setting holds for the whole
+    process, so it is the program's to make, not the library's.
+
+    Returns:
+        Whether the C library could be told.
+    """
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    return bool(mallopt and mallopt(mmap_threshold, 2**30) and mallopt(trim_threshold, most))

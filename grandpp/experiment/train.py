@@ -122,10 +122,11 @@ class _Run:
         data = self.data
         self.model.train()
         self.optimizer.zero_grad()
+        labelled = data.train_mask
         logits, stats = self.model.classify(
-            self.x, data.edge_index, data.edge_weight, data.train_mask
+            self.x, data.edge_index, data.edge_weight, labelled, wanted=labelled
         )
-        loss = F.cross_entropy(logits[data.train_mask], data.y[data.train_mask])
+        loss = F.cross_entropy(logits, data.y[labelled])
         loss.backward()
         self.optimizer.step()
         if not all(bool(p.isfinite().all()) for p in (loss, *self.model.parameters())):

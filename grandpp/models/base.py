@@ -53,6 +53,7 @@ class NodeClassifier(nn.Module):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Output:
         """Return logits and cost.
 
@@ -62,6 +63,8 @@ class NodeClassifier(nn.Module):
             edge_weight: ``[E]``. (default: ``None``)
             source_index: Trusted nodes, ``[I]`` or bool ``[N]``; models without a source ignore
                 them. (default: ``None``)
+            wanted: Nodes whose logits are wanted, ``[I]`` or bool ``[N]``, which saves decoding
+                the others. (default: ``None``, all)
         """
         raise NotImplementedError
 

@@ -26,12 +26,14 @@ class GraphBaseline(NodeClassifier):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Output:
         """Return logits; there is no solve."""
         if edge_weight is not None and not self.weighted:
             raise ValueError("expected no 'edge_weight': this model takes none")
         weights = {"edge_weight": edge_weight} if self.weighted else {}
-        return Output(self.model(to_dense(x), edge_index, **weights), None)
+        logits = self.model(to_dense(x), edge_index, **weights)
+        return Output(logits if wanted is None else logits[wanted], None)
 
 
 class FeatureBaseline(NodeClassifier):
@@ -51,9 +53,11 @@ class FeatureBaseline(NodeClassifier):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Output:
         """Return logits; the graph is ignored."""
-        return Output(self.model(to_dense(x)), None)
+        logits = self.model(to_dense(x))
+        return Output(logits if wanted is None else logits[wanted], None)
 
 
 def gcn(in_channels: int, hidden: int, out_channels: int, dropout: float) -> GraphBaseline:

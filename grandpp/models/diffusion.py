@@ -85,6 +85,7 @@ class DiffusionClassifier(NodeClassifier):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Output:
         """Return logits and the cost of the solve."""
         x0 = self.encoder(x)
@@ -92,6 +93,7 @@ class DiffusionClassifier(NodeClassifier):
             solution = self.conv.solve(x0, edge_index, edge_weight, source_index)
         else:
             solution = self.conv.solve(x0, edge_index, edge_weight)
-        z = torch.relu(self.norm(solution.y))
+        y = torch.as_tensor(solution.y)
+        z = torch.relu(self.norm(y if wanted is None else y[wanted]))
         z = F.dropout(z, self.dropout, self.training)
         return Output(self.decoder(z), solution.stats)

@@ -184,7 +184,7 @@ class _Polynomial(torch.autograd.Function):
             states = recursion.ascending(ctx.trail, 1)
             grad_weight = torch.zeros_like(weight)
         back = csr.transpose
-        transposed = weight[back.perm]
+        transposed = weight.index_select(0, back.perm)
         # sums over k of p_k, dp_k, c_k, dc_k times B_k(A^T) grad
         sums = [torch.zeros_like(grad) for _ in range(2 if source is None else 4)]
         columns = (series.p, series.dp, series.c, series.dc)

@@ -115,6 +115,9 @@ def test_squareplus_is_positive_exact_and_differentiable_far_from_zero():
     assert float(y[0].detach()) == pytest.approx(1e-8)
     y.sum().backward()
     assert torch.isfinite(s.grad).all()
+    near = torch.linspace(-4, 4, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(squareplus, near)
+    assert torch.autograd.gradgradcheck(squareplus, near)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from grandpp.layers import GRANDConv, GRANDPPConv
-from grandpp.models import DiffusionClassifier, FeatureEncoder, SparseFeatures
+from grandpp.models import DiffusionClassifier, FeatureEncoder, SparseFeatures, gcn, mlp
 
 
 def test_encoder_gives_sparse_features_the_values_and_gradients_of_dense_ones(sparse_x):
@@ -52,3 +53,22 @@ def test_logits_equal_decoder_of_diffused_encoder(karate, sparse_x):
     model = DiffusionClassifier(50, 3, conv).eval()
     expected = model.decoder(conv(model.encoder(sparse_x), karate).relu())
     torch.testing.assert_close(model(sparse_x, karate), expected)
+
+
+@pytest.mark.parametrize("as_mask", [True, False])
+@pytest.mark.parametrize("kind", ["diffusion", "gcn", "mlp"])
+def test_wanted_nodes_get_the_logits_they_have_among_all(kind, as_mask, karate, sparse_x):
+    torch.manual_seed(0)
+    size = sparse_x.size(1)
+    models = {
+        "diffusion": lambda: DiffusionClassifier(size, 3, GRANDConv(4), layer_norm=True),
+        "gcn": lambda: gcn(size, 4, 3, 0.5),
+        "mlp": lambda: mlp(size, 4, 3, 0.5),
+    }
+    model = models[kind]().eval()
+    index = torch.tensor([1, 5, 30])
+    mask = torch.zeros(34, dtype=torch.bool)
+    mask[index] = True
+    wanted = mask if as_mask else index
+    logits = model.classify(sparse_x, karate, wanted=wanted).logits
+    torch.testing.assert_close(logits, model(sparse_x, karate)[index])
