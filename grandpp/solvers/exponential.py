@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, multiply, sample
+from grandpp.ops import CSR, multiply
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
-from grandpp.solvers.recursion import Recursion, basis
+from grandpp.solvers.polynomial import apply_polynomials
 from grandpp.solvers.series import Series
 
 
@@ -109,13 +110,26 @@ class Exact:
             series = self._series(f, alpha * float((t1 - t0).detach()))
             if series is None or stats.nfe_forward + series.products > self.max_nfe:
                 return _failed(y0, ts, stats, Status.MAX_NFE, float(t0.detach()))
-            y = _Polynomial.apply(f.csr, stats, series, f.weight, f.alpha, t1 - t0, y, f.source)
+            y = self._advance(f, y, t1 - t0, series, stats)
             stats.steps += 1
             states.append(y)
         ok = is_finite(y)
         status = Status.SUCCESS if ok else Status.NON_FINITE
         reached = float(ts[-1].detach()) if ok else start
         return Solution(ts[1:], torch.stack(states), stats, status, reached)
+
+    def _advance(
+        self, f: LinearField, y: Tensor, duration: Tensor, series: Series, stats: SolveStats
+    ) -> Tensor:
+        time = duration.to("cpu", torch.float64)
+        rows = _Coefficients.apply(f.alpha.to(time) * time, series)
+        # The source's row sums T phi_1, the state's e^{...}.
+        coefficients = rows[:1] if f.source is None else torch.stack([rows[0], time * rows[1]])
+        inputs = (y,) if f.source is None else (y, f.source)
+        chebyshev = series.chebyshev
+        return apply_polynomials(
+            f.csr, f.weight, coefficients, inputs, chebyshev=chebyshev, stats=stats
+        )
 
     def _series(self, f: LinearField, tau: float) -> Series | None:
         """The shorter of the two series, or ``None`` where both are beyond the budget."""
@@ -146,62 +160,15 @@ def _failed(y0: Tensor, ts: Tensor, stats: SolveStats, status: Status, t: float)
     return Solution(ts[1:], nothing, stats, status, t)
 
 
-class _Polynomial(torch.autograd.Function):
-    """The solution as a polynomial in A; ``alpha`` and ``duration`` have shaped the series."""
+class _Coefficients(torch.autograd.Function):
+    """Both rows of a series as a function of tau, which has shaped it."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        csr: CSR,
-        stats: SolveStats,
-        series: Series,
-        weight: Tensor,
-        alpha: Tensor,
-        duration: Tensor,
-        y0: Tensor,
-        source: Tensor | None,
-    ) -> Tensor:
-        recursion = Recursion(csr, weight, series, float(duration), y0, source)
-        ctx.csr, ctx.stats, ctx.series, ctx.time = csr, stats, series, recursion.time
-        ctx.save_for_backward(weight, alpha, duration, y0, source)
-        state, index = recursion.top(), series.products
-        ctx.trail = None
-        if ctx.needs_input_grad[3]:
-            ctx.trail = trail = recursion.trail(state, index, 1)
-            state, index = trail.kept[-1], trail.indices[-1]
-        y = recursion.run(state, index, 0)[0]
-        stats.nfe_forward += recursion.products
-        return y
+    def forward(ctx: Any, tau: Tensor, series: Series) -> Tensor:
+        ctx.slopes = torch.from_numpy(np.stack([series.dp, series.dc]))
+        return torch.from_numpy(np.stack([series.p, series.c]))
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        csr, series, time = ctx.csr, ctx.series, ctx.time
-        weight, alpha, duration, y0, source = ctx.saved_tensors
-        recursion = Recursion(csr, weight, series, time, y0, source)
-        states = grad_weight = None
-        if ctx.trail is not None:
-            states = recursion.ascending(ctx.trail, 1)
-            grad_weight = torch.zeros_like(weight)
-        back = csr.transpose
-        transposed = weight.index_select(0, back.perm)
-        # sums over k of p_k, dp_k, c_k, dc_k times B_k(A^T) grad
-        sums = [torch.zeros_like(grad) for _ in range(2 if source is None else 4)]
-        columns = (series.p, series.dp, series.c, series.dc)
-        for k, adjoint in enumerate(basis(back, transposed, grad, series)):
-            for total, coefficient in zip(sums, columns, strict=False):
-                total.add_(adjoint, alpha=float(coefficient[k]))
-            if grad_weight is not None and states is not None and k < series.products:
-                twice = 2.0 if series.chebyshev and k > 0 else 1.0
-                grad_weight.add_(sample(csr, adjoint, next(states)), alpha=twice)
-        ctx.stats.nfe_backward += series.products + recursion.products
-        grad_tau = (sums[1] * y0).sum()
-        grad_time = alpha * grad_tau
-        grad_source = None
-        if source is not None:
-            grad_tau = grad_tau + time * (sums[3] * source).sum()
-            grad_time = alpha * grad_tau + (sums[2] * source).sum()
-            grad_source = time * sums[2]
-        grad_alpha = (time * grad_tau).to(alpha.dtype)
-        grad_duration = grad_time.to(duration.dtype)
-        return None, None, None, grad_weight, grad_alpha, grad_duration, sums[0], grad_source
+        return (grad * ctx.slopes).sum(), None

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR, multiply
-from grandpp.solvers.series import Series
 
 # States kept per level of the recursion that visits them in reverse: as many as fit into this many
 # bytes, so that small graphs recompute nothing, and never fewer than eight.
@@ -18,13 +17,13 @@ _KEPT_BYTES = 20 * 2**20
 _KEPT_AT_LEAST = 8
 
 
-def basis(csr: CSR, weight: Tensor, v: Tensor, series: Series) -> Iterator[Tensor]:
+def basis(csr: CSR, weight: Tensor, v: Tensor, products: int, chebyshev: bool) -> Iterator[Tensor]:
     """Yield B_0(A) v, ..., B_K(A) v."""
     before, now = v, v
-    for k in range(series.products + 1):
+    for k in range(products + 1):
         if k > 0:
             following = multiply(csr, weight, now)
-            if series.chebyshev and k > 1:
+            if chebyshev and k > 1:
                 following = following.mul_(2).sub_(before)
             before, now = now, following
         yield now
@@ -32,44 +31,47 @@ def basis(csr: CSR, weight: Tensor, v: Tensor, series: Series) -> Iterator[Tenso
 
 @dataclass
 class Recursion:
-    """Horner's rule, or Clenshaw's for Chebyshev, from index K down to y(T) at index 0.
+    """Horner's rule, or Clenshaw's for Chebyshev, from index K down to the sum at index 0.
 
-    Horner: v_k = A v_{k+1} + a_k. Clenshaw: b_k = 2 A b_{k+1} - b_{k+2} + a_k, and y(T) with a
-    single A in the last step; a_k = p_k y_0 + T c_k s. A state is (v_k,) or (b_k, b_{k+1}).
+    Horner: v_k = A v_{k+1} + a_k. Clenshaw: b_k = 2 A b_{k+1} - b_{k+2} + a_k, and the sum with a
+    single A in the last step; a_k = sum_i rows[i][k] inputs[i]. A state is (v_k,) or
+    (b_k, b_{k+1}).
 
     Args:
         csr: Pattern of A, ``[N, N]``.
         weight: Values of A, ``[nnz]``.
-        series: The coefficients.
-        time: T.
-        y0: Initial state ``[N, F]``.
-        source: s ``[N, F]``, or ``None``.
+        chebyshev: Whether the basis is Chebyshev's or powers.
+        rows: K + 1 coefficients for each input.
+        inputs: Tensors ``[N, F]``.
         products: Products with A so far.
     """
 
     csr: CSR
     weight: Tensor
-    series: Series
-    time: float
-    y0: Tensor
-    source: Tensor | None
+    chebyshev: bool
+    rows: list[list[float]]
+    inputs: tuple[Tensor, ...]
     products: int = 0
+
+    @property
+    def last(self) -> int:
+        """The top index K."""
+        return len(self.rows[0]) - 1
 
     def top(self) -> tuple[Tensor, ...]:
         """The state at index K."""
-        first = self._add(torch.zeros_like(self.y0), self.series.products)
-        return (first, torch.zeros_like(self.y0)) if self.series.chebyshev else (first,)
+        first = self._add(torch.zeros_like(self.inputs[0]), self.last)
+        return (first, torch.zeros_like(first)) if self.chebyshev else (first,)
 
     def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
         """From index ``start`` to index ``stop``, keeping nothing in between."""
         for k in range(start - 1, stop - 1, -1):
-            if self.series.chebyshev:
-                now, before = state
-                v = multiply(self.csr, self.weight, now)
-                v = (v.mul_(2) if k > 0 else v).sub_(before)
-                state = (self._add(v, k), now)
+            v = multiply(self.csr, self.weight, state[0])
+            if self.chebyshev:
+                v = (v.mul_(2) if k > 0 else v).sub_(state[1])
+                state = (self._add(v, k), state[0])
             else:
-                state = (self._add(multiply(self.csr, self.weight, state[0]), k),)
+                state = (self._add(v, k),)
         self.products += start - stop
         return state
 
@@ -96,9 +98,8 @@ class Recursion:
                 yield from self.ascending(self.trail(state, high, low), low)
 
     def _add(self, v: Tensor, k: int) -> Tensor:
-        v.add_(self.y0, alpha=float(self.series.p[k]))
-        if self.source is not None:
-            v.add_(self.source, alpha=self.time * float(self.series.c[k]))
+        for row, tensor in zip(self.rows, self.inputs, strict=True):
+            v.add_(tensor, alpha=row[k])
         return v
 
 

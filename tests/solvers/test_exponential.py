@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from reference import to_dense
 from torch import Tensor
 
 from grandpp.graph import prepare_graph
+from grandpp.layers import GRANDConv
 from grandpp.ops import CSR
 from grandpp.solvers import Status, solve
 
@@ -144,3 +146,23 @@ def test_a_depth_beyond_the_budget_is_a_status_before_anything_is_allocated(case
         solution = solve(field, y0, (0.0, time), solver="exact", throw=False)
         assert solution.status is Status.MAX_NFE
         assert solution.stats.nfe_forward == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_number_of_device_reads_does_not_grow_with_the_products(path):
+    device = torch.device("cuda")
+    conv = GRANDConv(3, time=1.0, attention=None, solver="exact").to(device)
+    x = torch.rand(4, 3, device=device)
+    edges = path.to(device)
+    reads = []
+    for time in (1.0, 1.0, 100.0):
+        conv.time = time
+        torch.cuda.set_sync_debug_mode("warn")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            conv(x, edges)
+        torch.cuda.set_sync_debug_mode("default")
+        reads.append(sum("synchroniz" in str(w.message) for w in caught))
+    # The first call builds the graph.
+    assert reads[2] == reads[1]

@@ -315,3 +315,17 @@ def test_failures_are_statuses_with_nan_states_and_advice():
 def test_wrong_arguments_are_refused_in_words(options, words):
     with pytest.raises(ValueError, match=words):
         Proximal(**options)
+
+
+def test_an_equation_that_resists_is_tried_again_with_what_the_jacobian_is_now():
+    # Robertson's reactions: the Jacobian grows from 0.04 to 2000 within the first steps.
+    def f(t, y):
+        a, b, c = y.unbind()
+        first, second = 0.04 * a - 1e4 * b * c, 3e7 * b * b
+        return torch.stack([-first, first - second, second])
+
+    y0 = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64)
+    y = solve(f, y0, (0.0, 40.0), solver="prox_bdf4", step_size=1.0, inner_tol=1e-9).y
+    # Hairer and Wanner II, section IV.10: y(40)
+    exact = torch.tensor([0.7158270688, 9.185534765e-6, 0.2841637457], dtype=torch.float64)
+    torch.testing.assert_close(y, exact, rtol=0, atol=2e-4)
