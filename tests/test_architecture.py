@@ -22,6 +22,8 @@ ALLOWED = {
     "fields": {"ops", "graph", "singular"},
     "layers": {"fields", "solvers", "ops", "graph"},
     "models": {"layers", "fields", "solvers", "ops", "graph"},
+    "image": {"layers", "fields", "solvers"},
+    "sequence": {"layers", "fields", "solvers"},
     "data": {"graph"},
     "experiment": {"data", "models", "layers", "fields", "solvers", "singular", "ops", "graph"},
 }

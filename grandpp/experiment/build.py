@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from grandpp.experiment.config import RunConfig
-from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.experiment.config import BALLS, RunConfig, family_of
+from grandpp.fields import DEFAULT_GAIN
+from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.models import DiffusionClassifier, NodeClassifier, gat, gcn, mlp
 
 
@@ -41,8 +42,14 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
         "step_size": config.step_size,
         "gradient": config.gradient,
     }
-    conv: GRANDConv | GRANDPPConv
-    if config.model.startswith("grand++"):
+    conv: GRANDConv | GRANDPPConv | HeavyBallConv
+    family = family_of(config.model)
+    if family in BALLS:
+        gain = DEFAULT_GAIN if config.source_gain is None else config.source_gain
+        conv = HeavyBallConv(
+            config.hidden, kind=BALLS[family], source=config.source, source_gain=gain, **shared
+        )
+    elif config.model.startswith("grand++"):
         conv = GRANDPPConv(
             config.hidden,
             source=str(config.source),

@@ -17,10 +17,27 @@ MODELS: tuple[str, ...] = (
     "grand-nl",
     "grand++-l",
     "grand++-nl",
+    "hb-l",
+    "hb-nl",
+    "hb++-l",
+    "hb++-nl",
+    "ghb-l",
+    "ghb-nl",
+    "wave-l",
+    "adam-l",
+    "adam-nl",
     "gcn",
     "gat",
     "mlp",
 )
+# Equations of motion by the first part of a model's name; the part after it is the mode.
+BALLS: dict[str, str] = {
+    "hb": "heavy_ball",
+    "hb++": "heavy_ball",
+    "ghb": "generalized",
+    "wave": "wave",
+    "adam": "adam",
+}
 OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
 
 
@@ -129,7 +146,9 @@ def tuned_config(
     unknown = sorted(set(overrides) - {f.name for f in fields(RunConfig)})
     if unknown:
         raise TypeError(f"expected fields of RunConfig (got {', '.join(unknown)})")
-    family = model.removesuffix("-l").removesuffix("-nl")
+    family = family_of(model)
+    if family in BALLS:  # tuned settings are known for first-order diffusion alone
+        family = "grand++" if "++" in family else "grand"
     table = _settings_table()
     row = table.get((family, dataset)) or table[(family, "*")]
     values = dict(row, **_defaults(model))
@@ -148,26 +167,41 @@ def tuned_config(
     return config
 
 
+def family_of(model: str) -> str:
+    """A model's name without its mode, for example ``"grand++"`` of ``"grand++-nl"``."""
+    return model.removesuffix("-l").removesuffix("-nl")
+
+
+def is_diffusion(model: str) -> bool:
+    """Whether a model solves an equation on the graph."""
+    family = family_of(model)
+    return family.startswith("grand") or family in BALLS
+
+
 def _foreign_fields(model: str) -> set[str]:
     """Fields that mean nothing to a model: setting them must not make it another run."""
     of_source = {"source", "source_gain", "initial"}
-    if model.startswith("grand"):
-        return set() if model.startswith("grand++") else of_source
+    if is_diffusion(model):
+        return set() if model.startswith("grand++") else of_source - _source_of(model)
     of_solver = {"time", "solver", "rtol", "atol", "step_size", "gradient"}
     of_attention = {"attention", "attention_channels", "normalization"}
     return of_source | of_solver | of_attention | {"input_dropout", "layer_norm"}
 
 
+def _source_of(model: str) -> set[str]:
+    return {"source", "source_gain"} if "++" in model else set()
+
+
 def _defaults(model: str) -> dict[str, Any]:
     """Settings that hang on the kind of model, not on the data set."""
-    diffusion = model.startswith("grand")
-    with_source = model.startswith("grand++")
-    solver = ("exact" if model.endswith("-l") else "auto") if diffusion else None
+    diffusion, with_source = is_diffusion(model), "++" in model
+    exact = model.startswith("grand") and model.endswith("-l")
+    solver = ("exact" if exact else "auto") if diffusion else None
     return {
         "solver": solver,
         "source": "balanced" if with_source else None,
         "source_gain": DEFAULT_GAIN if with_source else None,
-        "initial": "features" if with_source else None,
+        "initial": "features" if model.startswith("grand++") else None,
         "layer_norm": diffusion,
     }
 

@@ -185,6 +185,28 @@ def draw_trajectories(
     figure.savefig(path, dpi=150)
 
 
+def draw_depth(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Test accuracy and Dirichlet energy against the depth T, one line per model."""
+    figure, (left, right) = _figure(2, width=10, height=4)
+    panels = (
+        (left, "test_accuracy", 100.0, "test accuracy (%)"),
+        (right, "energy", 1.0, "Dirichlet energy left"),
+    )
+    for axes, key, factor, label in panels:
+        for model, style in zip(dict.fromkeys(r["model"] for r in rows), _styles(), strict=False):
+            own = [r for r in rows if r["model"] == model and r[key] is not None]
+            own.sort(key=lambda r: r["time"])
+            axes.plot(
+                [r["time"] for r in own], [factor * r[key] for r in own], label=model, **style
+            )
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="integration time T", ylabel=label)
+        axes.grid(alpha=0.3)
+    right.set_yscale("log")
+    left.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
 def _figure(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
     """A figure with its panels beside each other, without touching global state."""
     figure = Figure(figsize=(width, height), layout="constrained")

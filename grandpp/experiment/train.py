@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
+from grandpp.graph import dirichlet_energy
 from grandpp.models import (
     DiffusionClassifier,
     NodeClassifier,
@@ -40,6 +41,8 @@ class RunResult:
         nfe_backward: Mean vector-Jacobian products per backward pass.
         seconds: Wall time of training and evaluation.
         peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
+        energy: Dirichlet energy of the diffused features over that of the encoded ones, after
+            the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
         message: What failed, in words; empty otherwise.
     """
@@ -52,6 +55,7 @@ class RunResult:
     nfe_backward: float | None = None
     seconds: float = 0.0
     peak_memory_mb: float | None = None
+    energy: float | None = None
     status: str = "success"
     message: str = ""
 
@@ -87,6 +91,7 @@ def train_run(
                 run.train_epoch()
                 run.evaluate(epoch, result)
                 on_epoch()
+            result.energy = run.energy()
         except SolveError as error:
             status = error.solution.status.name.lower()
             result = RunResult(status=status, message=str(error))
@@ -149,3 +154,15 @@ class _Run:
         val = float(hit[data.val_mask].float().mean())
         if result.val_accuracy is None or val > result.val_accuracy:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
+
+    @torch.no_grad()
+    def energy(self) -> float | None:
+        """Share of the encoded features' Dirichlet energy that diffusion leaves."""
+        model, data = self.model, self.data
+        if not isinstance(model, DiffusionClassifier):
+            return None
+        model.eval()
+        before = model.encoder(self.x)
+        after = model.diffuse(before, data.edge_index, data.edge_weight, data.train_mask).features
+        energies = [dirichlet_energy(h, data.edge_index, data.edge_weight) for h in (after, before)]
+        return float(energies[0] / energies[1])

@@ -1,8 +1,14 @@
 """Right-hand sides: they know graphs and parameters and no solver."""
 
+from grandpp.fields.adam import Adam
 from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention, squareplus
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
+from grandpp.fields.bound import Bound, Rate, as_bound
+from grandpp.fields.dense import ConvField, DrivenField, MLPField
 from grandpp.fields.diffusion import GraphDiffusion
+from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
+from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
+from grandpp.fields.oscillation import LinearOscillation, Wave
 from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
 
@@ -12,12 +18,28 @@ __all__ = [
     "INITIALS",
     "NORMALIZATIONS",
     "SOURCES",
+    "Adam",
+    "Augmented",
+    "Bound",
+    "ConvField",
+    "DrivenField",
+    "Dynamics",
     "EdgeAttention",
+    "GeneralizedHeavyBall",
     "GraphDiffusion",
+    "HeavyBall",
     "LinearDiffusion",
+    "LinearOscillation",
+    "MLPField",
     "NonlinearDiffusion",
+    "Rate",
+    "SecondOrder",
     "StationaryError",
+    "TimeScaled",
     "TrustedSource",
+    "Wave",
+    "as_bound",
     "squareplus",
     "stationary_measure",
+    "time_scaled",
 ]

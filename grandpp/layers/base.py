@@ -80,10 +80,15 @@ class DiffusionConv(GraphDiffusion):
     # compiled model the layer runs eagerly and everything around it is compiled.
     @torch.compiler.disable
     def _integrate(
-        self, field: Any, y0: Tensor, save_at: Sequence[float] | Tensor | None, throw: bool
+        self,
+        field: Any,
+        y0: Tensor,
+        save_at: Sequence[float] | Tensor | None,
+        throw: bool,
+        product: Any = None,
     ) -> Solution:
         f = field
-        if field.product is not csr_product:
+        if (product or field.product) is not csr_product:
             if isinstance(self.solver, Exact | Steady):
                 raise ValueError(
                     "explainers and message-passing hooks see every product as messages, which "
@@ -94,6 +99,10 @@ class DiffusionConv(GraphDiffusion):
         # Mixed precision would hand the solver states of changing type.
         with torch.autocast(y0.device.type, enabled=False):
             return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
+
+    def position(self, state: Any) -> Tensor:
+        """The node features in a state, which for first-order diffusion is the state."""
+        return torch.as_tensor(state)
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({', '.join(self._describe())})"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.models.base import NodeClassifier, Output, SparseFeatures
 from grandpp.ops import spmm
+from grandpp.solvers import SolveStats
 
 
 class FeatureEncoder(nn.Module):
@@ -45,6 +48,13 @@ class FeatureEncoder(nn.Module):
         return spmm(x.csr, values, self.linear.weight.t()) + self.linear.bias
 
 
+class Diffused(NamedTuple):
+    """Features ``[N, F]`` at the end time, and what the solve cost."""
+
+    features: Tensor
+    stats: SolveStats
+
+
 class DiffusionClassifier(NodeClassifier):
     r"""The classifier of GRAND and GRAND++ (thesis (4.5)): y = decoder(x(T)), x(0) = encoder(x).
 
@@ -66,7 +76,7 @@ class DiffusionClassifier(NodeClassifier):
         self,
         in_channels: int,
         out_channels: int,
-        conv: GRANDConv | GRANDPPConv,
+        conv: GRANDConv | GRANDPPConv | HeavyBallConv,
         *,
         input_dropout: float = 0.5,
         dropout: float = 0.0,
@@ -88,12 +98,19 @@ class DiffusionClassifier(NodeClassifier):
         wanted: Tensor | None = None,
     ) -> Output:
         """Return logits and the cost of the solve."""
-        x0 = self.encoder(x)
-        if isinstance(self.conv, GRANDPPConv):
-            solution = self.conv.solve(x0, edge_index, edge_weight, source_index)
-        else:
-            solution = self.conv.solve(x0, edge_index, edge_weight)
-        y = torch.as_tensor(solution.y)
+        y, stats = self.diffuse(self.encoder(x), edge_index, edge_weight, source_index)
         z = torch.relu(self.norm(y if wanted is None else y[wanted]))
         z = F.dropout(z, self.dropout, self.training)
-        return Output(self.decoder(z), solution.stats)
+        return Output(self.decoder(z), stats)
+
+    def diffuse(
+        self,
+        x0: Tensor,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+    ) -> Diffused:
+        """Carry encoded features ``[N, F]`` through the layer; arguments as in :meth:`classify`."""
+        trusted = () if getattr(self.conv, "source", None) is None else (source_index,)
+        solution = self.conv.solve(x0, edge_index, edge_weight, *trusted)
+        return Diffused(self.conv.position(solution.y), solution.stats)

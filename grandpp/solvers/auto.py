@@ -13,6 +13,7 @@ from grandpp.solvers.base import Solution, State, Status, VectorField
 from grandpp.solvers.exponential import Exact, LinearField
 from grandpp.solvers.recorder import Recorder
 from grandpp.solvers.stiffness import StiffError, StiffnessRecorder
+from grandpp.solvers.system import LinearSystem
 from grandpp.solvers.torchdiffeq import TorchDiffEq
 
 
@@ -57,7 +58,8 @@ class Auto:
         """
         start = float(ts[0].detach())
         # Backwards in time the series of linear diffusion has no bound.
-        if isinstance(f, LinearField) and isinstance(y0, Tensor) and bool(ts[-1] > ts[0]):
+        linear = isinstance(f, LinearField | LinearSystem) and isinstance(y0, Tensor)
+        if linear and bool(ts[-1] > ts[0]):
             solution = self._exact().solve(f, y0, ts)
             if solution.status is not Status.NOT_STOCHASTIC:
                 solution.stats.methods.append((start, "exact"))

@@ -25,6 +25,7 @@ from grandpp.ops import CSR, multiply
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
 from grandpp.solvers.polynomial import apply_polynomials
 from grandpp.solvers.series import Series
+from grandpp.solvers.system import LinearSystem, SeriesError, SystemSeries
 
 
 @runtime_checkable
@@ -55,6 +56,9 @@ class LinearField(VectorField, Protocol):
 @dataclass(frozen=True)
 class Exact:
     """Uniformisation (Grassmann 1977) or Chebyshev expansion with an a-priori error bound.
+
+    For linear diffusion, and for linear systems on a graph (:mod:`grandpp.solvers.system`) such as
+    heavy balls.
 
     Args:
         rtol: Bound on the error relative to |y0| + T |s|, before rounding: in the maximum norm
@@ -90,7 +94,7 @@ class Exact:
             TypeError: If the field is not linear or the state is a tuple.
             ValueError: If time runs backwards, where diffusion is ill-posed.
         """
-        if not isinstance(f, LinearField) or not isinstance(y0, Tensor):
+        if not isinstance(f, LinearField | LinearSystem) or not isinstance(y0, Tensor):
             raise TypeError(
                 "expected a linear diffusion field for solver='exact' (got a field whose operator "
                 "depends on the state or is unknown): use mode='linear' or another solver"
@@ -105,12 +109,12 @@ class Exact:
         start = float(ts[0].detach())
         if not is_stochastic(f.csr, f.weight.detach()):
             return _failed(y0, ts, stats, Status.NOT_STOCHASTIC, start)
-        alpha = float(f.alpha.detach())
+        step = self._step_system if isinstance(f, LinearSystem) else self._step
         for t0, t1 in pairwise(ts):
-            series = self._series(f, alpha * float((t1 - t0).detach()))
-            if series is None or stats.nfe_forward + series.products > self.max_nfe:
-                return _failed(y0, ts, stats, Status.MAX_NFE, float(t0.detach()))
-            y = self._advance(f, y, t1 - t0, series, stats)
+            try:
+                y = step(f, y, t1 - t0, stats)
+            except SeriesError as error:
+                return _failed(y0, ts, stats, error.status, float(t0.detach()))
             stats.steps += 1
             states.append(y)
         ok = is_finite(y)
@@ -118,12 +122,22 @@ class Exact:
         reached = float(ts[-1].detach()) if ok else start
         return Solution(ts[1:], torch.stack(states), stats, status, reached)
 
-    def _advance(
-        self, f: LinearField, y: Tensor, duration: Tensor, series: Series, stats: SolveStats
-    ) -> Tensor:
+    def _step_system(self, f: Any, y: Tensor, duration: Tensor, stats: SolveStats) -> Tensor:
+        series = SystemSeries.expand(f, duration, self.rtol, self.max_nfe)
+        self._check_budget(stats, series.products)
+        return series.apply(f, y, stats)
+
+    def _check_budget(self, stats: SolveStats, products: int) -> None:
+        if stats.nfe_forward + products > self.max_nfe:
+            raise SeriesError(Status.MAX_NFE)
+
+    def _step(self, f: Any, y: Tensor, duration: Tensor, stats: SolveStats) -> Tensor:
         time = duration.to("cpu", torch.float64)
-        rows = _Coefficients.apply(f.alpha.to(time) * time, series)
-        # The source's row sums T phi_1, the state's e^{...}.
+        tau = f.alpha.to(time) * time
+        series = self._series(f, float(tau.detach()))
+        self._check_budget(stats, series.products)
+        rows = _Coefficients.apply(tau, series)
+        # T is the length of the integral that brings the source in.
         coefficients = rows[:1] if f.source is None else torch.stack([rows[0], time * rows[1]])
         inputs = (y,) if f.source is None else (y, f.source)
         chebyshev = series.chebyshev
@@ -131,12 +145,12 @@ class Exact:
             f.csr, f.weight, coefficients, inputs, chebyshev=chebyshev, stats=stats
         )
 
-    def _series(self, f: LinearField, tau: float) -> Series | None:
-        """The shorter of the two series, or ``None`` where both are beyond the budget."""
+    def _series(self, f: LinearField, tau: float) -> Series:
+        """The shorter of the two series; refuse early where both are beyond the budget."""
         # Below this the power series is as short; asking costs a look at every edge.
         reversible = tau > 10 and bool(getattr(f, "reversible", False))
         if (math.sqrt(tau) if reversible else tau) > self.max_nfe:
-            return None
+            raise SeriesError(Status.MAX_NFE)
         if reversible:
             return Series.chebyshev_polynomials(tau, self.rtol)
         return Series.powers(tau, self.rtol)

@@ -105,3 +105,24 @@ def test_settings_table_reads_as_typed_values():
             build_model(tuned_config("Cora", "grand-l", 1), 4, 2),
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "mode", "source"),
+    [
+        ("hb-l", "heavy_ball", "linear", None),
+        ("hb++-nl", "heavy_ball", "nonlinear", "balanced"),
+        ("ghb-nl", "generalized", "nonlinear", None),
+        ("wave-l", "wave", "linear", None),
+        ("adam-l", "adam", "linear", None),
+    ],
+)
+def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, kind, mode, source):
+    config = tuned_config("Cora", model, 20, time=3.0, source_gain=0.1)
+    conv = build_model(config, 10, 7).conv
+    assert (conv.kind, conv.mode, conv.time) == (kind, mode, 3.0)
+    assert (conv.source and conv.source.kind) == source
+    if source:
+        assert conv.source.initial_gain == 0.1
+    assert conv.solver.method == "auto"
+    assert (config.hidden, config.heads, config.initial) == (80, 8, None)

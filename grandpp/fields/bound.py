@@ -1,0 +1,132 @@
+"""Any right-hand side with its tensors named, so that one field can wrap another.
+
+A wrapper that hid the tensors of the field inside it would rob the adjoint and the checkpointed
+gradient of them; here a module names its parameters and a bound field those that it captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+Rate = Callable[[Tensor, Tensor], Tensor]
+"""A right-hand side f(t, h)."""
+
+
+@runtime_checkable
+class Bound(Protocol):
+    """A right-hand side that names what it captured; solvers call it a ``BoundField``."""
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        """Evaluate the derivative of ``y`` at time ``t``."""
+        ...
+
+    @property
+    def captured(self) -> tuple[Tensor, ...]:
+        """Every tensor besides t and y that the derivative depends on."""
+        ...
+
+    def bind(self, captured: Sequence[Tensor]) -> Bound:
+        """Return the same field with other tensors in place of ``captured``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class BoundModule:
+    """A module f(t, h) whose captured tensors are its parameters.
+
+    Args:
+        module: The module; deterministic, so no dropout and no batch statistics.
+        captured: Its parameters, or the tensors in their place.
+        places: Every name of a parameter with its position in ``captured``; a shared parameter
+            has several. Listed once, because listing takes longer than a small network.
+        swapped: Whether ``captured`` are other tensors than the module's own.
+    """
+
+    module: nn.Module
+    captured: tuple[Tensor, ...]
+    places: tuple[tuple[str, int], ...]
+    swapped: bool = False
+
+    @classmethod
+    def of(cls, module: nn.Module) -> BoundModule:
+        """Bind a module to its own parameters."""
+        own = tuple(module.parameters())
+        position = {id(p): i for i, p in enumerate(own)}
+        named = module.named_parameters(remove_duplicate=False)
+        return cls(module, own, tuple((name, position[id(p)]) for name, p in named))
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        """Evaluate the module, with the swapped tensors where there are some."""
+        if not self.swapped:
+            out: Tensor = self.module(t, y)
+            return out
+        tensors = {name: self.captured[i] for name, i in self.places}
+        return functional_call(self.module, tensors, (t, y), tie_weights=False)
+
+    def bind(self, captured: Sequence[Tensor]) -> BoundModule:
+        """Swap the parameters."""
+        return replace(self, captured=tuple(captured), swapped=True)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundFunction:
+    """A plain function, which names nothing.
+
+    Args:
+        function: The function.
+    """
+
+    function: Rate
+
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
+        """Evaluate the function."""
+        return self.function(t, y)
+
+    @property
+    def captured(self) -> tuple[Tensor, ...]:
+        """Nothing."""
+        return ()
+
+    def bind(self, captured: Sequence[Tensor]) -> BoundFunction:
+        """Return the same function."""
+        return self
+
+
+def as_bound(f: Rate) -> Bound:
+    """Return a bound field as it is, and a module or a function as one.
+
+    Args:
+        f: Right-hand side f(t, h).
+
+    Raises:
+        TypeError: If it cannot be called.
+    """
+    if isinstance(f, nn.Module):
+        return BoundModule.of(f)
+    if isinstance(f, Bound):
+        return f
+    if not callable(f):
+        raise TypeError(f"expected a right-hand side f(t, h) (got a {type(f).__name__})")
+    return BoundFunction(f)
+
+
+def names_everything(f: Bound) -> bool:
+    """Whether the field at the bottom of all wrappers is no plain function."""
+    inner = getattr(f, "f", None)
+    if isinstance(inner, Bound):
+        return names_everything(inner)
+    return not isinstance(f, BoundFunction)
+
+
+def visible(f: Bound) -> Rate:
+    """Hand a wrapped field to a solver as what it is.
+
+    A plain function may hide tensors that want a gradient. Its wrapper is handed out as a function
+    too, which solvers examine, where they would trust a bound field.
+    """
+    return f if names_everything(f) else f.__call__

@@ -1,0 +1,65 @@
+"""The depth study as its users run it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "depth_study.py"
+SPEC = importlib.util.spec_from_file_location("depth_study", SCRIPT)
+depth_study = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(depth_study)
+
+SMALL = ["--dataset", "sbm", "--labels-per-class", "2", "--epochs", "2", "--quiet"]
+
+
+def test_every_cell_is_finite_and_a_second_run_repeats_nothing(capsys, tmp_path):
+    out, picture = tmp_path / "runs.jsonl", tmp_path / "depth.png"
+    command = [*SMALL, "--time", "1", "--time", "200", "--out", str(out), "--json"]
+    assert depth_study.main([*command, "--plot", str(picture)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["model"], r["time"]) for r in rows] == [
+        (m, t) for t in (1.0, 200.0) for m in ("grand-l", "grand++-l", "hb-l")
+    ]
+    assert all(0 <= r["test_accuracy"] <= 1 and r["failed"] == 0 for r in rows)
+    energy = {(r["model"], r["time"]): r["energy"] for r in rows}
+    assert all(energy[m, 200.0] < 0.1 * energy[m, 1.0] for m in ("grand-l", "grand++-l", "hb-l"))
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    lines = out.read_text()
+    assert depth_study.main(command) == 0
+    assert out.read_text() == lines
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
+
+
+def test_failed_runs_are_counted_as_failed(capsys):
+    record = {"model": "grand-nl", "config": {"time": 9.0}, "status": "max_nfe", "energy": None}
+    good = {**record, "status": "success", "test_accuracy": 0.5, "last_test_accuracy": 0.25,
+            "energy": 0.01, "nfe_forward": 10.0}  # fmt: skip
+    (row,) = depth_study.summarise([record, good])
+    assert (row["runs"], row["failed"], row["test_accuracy"]) == (1, 1, 0.5)
+    assert row["energy"] == pytest.approx(0.01)
+    (row,) = depth_study.summarise([record])
+    assert (row["runs"], row["test_accuracy"], row["energy"]) == (0, None, None)
+    depth_study.show([row])
+    assert "-" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--time", "-1"], "time"),
+        (["--plot", "nowhere/a.png"], "existing folder"),
+        (["--dataset", "Corra"], "Corra"),
+        (["--model", "gcn"], "gcn"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        depth_study.main([*SMALL, *arguments])
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
