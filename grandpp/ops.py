@@ -227,3 +227,9 @@ def sddmm(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
         ``[nnz]`` or ``[nnz, H]`` in the order of ``csr``; differentiable twice.
     """
     return _SDDMM.apply(csr, a, b)
+
+
+def all_finite(x: Tensor) -> bool:
+    """Whether no entry is NaN or infinite (one device read, two where the sum overflows)."""
+    # A sum passes NaN and infinity on, and is several times faster than looking at each entry.
+    return bool(torch.isfinite(x.sum())) or bool(torch.isfinite(x).all())

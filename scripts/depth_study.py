@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"repeatable: {', '.join(models)} (default: grand-l, grand++-l, hb-l)")  # fmt: skip
     add("--time", action="append", type=float, dest="times", metavar="T",
         help=f"repeatable (default: {', '.join(f'{t:g}' for t in TIMES)})")  # fmt: skip
+    add("--gamma", type=float, help="fixed damping of heavy balls (default: learned)")
     add("--labels-per-class", type=positive_int, default=20, metavar="K", help="(default: 20)")
     add("--splits", type=positive_int, default=1, help="number of splits (default: 1)")
     add("--epochs", type=positive_int, default=100, help="training epochs (default: 100)")
@@ -118,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         models = dict.fromkeys(args.models or ["grand-l", "grand++-l", "hb-l"])
         runs = []
         for time, model in itertools.product(args.times or TIMES, models):
-            options = {"time": time, "epochs": args.epochs}
+            options = {"time": time, "epochs": args.epochs, "gamma": args.gamma}
             config = tuned_config(data.name, model, args.labels_per_class, **options)
             runs += [(with_run(config, s, 0), split) for s, split in enumerate(splits)]
         run_sweep(runs, device, records.append, out=args.out, progress=not args.quiet)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.ops import CSR, sddmm, spmm
+from grandpp.ops import CSR, all_finite, sddmm, spmm
 
 
 @pytest.fixture
@@ -102,3 +102,14 @@ def test_a_matrix_without_entries_gives_zeros():
     none = torch.empty(0, dtype=torch.int64)
     csr = CSR.from_coo(none, none, 4, 3)
     assert torch.equal(spmm(csr, torch.empty(0), torch.randn(3, 2)), torch.zeros(4, 2))
+
+
+def test_finiteness_is_judged_entry_by_entry_where_a_sum_would_overflow():
+    large = torch.full((9,), 3e38)
+    assert not torch.isfinite(large.sum())
+    assert all_finite(large)
+    for bad in (float("nan"), float("inf"), -float("inf")):
+        large[4] = bad
+        assert not all_finite(large)
+    assert not all_finite(torch.tensor([float("inf"), -float("inf")]))
+    assert all_finite(torch.ones(0))

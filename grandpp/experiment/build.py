@@ -47,7 +47,12 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
     if family in BALLS:
         gain = DEFAULT_GAIN if config.source_gain is None else config.source_gain
         conv = HeavyBallConv(
-            config.hidden, kind=BALLS[family], source=config.source, source_gain=gain, **shared
+            config.hidden,
+            kind=BALLS[family],
+            gamma=config.gamma,
+            source=config.source,
+            source_gain=gain,
+            **shared,
         )
     elif config.model.startswith("grand++"):
         conv = GRANDPPConv(

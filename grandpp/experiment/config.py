@@ -62,6 +62,7 @@ class RunConfig:
         rtol, atol, step_size: Accuracy of the solver (``None``: its own default).
         gradient: How gradients pass the solver (``None``: its own default).
         source, source_gain, initial: See :class:`grandpp.layers.GRANDPPConv`.
+        gamma: Fixed damping of a heavy ball (``None``: learned).
         layer_norm: Normalise the state before the decoder.
         optimizer, lr, weight_decay: Optimiser of ``torch.optim`` and its settings.
         input_dropout, dropout: Dropout on features and on the diffused state.
@@ -94,6 +95,7 @@ class RunConfig:
     source: str | None = None
     source_gain: float | None = None
     initial: str | None = None
+    gamma: float | None = None
     layer_norm: bool = True
 
     @property
@@ -180,16 +182,14 @@ def is_diffusion(model: str) -> bool:
 
 def _foreign_fields(model: str) -> set[str]:
     """Fields that mean nothing to a model: setting them must not make it another run."""
-    of_source = {"source", "source_gain", "initial"}
+    of_source = {"source", "source_gain"} if "++" not in model else set()
+    of_source |= set() if model.startswith("grand++") else {"initial"}
+    of_source |= set() if family_of(model) in BALLS else {"gamma"}
     if is_diffusion(model):
-        return set() if model.startswith("grand++") else of_source - _source_of(model)
+        return of_source
     of_solver = {"time", "solver", "rtol", "atol", "step_size", "gradient"}
     of_attention = {"attention", "attention_channels", "normalization"}
     return of_source | of_solver | of_attention | {"input_dropout", "layer_norm"}
-
-
-def _source_of(model: str) -> set[str]:
-    return {"source", "source_gain"} if "++" in model else set()
 
 
 def _defaults(model: str) -> dict[str, Any]:

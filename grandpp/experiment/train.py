@@ -23,6 +23,7 @@ from grandpp.models import (
     SparseFeatures,
     sparse_if_sparse,
 )
+from grandpp.ops import all_finite
 from grandpp.singular import ConvergenceError
 from grandpp.solvers import SolveError
 
@@ -134,7 +135,7 @@ class _Run:
         loss = F.cross_entropy(logits, data.y[labelled])
         loss.backward()
         self.optimizer.step()
-        if not all(bool(p.isfinite().all()) for p in (loss, *self.model.parameters())):
+        if not all(all_finite(p) for p in (loss, *self.model.parameters())):
             raise DivergedError("the loss or a parameter became NaN or infinite in training")
         if stats is not None:
             self.nfe_forward.append(stats.nfe_forward)

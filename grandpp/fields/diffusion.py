@@ -14,6 +14,7 @@ from torch_geometric.utils import is_sparse, to_edge_index
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
 from grandpp.graph import Graph, prepare_graph, row_normalize
+from grandpp.ops import all_finite
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
 
@@ -203,9 +204,8 @@ class GraphDiffusion(MessagePassing):
                 "expected node features in float32 or float64, the same as the layer's parameters "
                 f"(got {x.dtype} for a layer in {own})"
             )
-        finite = torch.isfinite(x)
-        if not bool(finite.all()):
-            bad = (~finite).any(dim=1).nonzero().view(-1)
+        if not all_finite(x):
+            bad = (~torch.isfinite(x)).any(dim=1).nonzero().view(-1)
             raise ValueError(
                 f"expected finite node features (got NaN or inf at {bad.numel()} "
                 f"nodes, first at node {int(bad[0])})"

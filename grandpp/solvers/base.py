@@ -10,6 +10,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import torch
 from torch import Tensor
 
+from grandpp.ops import all_finite
+
 State: TypeAlias = Tensor | tuple[Tensor, ...]
 
 
@@ -145,7 +147,7 @@ class SolveError(RuntimeError):
 def is_finite(y: State) -> bool:
     """Whether every entry of a state is finite (one device read)."""
     parts = (y,) if isinstance(y, Tensor) else y
-    return all(bool(torch.isfinite(part).all()) for part in parts)
+    return all(all_finite(part) for part in parts)
 
 
 def needs_grad(tensors: Sequence[Tensor]) -> bool:

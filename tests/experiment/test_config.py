@@ -125,4 +125,9 @@ def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, ki
     if source:
         assert conv.source.initial_gain == 0.1
     assert conv.solver.method == "auto"
+    damped = tuned_config("Cora", model, 20, gamma=3.0)
+    assert damped.gamma == 3.0
+    if kind in ("heavy_ball", "wave"):
+        assert float(build_model(damped, 10, 7).conv.dynamics.gamma) == 3.0
+    assert tuned_config("Cora", "grand-l", 20, gamma=3.0).gamma is None
     assert (config.hidden, config.heads, config.initial) == (80, 8, None)

@@ -379,6 +379,29 @@ def test_wrong_inputs_are_refused_in_words(karate, features):
         GRANDConv(8, solver=TorchDiffEq(), rtol=1e-9)
 
 
+def test_edge_weights_of_a_deep_symmetric_walk_get_the_gradient_of_the_dense_solution(karate):
+    # Deep enough for Chebyshev polynomials, whose recursion counts its terms twice.
+    weight = torch.linspace(0.5, 1.5, 78, dtype=torch.float64)
+    low, high = karate.min(0).values, karate.max(0).values
+    _, edge = torch.unique(low * 34 + high, return_inverse=True)
+    conv = make(34, time=60.0, attention=None, learn_alpha=False, solver="exact", rtol=1e-12)
+    x = torch.eye(34, dtype=torch.float64)
+    grads = []
+    for dense in (False, True):
+        w = weight.clone().requires_grad_()
+        if dense:
+            a = torch.zeros(34, 34, dtype=torch.float64).index_put((karate[1], karate[0]), w[edge])
+            a = a + torch.eye(34)
+            y = torch.matrix_exp(60.0 * (a / a.sum(1, keepdim=True) - torch.eye(34)))
+        else:
+            solution = conv.solve(x, karate, w[edge])
+            y = solution.y
+            assert solution.stats.nfe_forward < 60
+        y.pow(3).sum().backward()
+        grads.append(w.grad)
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-7, atol=1e-12)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("solver", ["dopri5", "exact"])
