@@ -47,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--labels-per-class", type=positive_int, default=20, metavar="K", help="(default: 20)")
     add("--splits", type=positive_int, default=1, help="number of splits (default: 1)")
     add("--epochs", type=positive_int, default=100, help="training epochs (default: 100)")
+    add("--jobs", type=positive_int, default=1, help="runs at once on the CPU (default: 1)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one JSON line per run")
@@ -122,7 +123,9 @@ def main(argv: list[str] | None = None) -> int:
             options = {"time": time, "epochs": args.epochs, "gamma": args.gamma}
             config = tuned_config(data.name, model, args.labels_per_class, **options)
             runs += [(with_run(config, s, 0), split) for s, split in enumerate(splits)]
-        run_sweep(runs, device, records.append, out=args.out, progress=not args.quiet)
+        run_sweep(
+            runs, device, records.append, out=args.out, progress=not args.quiet, jobs=args.jobs
+        )
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; the finished runs follow\n")
         code = 130

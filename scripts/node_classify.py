@@ -69,6 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--source", choices=SOURCES, help="GRAND++ source term (default: balanced)")
     add("--source-gain", type=float, help="factor of the source (default: 0.2)")
     add("--initial", choices=INITIALS, help="GRAND++ initial state (default: features)")
+    add("--jobs", type=positive_int, default=1, help="runs at once on the CPU's cores, with the "
+        "same results (default: 1)")  # fmt: skip
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files, before $GRANDPP_DATA and the cache")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one JSON line per run; runs "
@@ -126,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         device = resolve_device(args.device)
         runs = plan(args, load(args).to(device))
-        run_sweep(runs, device, on_record, out=args.out, progress=not args.quiet)
+        run_sweep(runs, device, on_record, out=args.out, progress=not args.quiet, jobs=args.jobs)
     except KeyboardInterrupt:
         kept = f"kept in {args.out}" if args.out else "shown"
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(records)} finished runs are {kept}\n")

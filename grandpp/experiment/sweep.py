@@ -1,16 +1,19 @@
-"""Many runs one after the other: resumable, visible, never losing what is done."""
+"""Many runs, one after the other or several at once: resumable, visible, nothing done is lost."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import torch
+from joblib import Parallel, delayed
 from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.experiment.config import RunConfig
+from grandpp.experiment.memory import keep_freed_memory
 from grandpp.experiment.records import (
     Record,
     append_record,
@@ -18,7 +21,7 @@ from grandpp.experiment.records import (
     read_records,
     record_key,
 )
-from grandpp.experiment.train import train_run
+from grandpp.experiment.train import RunResult, train_run
 
 
 def run_sweep(
@@ -28,6 +31,7 @@ def run_sweep(
     *,
     out: Path | None = None,
     progress: bool = True,
+    jobs: int = 1,
 ) -> None:
     """Run what is not in a file of records yet, and report every record.
 
@@ -37,10 +41,15 @@ def run_sweep(
         on_record: Called with each record, those found in the file first.
         out: File to append to; created with the first record. (default: ``None``)
         progress: Show a bar with the running mean of every model. (default: ``True``)
+        jobs: Runs at once, in processes that share the processor's cores; the results are those
+            of one after the other. (default: ``1``)
 
     Raises:
-        ValueError: If ``out`` holds something else than records, or its folder does not exist.
+        ValueError: If ``out`` holds something else than records, its folder does not exist, or
+            several jobs are to share a GPU.
     """
+    if jobs > 1 and device.type != "cpu":
+        raise ValueError(f"expected jobs=1 on a GPU, which one run fills (got {jobs})")
     if out and not out.parent.is_dir():
         raise ValueError(f"expected an existing folder for {out} (got none at {out.parent})")
     done = {record_key(r): r for r in read_records(out)} if out else {}
@@ -51,9 +60,9 @@ def run_sweep(
     accuracies: dict[str, list[float]] = {}
     total = sum(config.epochs for config, _ in todo)
     with tqdm(total=total, unit="epoch", disable=not progress, file=sys.stderr) as bar:
-        for config, data in todo:
-            bar.set_description(f"{config.model} split {config.split}")
-            result = train_run(config, data, device, on_epoch=lambda: bar.update(1))
+        results = _one_by_one(todo, device, bar) if jobs == 1 else _at_once(todo, jobs, bar)
+        for i, result in results:
+            config, data = todo[i]
             record = make_record(config, result, data, str(device))
             if out:
                 append_record(out, record)
@@ -61,3 +70,28 @@ def run_sweep(
             if result.test_accuracy is not None:
                 accuracies.setdefault(config.model, []).append(result.test_accuracy)
             bar.set_postfix({m: f"{100 * sum(a) / len(a):.1f}%" for m, a in accuracies.items()})
+
+
+def _one_by_one(
+    todo: Sequence[tuple[RunConfig, Data]], device: torch.device, bar: tqdm[NoReturn]
+) -> Iterator[tuple[int, RunResult]]:
+    for i, (config, data) in enumerate(todo):
+        bar.set_description(f"{config.model} split {config.split}")
+        yield i, train_run(config, data, device, on_epoch=lambda: bar.update(1))
+
+
+def _at_once(
+    todo: Sequence[tuple[RunConfig, Data]], jobs: int, bar: tqdm[NoReturn]
+) -> Iterator[tuple[int, RunResult]]:
+    """Results as they come; the bar moves by whole runs."""
+    threads = max(1, torch.get_num_threads() // jobs)
+    work = (delayed(_work)(i, config, data, threads) for i, (config, data) in enumerate(todo))
+    for i, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
+        bar.update(todo[i][0].epochs)
+        yield i, result
+
+
+def _work(i: int, config: RunConfig, data: Data, threads: int) -> tuple[int, RunResult]:
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    return i, train_run(config, data, torch.device("cpu"))

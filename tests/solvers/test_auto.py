@@ -59,6 +59,9 @@ def test_stiffness_is_noticed_and_costs_little_from_then_on():
     assert auto.stats.nfe_forward < dopri5.stats.nfe_forward / 10
     torch.testing.assert_close(auto.y, torch.full_like(Y0, math.cos(10)), rtol=0, atol=2e-3)
     assert auto.t_reached == 10.0
+    # Both methods' steps are on the bill.
+    before = solve(stiff, Y0, (0.0, switched), solver="dopri5").stats.steps
+    assert auto.stats.steps > before + 20
     assert auto.stats.inner_iterations > 0
     assert auto.stats.max_residual > 0
 
