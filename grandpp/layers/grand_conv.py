@@ -58,8 +58,9 @@ class GRANDConv(DiffusionConv):
 
     Note:
         One evaluation is one sparse product (linear mode) or one attention and one product.
-        Exact gradients keep at most 20 MiB or 8 states, direct ones store every stage, those from
-        checkpoints one state per step, adjoint ones the end state only. Constants are a fixed
+        Exact gradients keep at most 20 MiB or 8 states, direct ones store every stage and alone
+        can be differentiated again, those from checkpoints keep one state per step, adjoint ones
+        the end state only. Constants are a fixed
         point; with symmetric weights and no attention (and beta = 0) the degree-weighted mean is
         conserved. Inside a ``torch.compile``\ d model the solve runs eagerly. Explainers and
         message-passing hooks work with every solver but ``"exact"`` and ``"steady"``.

@@ -74,7 +74,8 @@ class Exact:
         symmetric weights, where it is cheaper). As many again for the gradient to y0 and s. The
         gradient to edge weights needs the states of the forward pass in reverse: as many as fit
         into 20 MiB are kept (at least 8, twice as many arrays for Chebyshev), spread evenly, and
-        the others computed again, once if they lie between kept ones. Constants are kept exactly.
+        the others computed again, once if they lie between kept ones. Gradients cannot be
+        differentiated again. Constants are kept exactly.
     """
 
     rtol: float = 1e-6
