@@ -16,15 +16,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from grandpp.data import DatasetError, DatasetNotFoundError, load_dataset, low_label_splits
 from grandpp.experiment import MODELS, Record, run_sweep, tuned_config, with_run
 from grandpp.experiment.cli import OneLineParser, fail, positive_int, resolve_device
 from grandpp.experiment.config import is_diffusion
+from grandpp.experiment.depth import summarise, table
 from grandpp.experiment.figures import check_picture, draw_depth
 from grandpp.experiment.memory import keep_freed_memory
 
@@ -55,48 +54,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--plot", type=Path, metavar="FILE", help="save accuracy and energy against T")
     add("--quiet", action="store_true", help="no progress bar")
     return parser
-
-
-def summarise(records: list[Record]) -> list[dict[str, Any]]:
-    """One row per model and depth."""
-    groups: dict[tuple[str, float], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record["model"], record["config"]["time"]), []).append(record)
-    rows = []
-    for (model, time), group in groups.items():
-        good = [r for r in group if r["status"] == "success"]
-        energies = [r["energy"] for r in good if r["energy"]]
-        rows.append({
-            "model": model,
-            "time": time,
-            "runs": len(good),
-            "failed": len(group) - len(good),
-            "test_accuracy": _mean([r["test_accuracy"] for r in good]),
-            "last_test_accuracy": _mean([r["last_test_accuracy"] for r in good]),
-            "energy": math.exp(_mean([math.log(e) for e in energies]) or 0) if energies else None,
-            "nfe_forward": _mean([r["nfe_forward"] for r in good]),
-        })  # fmt: skip
-    return rows
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    print(
-        f"{'model':<12}{'T':>8}{'runs':>6}{'failed':>8}{'test':>9}{'last':>9}{'energy':>10}{'NFE':>8}"
-    )
-    for r in rows:
-        accuracy, last = (
-            "-" if r[k] is None else f"{100 * r[k]:.2f} %"
-            for k in ("test_accuracy", "last_test_accuracy")
-        )
-        energy = "-" if r["energy"] is None else f"{r['energy']:.2e}"
-        nfe = "-" if r["nfe_forward"] is None else f"{r['nfe_forward']:.0f}"
-        print(f"{r['model']:<12}{r['time']:>8g}{r['runs']:>6}{r['failed']:>8}"
-              f"{accuracy:>9}{last:>9}{energy:>10}{nfe:>8}")  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -135,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print("\n".join(json.dumps(row) for row in rows))
     else:
-        show(rows)
+        print(table(rows))
     if args.plot and rows:
         draw_depth(rows, args.plot)
     return code

@@ -34,19 +34,6 @@ def test_every_cell_is_finite_and_a_second_run_repeats_nothing(capsys, tmp_path)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
 
 
-def test_failed_runs_are_counted_as_failed(capsys):
-    record = {"model": "grand-nl", "config": {"time": 9.0}, "status": "max_nfe", "energy": None}
-    good = {**record, "status": "success", "test_accuracy": 0.5, "last_test_accuracy": 0.25,
-            "energy": 0.01, "nfe_forward": 10.0}  # fmt: skip
-    (row,) = depth_study.summarise([record, good])
-    assert (row["runs"], row["failed"], row["test_accuracy"]) == (1, 1, 0.5)
-    assert row["energy"] == pytest.approx(0.01)
-    (row,) = depth_study.summarise([record])
-    assert (row["runs"], row["test_accuracy"], row["energy"]) == (0, None, None)
-    depth_study.show([row])
-    assert "-" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
