@@ -42,11 +42,23 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
         "step_size": config.step_size,
         "gradient": config.gradient,
     }
-    conv: GRANDConv | GRANDPPConv | HeavyBallConv
+    return DiffusionClassifier(
+        in_channels,
+        out_channels,
+        _build_layer(config, shared),
+        input_dropout=config.input_dropout,
+        dropout=config.dropout,
+        layer_norm=config.layer_norm,
+    )
+
+
+def _build_layer(
+    config: RunConfig, shared: dict[str, Any]
+) -> GRANDConv | GRANDPPConv | HeavyBallConv:
     family = family_of(config.model)
+    gain = DEFAULT_GAIN if config.source_gain is None else config.source_gain
     if family in BALLS:
-        gain = DEFAULT_GAIN if config.source_gain is None else config.source_gain
-        conv = HeavyBallConv(
+        return HeavyBallConv(
             config.hidden,
             kind=BALLS[family],
             gamma=config.gamma,
@@ -54,23 +66,14 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
             source_gain=gain,
             **shared,
         )
-    elif config.model.startswith("grand++"):
-        conv = GRANDPPConv(
-            config.hidden,
-            source=str(config.source),
-            source_gain=float(config.source_gain or 0.0),
-            initial=str(config.initial),
-            **shared,
-        )
-    else:
-        conv = GRANDConv(config.hidden, **shared)
-    return DiffusionClassifier(
-        in_channels,
-        out_channels,
-        conv,
-        input_dropout=config.input_dropout,
-        dropout=config.dropout,
-        layer_norm=config.layer_norm,
+    if family == "grand":
+        return GRANDConv(config.hidden, **shared)
+    return GRANDPPConv(
+        config.hidden,
+        source=str(config.source),
+        source_gain=gain,
+        initial=str(config.initial),
+        **shared,
     )
 
 
