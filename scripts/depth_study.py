@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from grandpp.data import DatasetError, DatasetNotFoundError, load_dataset, low_label_splits
-from grandpp.experiment import MODELS, Record, run_sweep, tuned_config, with_run
+from grandpp.experiment import MODELS, Record, build_model, run_sweep, tuned_config, with_run
 from grandpp.experiment.cli import OneLineParser, fail, positive_int, resolve_device
 from grandpp.experiment.config import is_diffusion
 from grandpp.experiment.depth import summarise, table
@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--gamma", type=float, help="fixed damping of heavy balls (default: learned)")
     add("--labels-per-class", type=positive_int, default=20, metavar="K", help="(default: 20)")
     add("--splits", type=positive_int, default=1, help="number of splits (default: 1)")
+    add("--first-split", type=int, default=0, metavar="S", help="seed of the first split, to keep "
+        "splits for choosing settings apart from those reported (default: 0)")  # fmt: skip
     add("--epochs", type=positive_int, default=100, help="training epochs (default: 100)")
     add("--jobs", type=positive_int, default=1, help="runs at once on the CPU (default: 1)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
@@ -73,13 +75,17 @@ def main(argv: list[str] | None = None) -> int:
             sys.stderr.write(f"{PROGRAM}: notice: {error}; using the embedded set 'sbm'\n")
             data = load_dataset("sbm")
         device = resolve_device(args.device)
-        splits = list(low_label_splits(data.to(device), args.labels_per_class, range(args.splits)))
+        seeds = range(args.first_split, args.first_split + args.splits)
+        splits = list(low_label_splits(data.to(device), args.labels_per_class, seeds))
         models = dict.fromkeys(args.models or ["grand-l", "grand++-l", "hb-l"])
         runs = []
         for time, model in itertools.product(args.times or TIMES, models):
             options = {"time": time, "epochs": args.epochs, "gamma": args.gamma}
             config = tuned_config(data.name, model, args.labels_per_class, **options)
-            runs += [(with_run(config, s, 0), split) for s, split in enumerate(splits)]
+            build_model(config, data.num_features, data.num_classes)  # wrong settings fail here
+            runs += [
+                (with_run(config, s, 0), split) for s, split in zip(seeds, splits, strict=True)
+            ]
         run_sweep(
             runs, device, records.append, out=args.out, progress=not args.quiet, jobs=args.jobs
         )

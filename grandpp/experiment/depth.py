@@ -23,6 +23,7 @@ def summarise(records: list[Record]) -> list[dict[str, Any]]:
             "time": time,
             "runs": len(good),
             "failed": len(group) - len(good),
+            "val_accuracy": _mean([r["val_accuracy"] for r in good]),
             "test_accuracy": _mean([r["test_accuracy"] for r in good]),
             "last_test_accuracy": _mean([r["last_test_accuracy"] for r in good]),
             "energy": math.exp(_mean([math.log(e) for e in energies]) or 0) if energies else None,
@@ -37,8 +38,9 @@ def _mean(values: list[float]) -> float | None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as text."""
-    head = ("model", "T", "runs", "failed", "test", "last epoch", "energy", "NFE")
+    head = ("model", "T", "runs", "failed", "validation", "test", "last epoch", "energy", "NFE")
     formats = {
+        "val_accuracy": "{:.2%}",
         "test_accuracy": "{:.2%}",
         "last_test_accuracy": "{:.2%}",
         "energy": "{:.2e}",

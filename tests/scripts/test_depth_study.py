@@ -38,6 +38,7 @@ def test_every_cell_is_finite_and_a_second_run_repeats_nothing(capsys, tmp_path)
     ("arguments", "words"),
     [
         (["--time", "-1"], "time"),
+        (["--gamma", "-1"], "gamma"),
         (["--plot", "nowhere/a.png"], "existing folder"),
         (["--dataset", "Corra"], "Corra"),
         (["--model", "gcn"], "gcn"),
