@@ -1,14 +1,18 @@
-"""Means over splits and paired differences."""
+"""Means over splits, paired and unpaired tests, and the correction for many of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from scipy import stats
 
 from grandpp.experiment.records import Record
+
+# Accuracies are counts divided in float32: differences closer than this are ties.
+_DECIMALS = 6
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,31 @@ class PairedDifference:
         n: Splits.
         mean: Mean of the differences.
         half_width: Half the 95 % t-interval of the mean; ``None`` for one pair.
-        p_value: Two-sided paired t-test; ``None`` for one pair or identical runs.
+        p_value: Two-sided paired t-test; ``None`` for one pair or where all differences are equal.
+        std: Sample standard deviation of the differences; ``None`` for one pair.
+        t: Score of the paired t-test (thesis (4.19)); ``None`` as ``p_value``.
+        wilcoxon_p: Two-sided signed-rank test without the zeros; ``None`` as ``p_value``.
     """
 
     n: int
     mean: float
     half_width: float | None
     p_value: float | None
+    std: float | None = None
+    t: float | None = None
+    wilcoxon_p: float | None = None
+
+    @property
+    def effect_size(self) -> float | None:
+        """Cohen's d_z, the mean difference in standard deviations of the differences."""
+        return self.mean / self.std if self.std else None
 
 
 def summarize(records: Iterable[Record]) -> Summary:
     """Summarise the records of one model."""
     all_records = list(records)
     good = [r for r in all_records if r["test_accuracy"] is not None]
-    accuracy = list(_by_split({(r["split"], r["seed"]): r["test_accuracy"] for r in good}))
+    accuracy = list(split_means((r["split"], r["seed"], r["test_accuracy"]) for r in good).values())
     val = [r["val_accuracy"] for r in good if r["val_accuracy"] is not None]
     nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
     return Summary(
@@ -74,16 +89,25 @@ def summarize(records: Iterable[Record]) -> Summary:
     )
 
 
-def _by_split(values: dict[tuple[int, int], float]) -> Iterator[float]:
-    """Average the values of (split, seed) over the seeds of each split."""
-    for split in sorted({split for split, _ in values}):
-        yield float(np.mean([v for (s, _), v in values.items() if s == split]))
+def split_means(values: Iterable[tuple[int, int, float]]) -> dict[int, float]:
+    """Average over seeds within each split.
+
+    Args:
+        values: Triples of split, seed and value.
+
+    Returns:
+        The mean of every split, in the order of the splits, whatever the order of the values.
+    """
+    by_split: dict[int, list[float]] = {}
+    for split, _, value in values:
+        by_split.setdefault(split, []).append(value)
+    return {split: fmean(by_split[split]) for split in sorted(by_split)}
 
 
 def paired_difference(
     records: Iterable[Record], baseline: Iterable[Record]
 ) -> PairedDifference | None:
-    """Compare two models over the runs that share split and seed.
+    """Compare two models over the splits that both have a successful run on.
 
     Args:
         records: Records of the model.
@@ -95,27 +119,81 @@ def paired_difference(
     Raises:
         ValueError: If two runs to be paired used different splits.
     """
-    other = {(r["split"], r["seed"]): r for r in baseline if r["test_accuracy"] is not None}
-    pairs = {}
-    for record in records:
-        match = other.get((record["split"], record["seed"]))
-        if match is None or record["test_accuracy"] is None:
-            continue
-        if match["split_digest"] != record["split_digest"]:
+    own, other = ([r for r in rs if r["test_accuracy"] is not None] for rs in (records, baseline))
+    digests = {r["split"]: r["split_digest"] for r in other}
+    for record in own:
+        if digests.get(record["split"], record["split_digest"]) != record["split_digest"]:
             raise ValueError(
                 f"expected identical splits to pair "
                 f"(split {record['split']} differs between the two models)"
             )
-        key = (record["split"], record["seed"])
-        pairs[key] = record["test_accuracy"] - match["test_accuracy"]
-    differences = list(_by_split(pairs))
+    means = (split_means((r["split"], r["seed"], r["test_accuracy"]) for r in rs)
+             for rs in (own, other))  # fmt: skip
+    return paired_test(*means)
+
+
+def paired_test(
+    means: Mapping[int, float], baseline: Mapping[int, float]
+) -> PairedDifference | None:
+    """Test the differences of two models over their common splits.
+
+    Args:
+        means: Value of the model by split.
+        baseline: Value of the other one by split.
+
+    Returns:
+        The difference, or ``None`` without a common split.
+    """
+    common = sorted(means.keys() & baseline.keys())
+    differences = np.array([means[split] - baseline[split] for split in common])
     n = len(differences)
     if n == 0:
         return None
-    mean = float(np.mean(differences))
-    spread = float(np.std(differences, ddof=1)) if n > 1 else 0.0
-    if n == 1 or spread == 0:
-        return PairedDifference(n, mean, 0.0 if n > 1 else None, None)
-    half = float(stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n))
-    p = float(stats.ttest_1samp(differences, 0.0).pvalue)
-    return PairedDifference(n, mean, half, p)
+    rounded = np.round(differences, _DECIMALS)
+    if n == 1:
+        return PairedDifference(1, float(differences[0]), None, None)
+    if np.ptp(rounded) == 0:
+        return PairedDifference(n, float(rounded[0]), 0.0, None, std=0.0)
+    test = stats.ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(0.95)
+    return PairedDifference(
+        n=n,
+        mean=float(np.mean(differences)),
+        half_width=float(high - low) / 2,
+        p_value=float(test.pvalue),
+        std=float(np.std(differences, ddof=1)),
+        t=float(test.statistic),
+        wilcoxon_p=float(stats.wilcoxon(rounded).pvalue),
+    )
+
+
+def welch_test(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
+    r"""Welch's unpaired t-test.
+
+    Thesis (4.18) is this score with the variance of one model printed twice; here each model has
+    its own, :math:`t = (\bar a - \bar b) / \sqrt{s_a^2 / n_a + s_b^2 / n_b}`.
+
+    Returns:
+        Score and two-sided p-value; ``None`` for a sample of one or without any spread.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    if all(np.ptp(np.round(x, _DECIMALS)) == 0 for x in (a, b)):
+        return None
+    moments = [(np.mean(x), np.std(x, ddof=1), len(x)) for x in (a, b)]
+    test = stats.ttest_ind_from_stats(*moments[0], *moments[1], equal_var=False)
+    return float(test.statistic), float(test.pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number by Holm's step-down method (Holm 1979).
+
+    The i-th smallest of m is multiplied by m + 1 - i, then raised to the largest before it and cut
+    at 1. The chance of any false discovery stays below the level whatever the dependence.
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order])
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return [float(value) for value in corrected]

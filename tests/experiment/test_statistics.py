@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from grandpp.experiment import accuracy_table, paired_difference, summarize
+from grandpp.experiment.statistics import holm, paired_test, split_means, welch_test
 
 
 def record(model, split, accuracy, digest="d"):
@@ -68,3 +69,60 @@ def test_table_has_a_line_per_model_with_the_paired_difference():
     assert "60.00 +- 10.00 %" in lines[2]
     assert "+10.00 +- " in lines[2]
     assert lines[3].split()[:2] == ["b", "3"]
+
+
+def test_holm_on_a_known_example():
+    # Four hypotheses: 0.005 * 4, 0.01 * 3, then 0.03 * 2 lifts 0.04 * 1.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([0.02]) == [0.02]
+    assert holm([]) == []
+
+
+def test_holm_keeps_the_order_and_lies_between_none_and_bonferroni():
+    p = [0.001 * (i * 7919 % 1000) for i in range(1, 40)]
+    corrected = holm(p)
+    ranked = [c for _, c in sorted(zip(p, corrected, strict=True))]
+    assert ranked == sorted(ranked)
+    assert all(a <= c <= min(1.0, 39 * a) for a, c in zip(p, corrected, strict=True))
+    backwards = holm(p[::-1])
+    assert backwards[::-1] == corrected
+
+
+def test_wilcoxon_is_that_of_scipy_and_ties_in_float32_are_ties():
+    exact = [0.25, -0.125, 0.25, 0.5, -0.25, 0.125]
+    noise = [1e-8, -2e-8, 3e-8, 0.0, 2e-8, -1e-8]
+    expected = stats.wilcoxon(exact).pvalue
+    zero = dict.fromkeys(range(6), 0.0)
+    for values in (exact, [a + b for a, b in zip(exact, noise, strict=True)]):
+        assert paired_test(dict(enumerate(values)), zero).wilcoxon_p == pytest.approx(expected)
+
+
+def test_split_means_come_in_the_order_of_splits_whatever_that_of_the_runs():
+    runs = [(2, 0, 0.1), (0, 1, 0.7), (2, 1, 0.2), (0, 0, 0.1), (2, 2, 0.3)]
+    means = split_means(runs)
+    assert list(means.items()) == list(split_means(runs[::-1]).items())
+    assert list(means) == [0, 2]
+    assert means == pytest.approx({0: 0.4, 2: 0.2})
+
+
+def test_pairs_are_the_common_splits():
+    test = paired_test({1: 0.5, 2: 0.7, 5: 0.9}, {2: 0.6, 5: 0.6, 7: 0.0})
+    assert (test.n, test.mean) == (2, pytest.approx(0.2))
+    assert test.std == pytest.approx(0.1 * 2**0.5)
+    assert test.effect_size == pytest.approx(2**0.5)
+    assert paired_test({1: 0.5}, {2: 0.5}) is None
+
+
+def test_welch_needs_two_values_and_some_spread():
+    a, b = [0.5, 0.6, 0.9], [0.4, 0.41]
+    expected = stats.ttest_ind(a, b, equal_var=False)
+    assert welch_test(a, b) == pytest.approx((expected.statistic, expected.pvalue))
+    assert welch_test(a, [0.4, 0.4]) is not None
+    assert welch_test([0.5], b) is None
+    assert welch_test([0.5, 0.5], [0.4, 0.4]) is None
+
+
+def test_a_model_with_fewer_seeds_is_paired_by_split():
+    more = [{**r, "seed": 1, "test_accuracy": r["test_accuracy"] + 0.02} for r in A]
+    assert paired_difference([*A, *more], B).mean == pytest.approx(0.11)
