@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from grandpp.experiment.records import Record
 from grandpp.experiment.statistics import PairedDifference, paired_difference, summarize
+from grandpp.experiment.tables import columns
 
 
 def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
@@ -54,12 +55,7 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
                 "-" if summary.seconds is None else f"{summary.seconds:.1f}",
             ]
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = [
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    lines.insert(1, "  ".join("-" * w for w in widths))
-    return "\n".join(lines)
+    return columns(rows)
 
 
 def _percent(fraction: float | None) -> str:

@@ -1,8 +1,20 @@
-"""Tables as text."""
+"""Tables as text, Markdown and LaTeX."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from textwrap import fill
+
+STYLES: tuple[str, ...] = ("text", "markdown", "latex")
+
+_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": "$<$", ">": "$>$", **{c: rf"\{c}" for c in "&%$#_{}"},
+})  # fmt: skip
+# Characters of a cell from which on its column wraps in LaTeX.
+_LONG = 32
+_MARKDOWN = str.maketrans({c: rf"\{c}" for c in "\\|_`<"})
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -13,3 +25,86 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True))
         for line in lines
     )
+
+
+def columns(lines: Sequence[Sequence[str]]) -> str:
+    """Columns aligned to the left, the first line ruled off as their heads."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in ruled
+    )
+
+
+def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title: str) -> str:
+    """A table with a title in one of three styles.
+
+    Args:
+        head: Heads of the columns.
+        rows: Cells, as many as heads; ``+-`` becomes the sign where there is one, and a cell
+            ``**so**`` is highlighted: bold in Markdown and LaTeX, starred in text.
+        style: One of ``STYLES``: columns aligned to the left, a table of GitHub's Markdown, or a
+            ``table`` that needs no package.
+        title: The line above the table; the caption in LaTeX.
+
+    Raises:
+        ValueError: For an unknown style.
+    """
+    if style == "text":
+        cells = [[_bold(cell, "{}*") for cell in line] for line in (head, *rows)]
+        return f"{title}\n{columns(cells)}"
+    if style == "markdown":
+        return f"{_plain(title, _MARKDOWN)}\n\n{_markdown(head, rows)}"
+    if style == "latex":
+        return _latex(head, rows, title)
+    raise ValueError(f"expected 'style' to be one of {', '.join(STYLES)} (got '{style}')")
+
+
+def paragraph(text: str, style: str) -> str:
+    """A sentence beside a table, in the same style."""
+    if style == "latex":
+        return _signs(_plain(text, _LATEX))
+    return _plain(text, _MARKDOWN) if style == "markdown" else fill(text, width=100)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [[_bold(_plain(c, _MARKDOWN), "**{}**") for c in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _latex(head: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> str:
+    lines = [" & ".join(_latex_cell(cell) for cell in line) + r" \\" for line in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    columns = "".join("l" if width <= _LONG else "p{4cm}" for width in widths)
+    return "\n".join([
+        r"\begin{table}",
+        r"\centering\footnotesize",
+        rf"\caption{{{paragraph(title, 'latex')}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\hline",
+        lines[0],
+        r"\hline",
+        *lines[1:],
+        r"\hline",
+        r"\end{tabular}",
+        r"\end{table}",
+    ])  # fmt: skip
+
+
+def _latex_cell(cell: str) -> str:
+    return _bold(_signs(_plain(cell, _LATEX)), r"\textbf{{{}}}")
+
+
+def _plain(text: str, characters: dict[int, str]) -> str:
+    return " ".join(text.split()).translate(characters)
+
+
+def _signs(text: str) -> str:
+    """Plus-minus and minus signs of LaTeX; a hyphen in a name stays one."""
+    return re.sub(r"(?<![\w$-])-(?=\d)", "$-$", text.replace(" +- ", r" $\pm$ "))
+
+
+def _bold(cell: str, form: str) -> str:
+    found = re.fullmatch(r"\*\*(.+)\*\*", cell)
+    return form.format(found[1]) if found else cell
