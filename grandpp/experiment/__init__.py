@@ -1,7 +1,10 @@
 """Configurations, training, records and statistics of experiments."""
 
 from grandpp.experiment.build import build_model, build_optimizer
+from grandpp.experiment.comparison import Comparison, compare
+from grandpp.experiment.comparison_tables import comparison_table
 from grandpp.experiment.config import MODELS, RunConfig, tuned_config, with_run
+from grandpp.experiment.reading import load_records
 from grandpp.experiment.records import (
     Record,
     append_record,
@@ -16,6 +19,7 @@ from grandpp.experiment.train import RunResult, train_run
 
 __all__ = [
     "MODELS",
+    "Comparison",
     "PairedDifference",
     "Record",
     "RunConfig",
@@ -25,6 +29,9 @@ __all__ = [
     "append_record",
     "build_model",
     "build_optimizer",
+    "compare",
+    "comparison_table",
+    "load_records",
     "make_record",
     "paired_difference",
     "read_records",

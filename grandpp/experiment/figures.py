@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # The order keeps neighbours apart for every common kind of colour blindness.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C6D1F")
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPX*<"  # one more than colours, so that they pair differently each round
 # Below this lies rounding; a logarithmic axis cannot show zero.
 _FLOOR = 1e-16
 
@@ -53,7 +53,7 @@ def draw_error_against_nfe(
 
 
 def _error_against_nfe(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
-    styles = _styles()
+    styles = line_styles()
     groups = [(r["solver"], r["inner"], r["inner_tol"]) for r in rows]
     several = len(set(groups)) > len({g[0] for g in groups})
     for group in dict.fromkeys(groups):
@@ -100,7 +100,7 @@ def draw_inner_convergence(
 ) -> None:
     """Smallest residual so far and distance of its state against evaluations (thesis Fig. 5.4)."""
     figure, (left, right) = _figure(2, width=11, height=4.8)
-    styles = _styles()
+    styles = line_styles()
     for name, (residuals, distances) in curves.items():
         style = next(styles) | {"markevery": max(1, len(residuals) // 8), "markersize": 4}
         count = range(1, len(residuals) + 1)
@@ -118,7 +118,7 @@ def draw_inner_convergence(
 def draw_time_against_size(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Milliseconds of one step, and its evaluations, against grid points (thesis Fig. 5.5)."""
     figure, (left, right) = _figure(2, width=11, height=4.6)
-    styles = _styles()
+    styles = line_styles()
     for name in dict.fromkeys(r["inner"] for r in rows):
         good = [r for r in rows if r["inner"] == name and r["status"] == "success"]
         sizes, style = [r["points"] for r in good], next(styles)
@@ -141,7 +141,7 @@ def draw_nfe_against_tolerance(rows: Sequence[Mapping[str, Any]], path: Path) ->
     figure, panels = _figure(2, width=10, height=4.4)
     titles = {"nfe": "(a) forward solve", "nfe_backward": "(b) adjoint solve"}
     for axes, (column, title) in zip(panels, titles.items(), strict=True):
-        styles = _styles()
+        styles = line_styles()
         for solver in dict.fromkeys(r["solver"] for r in rows):
             own = [r for r in rows if r["solver"] == solver and r[column] is not None]
             good = [r for r in own if r["status"] == "success"]
@@ -193,7 +193,9 @@ def draw_depth(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         (right, "energy", 1.0, "Dirichlet energy left"),
     )
     for axes, key, factor, label in panels:
-        for model, style in zip(dict.fromkeys(r["model"] for r in rows), _styles(), strict=False):
+        for model, style in zip(
+            dict.fromkeys(r["model"] for r in rows), line_styles(), strict=False
+        ):
             own = [r for r in rows if r["model"] == model and r[key] is not None]
             own.sort(key=lambda r: r["time"])
             axes.plot(
@@ -216,9 +218,9 @@ def _figure(panels: int, width: float, height: float) -> tuple[Figure, list[Axes
     return figure, axes
 
 
-def _styles() -> Iterator[dict[str, Any]]:
-    """Line styles; every second four are dashed, so that a line below another still shows."""
+def line_styles() -> Iterator[dict[str, Any]]:
+    """Line styles; every four are dashed otherwise, so that a line below another still shows."""
     for i, (colour, marker) in enumerate(zip(cycle(_COLOURS), cycle(_MARKERS), strict=False)):
-        line = "--" if i // 4 % 2 else "-"
+        line = ("-", "--", ":", "-.")[i // 4 % 4]
         yield {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.5,
                "linestyle": line}  # fmt: skip
