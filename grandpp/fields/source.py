@@ -44,6 +44,9 @@ class TrustedSource(nn.Module):
     the plain mean over I for the random walk on a connected undirected graph. A component with a
     single trusted node has no source then. In nonlinear mode pi is that of A(x(0)).
 
+    Nodes may be trusted in part: a weight w_i in [0, 1] multiplies s_i and the share of node i in
+    the mean, so balance holds as before; trusted nodes have weight 1.
+
     Initial state: ``"features"`` z(0) = x; ``"shifted"`` z(0) = x - c with the constant c that
     gives :math:`\sum_i z_i(0) = \sum_{i \in I} (x_i - \hat x) / d_i`; ``"zero"``
     :math:`z_i(0) = (x_i - \hat x) / d_i` on I and 0 elsewhere.
@@ -87,7 +90,8 @@ class TrustedSource(nn.Module):
         Args:
             field: Bound field without this source.
             x: Encoded features ``[N, F]``.
-            index: Trusted nodes, int64 ``[I]`` or bool ``[N]``; ``None`` or empty: no source.
+            index: Trusted nodes, int64 ``[I]`` or bool ``[N]``, or how far each node is trusted,
+                floating ``[N]`` in [0, 1]; ``None`` or empty: no source.
 
         Returns:
             The field with its source and z(0) ``[N, F]``.
@@ -95,7 +99,7 @@ class TrustedSource(nn.Module):
         Raises:
             ValueError, IndexError: If ``index`` is malformed or out of range.
         """
-        trusted = trusted_mask(index, x.size(0), x.device)
+        trusted = trust_weights(index, x.size(0), x)
         degrees = degree(field.graph, field.prior).unsqueeze(-1)
         deviation = trusted.unsqueeze(-1) * (x - self._mean(field, x, trusted, degrees))
         s = deviation / degrees if self.kind == "balanced" else deviation
@@ -113,8 +117,8 @@ class TrustedSource(nn.Module):
     ) -> Tensor:
         """The mean x-hat that each node is compared with, ``[N, F]`` or ``[1, F]``."""
         if self.kind == "paper":
-            count = trusted.sum().clamp(min=1)
-            return (trusted.unsqueeze(-1) * x).sum(0, keepdim=True) / count
+            total = trusted.sum().clamp(min=1e-30)
+            return (trusted.unsqueeze(-1) * x).sum(0, keepdim=True) / total
         start = degrees.squeeze(-1)
         parts = field.graph.components_of(field.prior)
         measure = stationary_measure(field.graph, field.operator(x), field.prior)
@@ -138,26 +142,28 @@ class TrustedSource(nn.Module):
         return f"{self.kind}, gain={self.initial_gain}{learned}, initial={self.initial}"
 
 
-def trusted_mask(index: Tensor | None, num_nodes: int, device: torch.device) -> Tensor:
-    """Turn trusted nodes, given as indices or as a mask, into a bool mask ``[N]``.
+def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:
+    """Turn trusted nodes, given as indices, as a mask or as weights, into weights ``[N]``.
 
     Raises:
-        ValueError: For a wrong dtype or shape.
+        ValueError: For a wrong dtype or shape, or weights outside [0, 1].
         IndexError: For an index outside [0, N).
     """
-    index = None if index is None else index.to(device)
     if index is None:
-        return torch.zeros(num_nodes, dtype=torch.bool, device=device)
-    if index.dtype == torch.bool:
+        return like.new_zeros(num_nodes)
+    index = index.to(like.device)
+    if index.dtype == torch.bool or index.is_floating_point():
+        kind = "boolean" if index.dtype == torch.bool else "floating"
         if index.shape != (num_nodes,):
             raise ValueError(
-                f"expected a boolean 'source_index' of shape [{num_nodes}] "
-                f"(got {list(index.shape)})"
+                f"expected a {kind} 'source_index' of shape [{num_nodes}] (got {list(index.shape)})"
             )
-        return index
-    if index.is_floating_point() or index.dim() != 1:
+        if kind == "floating" and not bool(((index >= 0) & (index <= 1)).all()):
+            raise ValueError("expected the weights in 'source_index' to lie in [0, 1]")
+        return index.to(like.dtype)
+    if index.dim() != 1:
         raise ValueError(
-            f"expected 'source_index' to hold indices [I] or a mask [{num_nodes}] "
+            f"expected 'source_index' to hold indices [I], a mask or weights [{num_nodes}] "
             f"(got {index.dtype} {list(index.shape)})"
         )
     low, high = index.aminmax() if index.numel() else (index, index)
@@ -165,5 +171,4 @@ def trusted_mask(index: Tensor | None, num_nodes: int, device: torch.device) -> 
         raise IndexError(
             f"expected every 'source_index' in [0, {num_nodes}) (got {int(low)} to {int(high)})"
         )
-    mask = torch.zeros(num_nodes, dtype=torch.bool, device=device)
-    return mask.index_fill(0, index.long(), True)
+    return like.new_zeros(num_nodes).index_fill(0, index.long(), 1.0)

@@ -34,7 +34,8 @@ class GRANDPPConv(DiffusionConv):
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
-          *(optional)*, trusted nodes ``[I]`` or bool ``[N]`` *(optional)*
+          *(optional)*, trusted nodes ``[I]`` or bool ``[N]``, or weights of trust ``[N]`` in
+          [0, 1] *(optional)*
         - **output:** node features ``[N, F]``
 
     Raises:

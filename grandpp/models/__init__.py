@@ -9,8 +9,10 @@ from grandpp.models.base import (
 )
 from grandpp.models.baselines import FeatureBaseline, GraphBaseline, gat, gcn, mlp
 from grandpp.models.diffusion import DiffusionClassifier, FeatureEncoder
+from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded_clusters
 
 __all__ = [
+    "Clusters",
     "DiffusionClassifier",
     "FeatureBaseline",
     "FeatureEncoder",
@@ -18,9 +20,11 @@ __all__ = [
     "NodeClassifier",
     "Output",
     "SparseFeatures",
+    "diffused_components",
     "gat",
     "gcn",
     "mlp",
+    "seeded_clusters",
     "sparse_if_sparse",
     "to_dense",
 ]

@@ -7,7 +7,7 @@ import torch
 from reference import dense_random_walk
 
 from grandpp.fields import GraphDiffusion, TrustedSource, stationary_measure
-from grandpp.fields.source import trusted_mask
+from grandpp.fields.source import trust_weights
 
 INDEX = torch.tensor([0, 33, 5])
 
@@ -57,6 +57,24 @@ def test_balance_holds_in_every_component_and_a_lone_trusted_node_gives_no_sourc
     assert mass[34:68].sum(0).abs().max() < 1e-9
     assert field.source[68].abs().max() < 1e-12
     assert field.source[40].abs().max() > 1e-3
+
+
+def test_weights_of_trust_scale_the_source_and_keep_the_balance(karate, features):
+    torch.manual_seed(0)
+    diffusion = GraphDiffusion(8, attention="scaled_dot").double()
+    field = diffusion.prepare(features, karate)
+    pi = stationary_measure(field.graph, field.weight, field.prior)
+    for kind in ("balanced", "paper"):
+        source = TrustedSource(kind, 1.0).double()
+        mask = torch.zeros(34, dtype=torch.float64).index_fill(0, INDEX, 1.0)
+        by_index, by_weight = (source(field, features, i)[0].source for i in (INDEX, mask))
+        torch.testing.assert_close(by_weight, by_index)
+        # Halving every weight keeps the mean and halves the source.
+        torch.testing.assert_close(source(field, features, mask / 2)[0].source, by_index / 2)
+    trust = torch.linspace(0, 1, 34, dtype=torch.float64)
+    bound, _ = TrustedSource("balanced", 1.0).double()(field, features, trust)
+    assert (pi.unsqueeze(-1) * bound.source).sum(0).abs().max() < 1e-9
+    assert bound.source[0].abs().max() == 0 and bound.source[33].abs().max() > 0
 
 
 def test_shifted_and_zero_initial_states_satisfy_equation_4_11(karate, features):
@@ -120,7 +138,9 @@ def test_dense_poisson_equation_has_the_balanced_source_as_right_hand_side(karat
     ("index", "error", "words"),
     [
         (torch.zeros(3, dtype=torch.bool), ValueError, r"shape \[34\]"),
-        (torch.tensor([0.5]), ValueError, "indices"),
+        (torch.tensor([0.5]), ValueError, r"floating .* \[34\] \(got \[1\]\)"),
+        (torch.full((34,), 1.5), ValueError, r"\[0, 1\]"),
+        (torch.full((34,), float("nan")), ValueError, r"\[0, 1\]"),
         (torch.tensor([[1]]), ValueError, "indices"),
         (torch.tensor([34]), IndexError, r"\[0, 34\)"),
         (torch.tensor([-1]), IndexError, "-1"),
@@ -128,7 +148,7 @@ def test_dense_poisson_equation_has_the_balanced_source_as_right_hand_side(karat
 )
 def test_malformed_trusted_nodes_are_refused_in_words(index, error, words):
     with pytest.raises(error, match=words):
-        trusted_mask(index, 34, torch.device("cpu"))
+        trust_weights(index, 34, torch.zeros(1))
 
 
 @pytest.mark.parametrize(
