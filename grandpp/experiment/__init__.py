@@ -1,7 +1,7 @@
 """Configurations, training, records and statistics of experiments."""
 
 from grandpp.experiment.build import build_model, build_optimizer
-from grandpp.experiment.config import MODELS, RunConfig, tuned_config, with_run
+from grandpp.experiment.config import RunConfig, with_run
 from grandpp.experiment.records import (
     Record,
     append_record,
@@ -9,7 +9,9 @@ from grandpp.experiment.records import (
     read_records,
     record_key,
 )
+from grandpp.experiment.registry import MODELS
 from grandpp.experiment.report import accuracy_table
+from grandpp.experiment.settings import tuned_config
 from grandpp.experiment.statistics import PairedDifference, Summary, paired_difference, summarize
 from grandpp.experiment.sweep import run_sweep
 from grandpp.experiment.train import RunResult, train_run

@@ -1,34 +1,51 @@
-"""From a configuration to a model and its optimiser."""
+"""From a configuration to GRAND, GRAND++ and heavy balls on graphs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-
-from grandpp.experiment.config import BALLS, RunConfig, family_of
 from grandpp.fields import DEFAULT_GAIN
 from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
-from grandpp.models import DiffusionClassifier, NodeClassifier, gat, gcn, mlp
+from grandpp.models import DiffusionClassifier
+
+DIFFUSION_MODELS: tuple[str, ...] = (
+    "grand-l",
+    "grand-nl",
+    "grand++-l",
+    "grand++-nl",
+    "hb-l",
+    "hb-nl",
+    "hb++-l",
+    "hb++-nl",
+    "ghb-l",
+    "ghb-nl",
+    "wave-l",
+    "adam-l",
+    "adam-nl",
+)
+# Equations of motion by the first part of a model's name; the part after it is the mode.
+BALLS: dict[str, str] = {
+    "hb": "heavy_ball",
+    "hb++": "heavy_ball",
+    "ghb": "generalized",
+    "wave": "wave",
+    "adam": "adam",
+}
 
 
-def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeClassifier:
-    """Build the model a configuration describes, with parameters drawn from torch's generator.
+def family_of(model: str) -> str:
+    """A model's name without its mode, for example ``"grand++"`` of ``"grand++-nl"``."""
+    return model.removesuffix("-l").removesuffix("-nl")
+
+
+def build_diffusion(config: Any, in_channels: int, out_channels: int) -> DiffusionClassifier:
+    """Build the classifier around the diffusion layer that a configuration names.
 
     Args:
         config: The run.
         in_channels: Size of the features.
         out_channels: Number of classes.
-
-    Raises:
-        ValueError: For a choice that the model does not take.
     """
-    if config.model == "gcn":
-        return gcn(in_channels, config.hidden, out_channels, config.dropout)
-    if config.model == "gat":
-        return gat(in_channels, config.hidden, out_channels, config.dropout, config.heads)
-    if config.model == "mlp":
-        return mlp(in_channels, config.hidden, out_channels, config.dropout)
     shared: dict[str, Any] = {
         "time": config.time,
         "mode": "linear" if config.model.endswith("-l") else "nonlinear",
@@ -52,9 +69,7 @@ def build_model(config: RunConfig, in_channels: int, out_channels: int) -> NodeC
     )
 
 
-def _build_layer(
-    config: RunConfig, shared: dict[str, Any]
-) -> GRANDConv | GRANDPPConv | HeavyBallConv:
+def _build_layer(config: Any, shared: dict[str, Any]) -> GRANDConv | GRANDPPConv | HeavyBallConv:
     family = family_of(config.model)
     gain = DEFAULT_GAIN if config.source_gain is None else config.source_gain
     if family in BALLS:
@@ -75,10 +90,3 @@ def _build_layer(
         initial=str(config.initial),
         **shared,
     )
-
-
-def build_optimizer(config: RunConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """Build the optimiser a configuration describes."""
-    kind = getattr(torch.optim, config.optimizer)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return kind(parameters, lr=config.lr, weight_decay=config.weight_decay)
