@@ -7,9 +7,10 @@ Examples:
 "reference" is GRAND-l written the ordinary way (benchmarks/reference.py) with the same parameters
 at the tolerance of torchdiffeq that gives a solution error of at most 1e-4, as "error" shows.
 GCN and APPNP are PyG's, with 64 hidden channels on the usual dense features, "gcn" without dropout
-on the features as in grandpp.models, "gcn-input-dropout" with it, as in Kipf and Welling (2017)
-and PyG's example. The diffusion models take their tuned settings, skip zero features and decode
-only the labelled nodes. "ratio" is the reference's time over the row's.
+on the features, "gcn-input-dropout" with it, as in Kipf and Welling (2017) and PyG's example;
+"gcn-sparse" is the latter in grandpp.models, with sparse features. The diffusion models take their
+tuned settings, skip zero features and decode only the labelled nodes. "ratio" is the reference's
+time over the row's.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from torch_geometric.nn import APPNP, GCN, MLP
 
 from grandpp.data import low_label_split
 from grandpp.experiment.build import build_model, build_optimizer
-from grandpp.experiment.config import tuned_config
 from grandpp.experiment.memory import keep_freed_memory
+from grandpp.experiment.settings import tuned_config
 from grandpp.models import sparse_if_sparse
 from grandpp.solvers import solve
 
-MODELS = ("grand-l", "grand++-l", "grand-nl", "reference", "gcn", "gcn-input-dropout", "appnp")
+MODELS = ("grand-l", "grand++-l", "grand-nl", "reference", "gcn", "gcn-input-dropout", "gcn-sparse",
+          "appnp")  # fmt: skip
 TOLERANCE = 1e-5  # of the reference and of the linear diffusion models
 
 
@@ -73,15 +75,16 @@ def contestant(name: str, dataset: str, data: Data) -> tuple[Callable[[], None],
     torch.manual_seed(0)
     classes = int(data.y.max()) + 1
     tuned = dataset if dataset not in SIZES else "sbm"
-    kind = {"reference": "grand-l"}.get(name, "gcn" if name in OTHERS else name)
+    kind = {"reference": "grand-l"}.get(name, "gcn" if name in (*OTHERS, "gcn-sparse") else name)
     rtol = TOLERANCE if kind.endswith("-l") else None
-    config = tuned_config(tuned, kind, 20, rtol=rtol)
+    dropout = 0.0 if name == "gcn" else None
+    config = tuned_config(tuned, kind, 20, rtol=rtol, input_dropout=dropout)
     model: Any = build_model(config, data.num_features, classes).to(data.x.device)
     if name in OTHERS:
         model = OTHERS[name](data.num_features, 64, classes).to(data.x.device)
     optimizer = build_optimizer(config, model)
-    diffusion = kind.startswith("grand")
-    x = sparse_if_sparse(data.x) if diffusion and name != "reference" else data.x
+    skips_zeros = kind.startswith("grand") or name == "gcn-sparse"
+    x = sparse_if_sparse(data.x) if skips_zeros and name != "reference" else data.x
     if name == "reference":
         model = Reference(model, data.edge_index, data.num_nodes, TOLERANCE)
     mask, y = data.train_mask, data.y[data.train_mask]

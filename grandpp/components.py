@@ -36,7 +36,8 @@ def find_components(csr: CSR, present: Tensor) -> Components:
     Cost: linear in the entries, on the CPU.
     """
     arrays = tuple(a.cpu().numpy() for a in (present, csr.col, csr.rowptr))
-    matrix = csr_matrix(arrays, shape=(csr.num_rows, csr.num_cols))
+    # A copy: the arrays are those of the pattern itself, and zeros are taken out in place.
+    matrix = csr_matrix(arrays, shape=(csr.num_rows, csr.num_cols), copy=True)
     matrix.eliminate_zeros()
     count, label = connected_components(matrix, directed=True, connection="weak")
     return Components(torch.from_numpy(label).long().to(present.device), int(count))

@@ -203,6 +203,12 @@ def row_normalize(graph: Graph, values: Tensor) -> Tensor:
     return values / total.index_select(0, graph.csr.row)
 
 
+def symmetric_normalize(graph: Graph, prior: Tensor) -> Tensor:
+    """Values ``[nnz]`` of D^(-1/2) W D^(-1/2) from those of W, self-loops included."""
+    scale = degree(graph, prior).rsqrt()
+    return scale[graph.csr.row] * prior * scale[graph.csr.col_long]
+
+
 def degree(graph: Graph, prior: Tensor) -> Tensor:
     """Weighted in-degree including the self-loop, ``[N]`` (d_i of the random walk)."""
     return segment(prior, graph.csr.rowptr.long(), reduce="sum")

@@ -22,10 +22,10 @@ from pathlib import Path
 from grandpp.data import DatasetError, DatasetNotFoundError, load_dataset, low_label_splits
 from grandpp.experiment import MODELS, Record, build_model, run_sweep, tuned_config, with_run
 from grandpp.experiment.cli import OneLineParser, fail, positive_int, resolve_device
-from grandpp.experiment.config import is_diffusion
 from grandpp.experiment.depth import summarise, table
 from grandpp.experiment.figures import check_picture, draw_depth
 from grandpp.experiment.memory import keep_freed_memory
+from grandpp.experiment.registry import is_diffusion
 
 PROGRAM = "depth_study"
 TIMES = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)

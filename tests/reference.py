@@ -26,6 +26,17 @@ def dense_random_walk(
     return a / a.sum(dim=1, keepdim=True)
 
 
+def dense_symmetric(
+    edge_index: Tensor, edge_weight: Tensor, num_nodes: int, loops: float = 0.0
+) -> Tensor:
+    """The operator D^-1/2 W D^-1/2 with loops of one weight, dense and in float64."""
+    w = loops * torch.eye(num_nodes, dtype=torch.float64)
+    for (j, i), value in zip(edge_index.t().tolist(), edge_weight.tolist(), strict=True):
+        w[i, j] += value
+    scale = w.sum(dim=1).rsqrt()
+    return scale[:, None] * w * scale
+
+
 def to_dense(graph: Graph, weight: Tensor) -> Tensor:
     """A dense matrix from values in the order of a prepared graph."""
     csr = graph.csr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from grandpp.components import find_components
 from grandpp.graph import prepare_graph
 
 
@@ -22,3 +23,11 @@ def test_an_edge_of_weight_zero_does_not_join_components(path):
     prior = graph.prior(edge_weight, 1.0, like=edge_weight)
     assert graph.components.count == 1
     assert graph.components_of(prior).count == 2
+
+
+def test_looking_for_components_leaves_the_pattern_alone(path):
+    graph = prepare_graph(path, 4)
+    rowptr, col = graph.csr.rowptr.clone(), graph.csr.col.clone()
+    find_components(graph.csr, ~graph.is_loop)
+    assert torch.equal(graph.csr.rowptr, rowptr)
+    assert torch.equal(graph.csr.col, col)

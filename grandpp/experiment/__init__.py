@@ -3,7 +3,7 @@
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.comparison import Comparison, compare
 from grandpp.experiment.comparison_tables import comparison_table
-from grandpp.experiment.config import MODELS, RunConfig, tuned_config, with_run
+from grandpp.experiment.config import RunConfig, with_run
 from grandpp.experiment.reading import load_records
 from grandpp.experiment.records import (
     Record,
@@ -12,7 +12,9 @@ from grandpp.experiment.records import (
     read_records,
     record_key,
 )
+from grandpp.experiment.registry import MODELS
 from grandpp.experiment.report import accuracy_table
+from grandpp.experiment.settings import tuned_config
 from grandpp.experiment.statistics import PairedDifference, Summary, paired_difference, summarize
 from grandpp.experiment.sweep import run_sweep
 from grandpp.experiment.train import RunResult, train_run

@@ -37,7 +37,7 @@ class RunResult:
         val_accuracy: Validation accuracy at ``best_epoch``; ``None`` without validation nodes.
         last_test_accuracy: Test accuracy after the last epoch.
         best_epoch: First epoch (from 1) with the best validation accuracy; without validation
-            nodes the last one.
+            nodes the last one; 0 for a model without training.
         nfe_forward: Mean evaluations per training forward pass; ``None`` without a solver.
         nfe_backward: Mean vector-Jacobian products per backward pass.
         seconds: Wall time of training and evaluation.
@@ -83,21 +83,26 @@ def train_run(
     torch.manual_seed(int(state[0]))
     num_classes = int(data.y.max()) + 1
     model = build_model(config, data.num_features, num_classes).to(device)
-    run = _Run(model, build_optimizer(config, model), copy.copy(data).to(device))
+    optimizer = build_optimizer(config, model) if model.is_trained else None
+    run = _Run(model, optimizer, copy.copy(data).to(device))
+    run.fit_labels()
     result = RunResult()
     start = time.perf_counter()
     with PeakMemory(device) as memory:
         try:
-            for epoch in range(1, config.epochs + 1):
-                run.train_epoch()
+            # A model without parameters is evaluated once, as its epoch 0.
+            for epoch in range(1, config.epochs + 1) if optimizer else (0,):
+                if optimizer:
+                    run.train_epoch()
                 run.evaluate(epoch, result)
-                on_epoch()
+                if optimizer:
+                    on_epoch()
             result.energy = run.energy()
         except SolveError as error:
             status = error.solution.status.name.lower()
             result = RunResult(status=status, message=str(error))
         except ConvergenceError as error:
-            result = RunResult(status="stationary_measure_failed", message=str(error))
+            result = RunResult(status="linear_solve_failed", message=str(error))
         except DivergedError as error:
             result = RunResult(status="diverged", message=str(error))
     result.seconds = time.perf_counter() - start
@@ -115,17 +120,21 @@ class DivergedError(RuntimeError):
 @dataclass
 class _Run:
     model: NodeClassifier
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | None
     data: Data
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        x, sparse = self.data.x, isinstance(self.model, DiffusionClassifier)
-        self.x: Tensor | SparseFeatures = sparse_if_sparse(x) if sparse else x
+        self.x: Tensor | SparseFeatures = sparse_if_sparse(self.data.x)
+
+    def fit_labels(self) -> None:
+        index = self.data.train_mask.nonzero().view(-1)
+        self.model.fit_labels(index, self.data.y[index])
 
     def train_epoch(self) -> None:
         data = self.data
+        assert self.optimizer is not None  # noqa: S101 (narrows the type)
         self.model.train()
         self.optimizer.zero_grad()
         labelled = data.train_mask

@@ -4,6 +4,7 @@ from grandpp.fields.adam import Adam
 from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention, squareplus
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.bound import Bound, Rate, as_bound
+from grandpp.fields.damped import DampedDiffusion
 from grandpp.fields.dense import ConvField, DrivenField, MLPField
 from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
@@ -22,6 +23,7 @@ __all__ = [
     "Augmented",
     "Bound",
     "ConvField",
+    "DampedDiffusion",
     "DrivenField",
     "Dynamics",
     "EdgeAttention",

@@ -7,23 +7,48 @@ from grandpp.models.base import (
     sparse_if_sparse,
     to_dense,
 )
-from grandpp.models.baselines import FeatureBaseline, GraphBaseline, gat, gcn, mlp
-from grandpp.models.diffusion import DiffusionClassifier, FeatureEncoder
+from grandpp.models.baselines import (
+    FeatureBaseline,
+    GraphBaseline,
+    gat,
+    gcn,
+    mlp,
+    sage,
+)
+from grandpp.models.diffusion import DiffusionClassifier
+from grandpp.models.encoder import FeatureEncoder
+from grandpp.models.harmonic import LaplaceLearning, PoissonLearning
+from grandpp.models.label_models import CorrectedClassifier, LabelClassifier, LabelSpreading
+from grandpp.models.lanczos_net import AdaLanczosNet, LanczosNet
+from grandpp.models.monet import MoNet
+from grandpp.models.propagation import GCNII, PredictThenPropagate, SimplifiedGCN
 from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded_clusters
 
 __all__ = [
+    "GCNII",
+    "AdaLanczosNet",
     "Clusters",
+    "CorrectedClassifier",
     "DiffusionClassifier",
     "FeatureBaseline",
     "FeatureEncoder",
     "GraphBaseline",
+    "LabelClassifier",
+    "LabelSpreading",
+    "LanczosNet",
+    "LaplaceLearning",
+    "MoNet",
     "NodeClassifier",
     "Output",
+    "PoissonLearning",
+    "PredictThenPropagate",
+    "SimplifiedGCN",
     "SparseFeatures",
     "diffused_components",
     "gat",
     "gcn",
     "mlp",
+    "sage",
     "seeded_clusters",
     "sparse_if_sparse",
     "to_dense",

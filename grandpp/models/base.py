@@ -31,6 +31,11 @@ class SparseFeatures:
         csr = CSR.from_coo(row, col, *x.shape)
         return cls(csr, x[row, col][csr.perm])
 
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes N."""
+        return self.csr.num_rows
+
 
 def sparse_if_sparse(x: Tensor, density: float = 0.1) -> Tensor | SparseFeatures:
     """Return features as :class:`SparseFeatures` if at most this share of them is not zero."""
@@ -45,7 +50,26 @@ class Output(NamedTuple):
 
 
 class NodeClassifier(nn.Module):
-    """A model from node features and a graph to class logits ``[N, C]``."""
+    """A model from node features and a graph to class logits ``[N, C]``.
+
+    What a model may learn from is the features and the graph it classifies, and the labels of the
+    training nodes: through the gradient of a loss, through :meth:`fit_labels`, or both.
+    """
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the model has parameters to train by gradient."""
+        return any(p.requires_grad for p in self.parameters())
+
+    def fit_labels(self, index: Tensor, labels: Tensor) -> None:
+        """Hand over the labels of the training nodes, once, before training and classifying.
+
+        Models that learn by gradient alone have no use for them.
+
+        Args:
+            index: Training nodes, int64 ``[I]``.
+            labels: Their classes, int64 ``[I]``.
+        """
 
     def classify(
         self,
@@ -77,6 +101,23 @@ class NodeClassifier(nn.Module):
     ) -> Tensor:
         """Return the logits ``[N, C]``; arguments as in :meth:`classify`."""
         return self.classify(x, edge_index, edge_weight, source_index).logits
+
+
+def check_unweighted(edge_weight: Tensor | None, model: str) -> None:
+    """Refuse edge weights where a model has no use for them.
+
+    Raises:
+        ValueError: If there are some.
+    """
+    if edge_weight is not None:
+        raise ValueError(
+            f"expected no 'edge_weight' (got {edge_weight.numel()} of them): {model} takes none"
+        )
+
+
+def output(logits: Tensor, wanted: Tensor | None) -> Output:
+    """Return the logits of the wanted nodes, for models that solve no ODE."""
+    return Output(logits if wanted is None else logits[wanted], None)
 
 
 def to_dense(x: Tensor | SparseFeatures) -> Tensor:

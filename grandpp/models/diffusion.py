@@ -8,44 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
+from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.models.base import NodeClassifier, Output, SparseFeatures
-from grandpp.ops import spmm
+from grandpp.models.encoder import FeatureEncoder
 from grandpp.solvers import SolveStats
-
-
-class FeatureEncoder(nn.Module):
-    """Dropout and a linear map, for dense or sparse features.
-
-    Dropping an entry that is zero changes nothing, so sparse features draw one random number per
-    entry that is not, and the product skips the zeros: the same distribution at a fraction of the
-    cost (1.3 % of Cora's entries are not zero).
-
-    Args:
-        in_channels: Size of the features.
-        out_channels: Size of the encoded features.
-        dropout: Probability of dropping an entry. (default: ``0.0``)
-
-    Shapes:
-        - **input:** ``[N, in_channels]``, dense or :class:`SparseFeatures`
-        - **output:** ``[N, out_channels]``
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.dropout = dropout
-        self.linear = nn.Linear(in_channels, out_channels)
-
-    def reset_parameters(self) -> None:
-        """Initialise the linear map anew."""
-        self.linear.reset_parameters()
-
-    def forward(self, x: Tensor | SparseFeatures) -> Tensor:
-        """Encode the features."""
-        if isinstance(x, Tensor):
-            return self.linear(F.dropout(x, self.dropout, self.training))
-        values = F.dropout(x.values, self.dropout, self.training)
-        return spmm(x.csr, values, self.linear.weight.t()) + self.linear.bias
 
 
 class Diffused(NamedTuple):
@@ -57,6 +23,8 @@ class Diffused(NamedTuple):
 
 class DiffusionClassifier(NodeClassifier):
     r"""The classifier of GRAND and GRAND++ (thesis (4.5)): y = decoder(x(T)), x(0) = encoder(x).
+
+    With :class:`grandpp.layers.CGNNConv` it is the continuous GNN.
 
     Args:
         in_channels: Size of the features.
@@ -76,7 +44,7 @@ class DiffusionClassifier(NodeClassifier):
         self,
         in_channels: int,
         out_channels: int,
-        conv: GRANDConv | GRANDPPConv | HeavyBallConv,
+        conv: GRANDConv | GRANDPPConv | HeavyBallConv | CGNNConv,
         *,
         input_dropout: float = 0.5,
         dropout: float = 0.0,

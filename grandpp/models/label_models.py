@@ -1,0 +1,144 @@
+"""Classifiers that spread the labels of the training nodes; propagation by PyG."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.nn import CorrectAndSmooth, LabelPropagation
+from torch_geometric.nn.conv.gcn_conv import gcn_norm
+from torch_geometric.utils import one_hot
+
+from grandpp.models.base import NodeClassifier, Output, SparseFeatures, output
+from grandpp.models.propagation import check_share
+
+
+class LabelClassifier(NodeClassifier):
+    """A classifier that remembers the labels of the training nodes.
+
+    Args:
+        out_channels: Number C of classes.
+    """
+
+    index: Tensor | None
+    labels: Tensor | None
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        # They belong to a graph, not to the model, and move between devices with it.
+        self.register_buffer("index", None, persistent=False)
+        self.register_buffer("labels", None, persistent=False)
+
+    def fit_labels(self, index: Tensor, labels: Tensor) -> None:
+        """Remember the labels; see :meth:`NodeClassifier.fit_labels`.
+
+        Raises:
+            ValueError: If the shapes differ, there is no label, or a class is out of range.
+        """
+        if index.dim() != 1 or index.shape != labels.shape or index.numel() == 0:
+            raise ValueError(
+                "expected one label for each of some nodes, 'index' and 'labels' of shape [I] "
+                f"(got {list(index.shape)} and {list(labels.shape)})"
+            )
+        low, high = labels.aminmax()
+        if int(low) < 0 or int(high) >= self.out_channels:
+            raise ValueError(
+                f"expected 'labels' in [0, {self.out_channels}) (got {int(low)} to {int(high)})"
+            )
+        self.index, self.labels = index, labels
+
+    def known(self) -> tuple[Tensor, Tensor]:
+        """The labelled nodes ``[I]`` and their classes as rows of the identity ``[I, C]``.
+
+        Raises:
+            ValueError: If no labels were handed over.
+        """
+        if self.index is None or self.labels is None:
+            raise ValueError("expected labels of training nodes (got none): call fit_labels first")
+        return self.index, one_hot(self.labels, num_classes=self.out_channels)
+
+
+class LabelSpreading(LabelClassifier):
+    r"""Label propagation with the symmetric normalisation; takes no training.
+
+    Source: Zhou et al. (2004), "Learning with Local and Global Consistency".
+
+    .. math:: Y^{(k+1)} = \alpha S Y^{(k)} + (1 - \alpha) Y^{(0)}, \qquad S = D^{-1/2} A D^{-1/2}
+
+    Args:
+        out_channels: Number of classes.
+        hops: Number of propagations. (default: ``50``)
+        alpha: Weight of the neighbours, in [0, 1]. (default: ``0.9``)
+
+    Raises:
+        ValueError: If ``alpha`` is out of range.
+    """
+
+    def __init__(self, out_channels: int, *, hops: int = 50, alpha: float = 0.9) -> None:
+        super().__init__(out_channels)
+        check_share("alpha", alpha)
+        self.propagation = LabelPropagation(hops, alpha)
+
+    def classify(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Output:
+        """Return the spread labels; features are ignored."""
+        index, rows = self.known()
+        n = num_nodes(x)
+        start = rows.new_zeros(n, self.out_channels).index_copy(0, index, rows)
+        # PyG normalises only where no weights are given.
+        edge_index, weight = gcn_norm(edge_index, edge_weight, n, add_self_loops=False)
+        return output(self.propagation(start, edge_index, edge_weight=weight), wanted)
+
+
+class CorrectedClassifier(LabelClassifier):
+    """Correct and smooth: spread the training errors of a classifier, then its predictions.
+
+    Source: Huang et al. (2021), "Combining Label Propagation and Simple Models Out-performs Graph
+    Neural Networks", with the automatic scale of the correction. The classifier trains as it does
+    alone; only in evaluation are its predictions corrected.
+
+    Args:
+        base: The classifier.
+        out_channels: Number of classes.
+        hops: Propagations of errors and of predictions each. (default: ``50``)
+        alpha: Weight of the neighbours in both, in [0, 1]. (default: ``0.8``)
+
+    Raises:
+        ValueError: If ``alpha`` is out of range.
+    """
+
+    def __init__(
+        self, base: NodeClassifier, out_channels: int, *, hops: int = 50, alpha: float = 0.8
+    ) -> None:
+        super().__init__(out_channels)
+        check_share("alpha", alpha)
+        self.base = base
+        self.post = CorrectAndSmooth(hops, alpha, hops, alpha)
+
+    def classify(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Output:
+        """Return the classifier's logits in training, corrected scores in evaluation."""
+        if self.training:
+            return self.base.classify(x, edge_index, edge_weight, source_index, wanted)
+        index, rows = self.known()
+        logits = self.base.classify(x, edge_index, edge_weight, source_index).logits
+        edge_index, weight = gcn_norm(edge_index, edge_weight, num_nodes(x), add_self_loops=False)
+        scores = self.post(torch.softmax(logits, dim=-1), rows, index, edge_index, weight)
+        return output(scores, wanted)
+
+
+def num_nodes(x: Tensor | SparseFeatures) -> int:
+    """Number of nodes that features ``[N, F]`` belong to."""
+    return x.size(0) if isinstance(x, Tensor) else x.num_nodes

@@ -1,0 +1,54 @@
+"""Dropout and linear maps on sparse features."""
+
+from __future__ import annotations
+
+import torch
+
+from grandpp.models import FeatureEncoder, SparseFeatures
+from grandpp.models.encoder import drop_features
+
+
+def test_encoder_gives_sparse_features_the_values_and_gradients_of_dense_ones(sparse_x):
+    encoder = FeatureEncoder(50, 8)
+    results = []
+    for x in (sparse_x, SparseFeatures.from_dense(sparse_x)):
+        encoder.zero_grad()
+        y = encoder(x)
+        y.pow(2).sum().backward()
+        results.append(
+            (y.detach(), encoder.linear.weight.grad.clone(), encoder.linear.bias.grad.clone())
+        )
+    torch.testing.assert_close(results[0], results[1])
+
+
+def test_dropout_on_sparse_features_has_the_mean_and_variance_of_dense_dropout(sparse_x):
+    encoder = FeatureEncoder(50, 8, dropout=0.5)
+    with torch.no_grad():
+        draws = {}
+        for name, x in (("dense", sparse_x), ("sparse", SparseFeatures.from_dense(sparse_x))):
+            torch.manual_seed(1)
+            draws[name] = torch.stack([encoder(x) for _ in range(4000)])
+        encoder.eval()
+        exact = encoder(sparse_x)
+    torch.testing.assert_close(draws["sparse"].mean(0), exact, rtol=0, atol=0.03)
+    torch.testing.assert_close(draws["sparse"].var(0), draws["dense"].var(0), rtol=0.2, atol=0.003)
+
+
+def test_features_for_pygs_layers_drop_entries_and_keep_zeros(sparse_x):
+    sparse = SparseFeatures.from_dense(sparse_x)
+    kept = drop_features(sparse, 0.5, training=False)
+    assert kept.layout == torch.sparse_csr
+    assert torch.equal(kept.to_dense(), sparse_x)
+    assert torch.equal(drop_features(sparse_x, 0.5, training=False), sparse_x)
+    torch.manual_seed(0)
+    dropped = drop_features(sparse, 0.5, training=True).to_dense()
+    share = (dropped != 0).sum() / (sparse_x != 0).sum()
+    assert 0.3 < share < 0.7
+    hit = dropped != 0
+    torch.testing.assert_close(dropped[hit], 2 * sparse_x[hit])
+
+
+def test_an_encoder_without_bias_maps_nothing_to_nothing(sparse_x):
+    encoder = FeatureEncoder(50, 8, bias=False)
+    for x in (sparse_x, SparseFeatures.from_dense(sparse_x)):
+        assert torch.equal(encoder(x)[3], torch.zeros(8))

@@ -1,0 +1,76 @@
+"""Label propagation and correct-and-smooth against dense matrices."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from reference import dense_symmetric
+
+from grandpp.models import CorrectedClassifier, LabelSpreading, mlp
+
+INDEX, LABELS = torch.tensor([0, 33, 5]), torch.tensor([1, 0, 2])
+
+
+def seeds():
+    y = torch.zeros(34, 3).double()
+    y[INDEX, LABELS] = 1
+    return y
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_label_propagation_tends_to_the_solution_of_zhou(weighted, karate, sparse_x):
+    weight = 1.0 + (karate.sum(0) % 3) if weighted else None
+    model = LabelSpreading(3, hops=300, alpha=0.9)
+    model.fit_labels(INDEX, LABELS)
+    ones = torch.ones(156) if weight is None else weight
+    s = dense_symmetric(karate, ones, 34)
+    expected = 0.1 * torch.linalg.solve(torch.eye(34).double() - 0.9 * s, seeds())
+    scores = model(sparse_x, karate, weight)
+    torch.testing.assert_close(scores.double(), expected, rtol=0, atol=1e-5)
+    wanted = model.classify(sparse_x, karate, weight, wanted=INDEX).logits
+    assert torch.equal(wanted, scores[INDEX])
+
+
+def test_correct_and_smooth_equals_its_formulas_in_evaluation_alone(karate, sparse_x):
+    torch.manual_seed(0)
+    base = mlp(50, 8, 3, 0.0)
+    model = CorrectedClassifier(base, 3, hops=4, alpha=0.6)
+    model.fit_labels(INDEX, LABELS)
+    weight = 1.0 + (karate.sum(0) % 3)
+    plain = base(sparse_x, karate)
+    assert torch.equal(model(sparse_x, karate, weight), plain)
+    s = dense_symmetric(karate, weight, 34)
+
+    def spread(start, low):
+        z = start
+        for _ in range(4):
+            z = (0.6 * s @ z + 0.4 * start).clamp(low, 1)
+        return z
+
+    soft, y = plain.softmax(1).double(), seeds()
+    error = torch.zeros(34, 3).double()
+    error[INDEX] = y[INDEX] - soft[INDEX]
+    smooth = spread(error, -1)
+    scale = error[INDEX].abs().sum() / 3 / smooth.abs().sum(1, keepdim=True)
+    scale[scale > 1000] = 1.0
+    corrected = soft + scale * smooth
+    corrected[INDEX] = y[INDEX]
+    actual = model.eval()(sparse_x, karate, weight)
+    torch.testing.assert_close(actual.double(), spread(corrected, 0), rtol=0, atol=1e-5)
+
+
+def test_labels_are_needed_checked_and_move_with_the_model(karate, sparse_x):
+    model = LabelSpreading(3)
+    with pytest.raises(ValueError, match="fit_labels first"):
+        model(sparse_x, karate)
+    with pytest.raises(ValueError, match=r"in \[0, 3\) \(got 0 to 3\)"):
+        model.fit_labels(INDEX, torch.tensor([0, 1, 3]))
+    for index, labels in ((INDEX, LABELS[:2]), (INDEX[:0], LABELS[:0])):
+        with pytest.raises(ValueError, match="one label for each"):
+            model.fit_labels(index, labels)
+    model.fit_labels(INDEX, LABELS)
+    assert model.to("meta").labels.is_meta
+    assert not model.state_dict()
+    assert not model.is_trained
+    with pytest.raises(ValueError, match="'alpha'"):
+        LabelSpreading(3, alpha=-0.1)
