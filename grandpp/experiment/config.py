@@ -45,6 +45,8 @@ class RunConfig:
         theta: Strength of the layers' maps (``gcnii``).
         kernels: Number of Gaussians (``monet``).
         lanczos_steps: Size of the Krylov space (``lanczosnet``, ``adalanczosnet``).
+        cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
+            class, see :func:`grandpp.experiment.targets.clustered_targets`.
     """
 
     dataset: str
@@ -81,6 +83,7 @@ class RunConfig:
     theta: float | None = None
     kernels: int | None = None
     lanczos_steps: int | None = None
+    cluster_labels: float | None = None
 
     @property
     def config_hash(self) -> str:
@@ -107,7 +110,7 @@ class RunConfig:
 
 _COUNTS = ("labels_per_class", "hidden", "heads", "layers", "hops", "kernels", "lanczos_steps")
 _POSITIVE = ("lr", "rtol", "atol", "step_size", "theta")
-_NOT_NEGATIVE = ("time", "weight_decay")
+_NOT_NEGATIVE = ("time", "weight_decay", "cluster_labels")
 _SHARES = ("input_dropout", "dropout")
 
 

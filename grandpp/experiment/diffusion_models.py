@@ -13,6 +13,8 @@ DIFFUSION_MODELS: tuple[str, ...] = (
     "grand-nl",
     "grand++-l",
     "grand++-nl",
+    "grand++-cluster-l",
+    "grand++-cluster-nl",
     "hb-l",
     "hb-nl",
     "hb++-l",

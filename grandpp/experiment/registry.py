@@ -16,6 +16,7 @@ from grandpp.layers import CGNNConv
 from grandpp.models import (
     GCNII,
     AdaLanczosNet,
+    ClusterClassifier,
     CorrectedClassifier,
     DiffusionClassifier,
     LabelSpreading,
@@ -53,7 +54,9 @@ class ModelRow:
     settings: str = ""
 
 
-TRAINING = frozenset({"optimizer", "lr", "weight_decay", "epochs", "input_dropout"})
+TRAINING = frozenset(
+    {"optimizer", "lr", "weight_decay", "epochs", "input_dropout", "cluster_labels"}
+)
 NETWORK = TRAINING | {"hidden", "dropout"}
 SOLVER = frozenset({"time", "solver", "rtol", "atol", "step_size", "gradient"})
 ATTENTION = frozenset({"heads", "attention_channels", "attention", "normalization"})
@@ -63,7 +66,7 @@ def _diffusion(name: str) -> ModelRow:
     family = family_of(name)
     own = {"layer_norm"}
     own |= {"source", "source_gain"} if "++" in family else set()
-    own |= {"initial"} if family == "grand++" else set()
+    own |= {"initial"} if family.startswith("grand++") else set()
     own |= {"gamma"} if family in BALLS else set()
     # Tuned settings are known for first-order diffusion alone.
     settings = "grand++" if "++" in family else "grand"
@@ -112,6 +115,7 @@ REGISTRY: dict[str, ModelRow] = {
     "label_propagation": ModelRow(
         lambda c, i, o: LabelSpreading(o, hops=c.hops, alpha=c.alpha), frozenset({"hops", "alpha"})
     ),
+    "clusters": ModelRow(lambda c, i, o: ClusterClassifier(o), frozenset()),
     "laplace": ModelRow(lambda c, i, o: LaplaceLearning(o), frozenset()),
     "poisson": ModelRow(lambda c, i, o: PoissonLearning(o), frozenset()),
 }

@@ -12,6 +12,9 @@ from grandpp.experiment.config import RunConfig, check_config
 from grandpp.experiment.registry import MODELS, REGISTRY, is_diffusion
 from grandpp.fields import DEFAULT_GAIN
 
+CLUSTER_LABELS = 4.0
+"""Chosen on validation nodes, see the README."""
+
 
 def tuned_config(
     dataset: str,
@@ -67,6 +70,8 @@ def _defaults(model: str) -> dict[str, Any]:
     exact = model.startswith("grand") and model.endswith("-l")
     values = {"layer_norm": True, "source": "balanced", "source_gain": DEFAULT_GAIN}
     values["initial"] = "features"
+    if "-cluster" in model:
+        values["cluster_labels"] = CLUSTER_LABELS
     return values | ({"solver": "exact" if exact else "auto"} if is_diffusion(model) else {})
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
+from grandpp.experiment.targets import clustered_targets, labelled_targets
 from grandpp.graph import dirichlet_energy
 from grandpp.models import (
     DiffusionClassifier,
@@ -84,10 +84,10 @@ def train_run(
     num_classes = int(data.y.max()) + 1
     model = build_model(config, data.num_features, num_classes).to(device)
     optimizer = build_optimizer(config, model) if model.is_trained else None
-    run = _Run(model, optimizer, copy.copy(data).to(device))
-    run.fit_labels()
     result = RunResult()
     start = time.perf_counter()
+    run = _Run(model, optimizer, copy.copy(data).to(device), config.cluster_labels)
+    run.fit_labels()
     with PeakMemory(device) as memory:
         try:
             # A model without parameters is evaluated once, as its epoch 0.
@@ -122,26 +122,30 @@ class _Run:
     model: NodeClassifier
     optimizer: torch.optim.Optimizer | None
     data: Data
+    cluster_labels: float | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.x: Tensor | SparseFeatures = sparse_if_sparse(self.data.x)
+        self.targets = labelled_targets(self.data)
+        if self.cluster_labels:
+            classes = int(self.data.y.max()) + 1
+            self.targets = clustered_targets(self.data, self.x, classes, self.cluster_labels)
 
     def fit_labels(self) -> None:
         index = self.data.train_mask.nonzero().view(-1)
         self.model.fit_labels(index, self.data.y[index])
 
     def train_epoch(self) -> None:
-        data = self.data
+        data, targets = self.data, self.targets
         assert self.optimizer is not None  # noqa: S101 (narrows the type)
         self.model.train()
         self.optimizer.zero_grad()
-        labelled = data.train_mask
         logits, stats = self.model.classify(
-            self.x, data.edge_index, data.edge_weight, labelled, wanted=labelled
+            self.x, data.edge_index, data.edge_weight, targets.trusted, wanted=targets.nodes
         )
-        loss = F.cross_entropy(logits, data.y[labelled])
+        loss = targets.loss(logits)
         loss.backward()
         self.optimizer.step()
         if not all(all_finite(p) for p in (loss, *self.model.parameters())):
@@ -154,7 +158,7 @@ class _Run:
     def evaluate(self, epoch: int, result: RunResult) -> None:
         data = self.data
         self.model.eval()
-        logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
+        logits = self.model(self.x, data.edge_index, data.edge_weight, self.targets.trusted)
         hit = logits.argmax(dim=-1) == data.y
         test = float(hit[data.test_mask].float().mean())
         result.last_test_accuracy = test
@@ -173,6 +177,8 @@ class _Run:
             return None
         model.eval()
         before = model.encoder(self.x)
-        after = model.diffuse(before, data.edge_index, data.edge_weight, data.train_mask).features
+        after = model.diffuse(
+            before, data.edge_index, data.edge_weight, self.targets.trusted
+        ).features
         energies = [dirichlet_energy(h, data.edge_index, data.edge_weight) for h in (after, before)]
         return float(energies[0] / energies[1])

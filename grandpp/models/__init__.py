@@ -15,6 +15,7 @@ from grandpp.models.baselines import (
     mlp,
     sage,
 )
+from grandpp.models.cluster_classifier import ClusterClassifier
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.harmonic import LaplaceLearning, PoissonLearning
@@ -27,6 +28,7 @@ from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded
 __all__ = [
     "GCNII",
     "AdaLanczosNet",
+    "ClusterClassifier",
     "Clusters",
     "CorrectedClassifier",
     "DiffusionClassifier",

@@ -19,13 +19,22 @@ class Clusters(NamedTuple):
     """A class and a confidence for every node.
 
     Args:
-        label: Class of each node, int64 ``[N]``; labelled nodes keep theirs.
-        confidence: Margin of that class over the next in cosine similarity, cut to [0, 1],
-            ``[N]``; 1 at labelled nodes.
+        score: Cosine of each node with the centre of each class ``[N, C]``; rows of the identity
+            at labelled nodes.
     """
 
-    label: Tensor
-    confidence: Tensor
+    score: Tensor
+
+    @property
+    def label(self) -> Tensor:
+        """The nearest class, int64 ``[N]``; labelled nodes keep theirs."""
+        return self.score.argmax(dim=1)
+
+    @property
+    def confidence(self) -> Tensor:
+        """Margin of that class over the next, cut to [0, 1]: ``[N]``; 1 at labelled nodes."""
+        best = self.score.topk(min(2, self.score.size(1)), dim=1).values
+        return (best[:, 0] - best[:, -1]).clamp(0, 1)
 
 
 def diffused_components(
@@ -130,9 +139,7 @@ def seeded_clusters(
         similarity = embedding @ _unit_rows(member.t() @ embedding).t()
         member = torch.softmax(concentration * similarity, dim=1)
         member[nodes] = known
-    best = similarity.topk(min(2, num_classes), dim=1).values
-    confidence = (best[:, 0] - best[:, -1]).clamp(0, 1)
-    return Clusters(member.argmax(dim=1), confidence.index_fill(0, nodes, 1.0))
+    return Clusters(similarity.index_copy(0, nodes, known))
 
 
 def _weighted_features(x: Tensor | SparseFeatures) -> sp.csr_matrix:

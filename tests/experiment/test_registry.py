@@ -18,7 +18,7 @@ from grandpp.experiment import (
 from grandpp.experiment.registry import is_diffusion
 
 BASELINES = [m for m in MODELS if not is_diffusion(m)] + ["cgnn"]
-UNTRAINED = ("label_propagation", "laplace", "poisson")
+UNTRAINED = ("clusters", "label_propagation", "laplace", "poisson")
 
 
 @pytest.fixture(scope="module")

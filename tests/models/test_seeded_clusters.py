@@ -8,7 +8,12 @@ import pytest
 import torch
 from torch_geometric.utils import to_dense_adj
 
-from grandpp.models import SparseFeatures, diffused_components, seeded_clusters
+from grandpp.models import (
+    ClusterClassifier,
+    SparseFeatures,
+    diffused_components,
+    seeded_clusters,
+)
 
 
 def words(n=34, f=12):
@@ -98,3 +103,17 @@ def test_a_class_without_labelled_node_is_refused():
     points, label = blobs()
     with pytest.raises(ValueError, match=r"\[1, 1, 0\]"):
         seeded_clusters(points, torch.tensor([0, 30]), label, 3)
+
+
+def test_the_classifier_names_the_nearest_cluster(karate):
+    index, labels = torch.tensor([0, 33]), torch.tensor([0, 1])
+    model = ClusterClassifier(2)
+    assert not model.is_trained
+    with pytest.raises(ValueError, match="fit_labels"):
+        model(words(), karate)
+    model.fit_labels(index, labels)
+    everywhere = torch.zeros(34, dtype=torch.long).index_copy(0, index, labels)
+    clusters = seeded_clusters(diffused_components(words(), karate), index, everywhere, 2)
+    logits = model(words(), karate)
+    assert torch.equal(logits.argmax(1), clusters.label)
+    assert torch.equal(model.classify(words(), karate, wanted=index).logits, logits[index])

@@ -1,0 +1,69 @@
+"""What training aims at: which nodes, towards which class, how much each of them counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import Data
+
+from grandpp.models import SparseFeatures, diffused_components, seeded_clusters
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Nodes with a class to learn.
+
+    Args:
+        nodes: Which nodes, bool ``[N]`` with I of them.
+        label: Their classes ``[I]``.
+        weight: Share of each in the loss ``[I]``, sums to 1; ``None``: all alike.
+        trusted: Where a source term sits: nodes or weights of trust, see
+            :class:`grandpp.fields.TrustedSource`.
+    """
+
+    nodes: Tensor
+    label: Tensor
+    weight: Tensor | None
+    trusted: Tensor
+
+    def loss(self, logits: Tensor) -> Tensor:
+        """Cross-entropy of the logits ``[I, C]`` of these nodes."""
+        if self.weight is None:
+            return F.cross_entropy(logits, self.label)
+        return self.weight @ F.cross_entropy(logits, self.label, reduction="none")
+
+
+def labelled_targets(data: Data) -> Targets:
+    """The labelled training nodes, and nothing else."""
+    return Targets(data.train_mask, data.y[data.train_mask], None, data.train_mask)
+
+
+def clustered_targets(
+    data: Data, x: Tensor | SparseFeatures, num_classes: int, cluster_labels: float
+) -> Targets:
+    r"""All nodes, with the classes of seeded clusters where there is no label.
+
+    .. math:: \mathcal L = \frac{\sum_{i \in I} \ell_i + \lambda C \sum_{i \notin I} c_i \ell_i /
+        \sum_{i \notin I} c_i}{|I| + \lambda C}
+
+    with the confidence c_i of :class:`grandpp.models.Clusters`: the clusters count as lambda
+    labelled nodes per class, so their say falls as labels are added.
+
+    Args:
+        data: Graph with its split.
+        x: Its features.
+        num_classes: Number C of classes.
+        cluster_labels: The factor lambda.
+    """
+    labelled = data.train_mask
+    embedding = diffused_components(x, data.edge_index, data.edge_weight)
+    clusters = seeded_clusters(embedding, labelled, data.y, num_classes)
+    confidence = clusters.confidence.float()
+    others = torch.where(labelled, 0.0, confidence)
+    share = cluster_labels * num_classes / others.sum().clamp(min=1e-30)
+    weight = torch.where(labelled, 1.0, share * others)
+    everyone = torch.ones_like(labelled)
+    return Targets(everyone, clusters.label, weight / weight.sum(), confidence)

@@ -1,0 +1,38 @@
+"""Seeded clusters as a classifier of their own."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from grandpp.models.base import Output, SparseFeatures, output
+from grandpp.models.label_models import LabelClassifier
+from grandpp.models.seeded_clusters import diffused_components, seeded_clusters
+
+
+class ClusterClassifier(LabelClassifier):
+    """The nearest of the clusters that grow from the labelled nodes; takes no training.
+
+    Source: :func:`grandpp.models.diffused_components` and
+    :func:`grandpp.models.seeded_clusters`.
+
+    Args:
+        out_channels: Number of classes.
+
+    Raises:
+        ValueError: When classifying, if a class has no labelled node.
+    """
+
+    def classify(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Output:
+        """Return the similarities with the clusters' centres."""
+        index, rows = self.known()
+        embedding = diffused_components(x, edge_index, edge_weight)
+        label = index.new_zeros(embedding.size(0)).index_copy(0, index, rows.argmax(dim=1))
+        clusters = seeded_clusters(embedding, index, label, self.out_channels)
+        return output(clusters.score.float(), wanted)

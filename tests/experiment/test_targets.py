@@ -1,0 +1,74 @@
+"""What training aims at, with and without clusters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from grandpp.data import low_label_split, sbm
+from grandpp.experiment import train_run, tuned_config
+from grandpp.experiment.targets import clustered_targets, labelled_targets
+
+
+@pytest.fixture(scope="module")
+def data():
+    graph = sbm(300, 900, num_classes=3, num_features=64, words_per_node=8, seed=1)
+    return low_label_split(graph, 2, seed=0, num_development=150)
+
+
+def test_labels_alone_are_the_plain_cross_entropy(data):
+    targets = labelled_targets(data)
+    logits = torch.randn(6, 3)
+    want = F.cross_entropy(logits, data.y[data.train_mask])
+    assert torch.equal(targets.loss(logits), want)
+    assert torch.equal(targets.trusted, data.train_mask)
+
+
+@pytest.mark.parametrize("cluster_labels", [1.0, 6.0])
+def test_clusters_count_as_so_many_labels_per_class(data, cluster_labels):
+    targets = clustered_targets(data, data.x, 3, cluster_labels)
+    labelled = data.train_mask
+    assert torch.equal(targets.label[labelled], data.y[labelled])
+    assert targets.weight.sum().item() == pytest.approx(1)
+    own = targets.weight[labelled]
+    assert own.max() == own.min()
+    ratio = targets.weight[~labelled].sum() / own.sum()
+    assert ratio.item() == pytest.approx(cluster_labels * 3 / 6, rel=1e-4)
+    # Other nodes count by their confidence, which is also how far a source trusts them.
+    others, trust = targets.weight[~labelled], targets.trusted[~labelled]
+    torch.testing.assert_close(others / others.sum(), trust / trust.sum())
+    assert bool((targets.trusted[labelled] == 1).all())
+    logits = torch.randn(300, 3)
+    want = (targets.weight * F.cross_entropy(logits, targets.label, reduction="none")).sum()
+    torch.testing.assert_close(targets.loss(logits), want)
+
+
+def test_hidden_labels_do_not_reach_the_targets(data):
+    hidden = data.clone()
+    hidden.y = torch.where(data.train_mask, data.y, 2)
+    a, b = (clustered_targets(d, d.x, 3, 4.0) for d in (data, hidden))
+    assert torch.equal(a.label, b.label)
+    assert torch.equal(a.weight, b.weight)
+
+
+def test_a_run_with_clusters_learns_them_and_without_does_not(data):
+    base = tuned_config("sbm", "grand-l", 2, epochs=10)
+    clustered = replace(base, cluster_labels=1e6)
+    plain, full = (train_run(c, data, torch.device("cpu")) for c in (base, clustered))
+    clusters = train_run(tuned_config("sbm", "clusters", 2), data, torch.device("cpu"))
+    # Clusters that outweigh the labels a million times are what the model reproduces.
+    assert abs(full.last_test_accuracy - clusters.test_accuracy) < 0.1
+    assert plain.last_test_accuracy != full.last_test_accuracy
+
+
+def test_the_model_with_clusters_has_them_by_default_and_keeps_its_name():
+    config = tuned_config("Cora", "grand++-cluster-l", 1)
+    assert config.cluster_labels == 4.0
+    assert (config.source, config.initial, config.time) == ("balanced", "features", 18.3)
+    assert tuned_config("Cora", "grand++-l", 1).cluster_labels is None
+    assert tuned_config("Cora", "gcn", 1, cluster_labels=2.0).cluster_labels == 2.0
+    with pytest.raises(ValueError, match="cluster_labels"):
+        tuned_config("Cora", "gcn", 1, cluster_labels=-1.0)
