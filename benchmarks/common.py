@@ -1,4 +1,4 @@
-"""What the benchmarks share: alternating timings, data by name, tables."""
+"""What the benchmarks share: their command line, alternating timings, data by name, tables."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from grandpp.data import load_dataset, sbm
-from grandpp.experiment.cli import OneLineParser
+from grandpp.data import DatasetError, load_dataset, sbm
+from grandpp.experiment.cli import OneLineParser, fail, positive_int
+
+Row: TypeAlias = dict[str, Any]
 
 # Nodes, undirected edges and classes of the synthetic graphs, the sizes of ogbn-arxiv and above.
 SIZES: dict[str, tuple[int, int, int]] = {
@@ -62,20 +64,44 @@ def parser(program: str, description: str | None, rounds: int) -> argparse.Argum
     form = argparse.RawDescriptionHelpFormatter
     result = OneLineParser(prog=program, description=description, formatter_class=form)
     add = result.add_argument
-    add(
-        "--rounds", type=int, default=rounds, help=f"timings of each contestant (default: {rounds})"
-    )
-    add("--device", default="cpu", help="torch device (default: cpu)")
+    add("--rounds", type=positive_int, default=rounds, metavar="N",
+        help=f"timings of each contestant (default: {rounds})")  # fmt: skip
+    add("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: cpu)")
     add("--root", type=Path, help="folder of raw data files")
     add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
     return result
+
+
+def run(program: str, measure: Callable[[list[Row]], None], as_json: bool) -> int:
+    """Run a benchmark and print its rows, those finished before Ctrl-C included.
+
+    Args:
+        program: Its name in messages.
+        measure: Appends rows to the list it is given.
+        as_json: Whether to print JSON lines.
+
+    Returns:
+        0, or 130 after Ctrl-C; bad input or missing data exits with 2 and one line.
+    """
+    rows: list[Row] = []
+    code = 0
+    try:
+        measure(rows)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{program}: interrupted; {len(rows)} finished rows follow\n")
+        code = 130
+    except (ValueError, TypeError, IndexError, DatasetError, OSError) as error:
+        fail(program, error)
+    if rows:
+        Table(rows).show(as_json)
+    return code
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of one kind, printed as a table and as JSON lines."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
 
     def show(self, as_json: bool) -> None:
         """Print the rows."""

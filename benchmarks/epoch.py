@@ -15,13 +15,15 @@ time over the row's.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from common import SIZES, Table, alternate, graph, median_ms, parser
+from common import SIZES, Row, alternate, graph, median_ms, parser, run
 from reference import Reference
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -29,6 +31,7 @@ from torch_geometric.nn import APPNP, GCN, MLP
 
 from grandpp.data import low_label_split
 from grandpp.experiment.build import build_model, build_optimizer
+from grandpp.experiment.cli import resolve_device
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.experiment.settings import tuned_config
 from grandpp.models import sparse_if_sparse
@@ -70,15 +73,14 @@ OTHERS: dict[str, Callable[[int, int, int], nn.Module]] = {
 }
 
 
-def contestant(name: str, dataset: str, data: Data) -> tuple[Callable[[], None], Any]:
+def contestant(name: str, data: Data) -> tuple[Callable[[], None], Any]:
     """A function that trains one epoch, and the model it trains."""
     torch.manual_seed(0)
     classes = int(data.y.max()) + 1
-    tuned = dataset if dataset not in SIZES else "sbm"
     kind = {"reference": "grand-l"}.get(name, "gcn" if name in (*OTHERS, "gcn-sparse") else name)
     rtol = TOLERANCE if kind.endswith("-l") else None
     dropout = 0.0 if name == "gcn" else None
-    config = tuned_config(tuned, kind, 20, rtol=rtol, input_dropout=dropout)
+    config = tuned_config(data.name, kind, 20, rtol=rtol, input_dropout=dropout)
     model: Any = build_model(config, data.num_features, classes).to(data.x.device)
     if name in OTHERS:
         model = OTHERS[name](data.num_features, 64, classes).to(data.x.device)
@@ -122,6 +124,32 @@ def solution_errors(models: dict[str, Any], data: Data) -> dict[str, float]:
     return errors
 
 
+def measure(args: argparse.Namespace, rows: list[Row]) -> None:
+    """Append one row per model."""
+    device = resolve_device(args.device)
+    data = low_label_split(graph(args.dataset, args.root), 20, seed=0).to(device)
+    names = args.models or MODELS
+    made = {name: contestant(name, data) for name in names}
+    seconds = alternate({name: epoch for name, (epoch, _) in made.items()}, args.rounds, device)
+    errors = {}
+    if {"grand-l", "reference"} <= made.keys():
+        errors = solution_errors({name: model for name, (_, model) in made.items()}, data)
+    base = median_ms(seconds["reference"]) if "reference" in seconds else None
+    rows += [
+        {
+            "dataset": args.dataset,
+            "model": name,
+            "ms": median_ms(times),
+            "fastest_ms": 1e3 * min(times),
+            "ratio": base / median_ms(times) if base else None,
+            "error": errors.get(name),
+            "threads": torch.get_num_threads(),
+            "device": str(device),
+        }
+        for name, times in seconds.items()
+    ]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     options = parser("epoch", __doc__, rounds=15)
@@ -131,30 +159,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--model", action="append", choices=MODELS, dest="models")
     args = options.parse_args(argv)
     keep_freed_memory()
-    device = torch.device(args.device)
-    data = low_label_split(graph(args.dataset, args.root), 20, seed=0).to(device)
-    names = args.models or MODELS
-    made = {name: contestant(name, args.dataset, data) for name in names}
-    seconds = alternate({name: epoch for name, (epoch, _) in made.items()}, args.rounds, device)
-    errors = {}
-    if {"grand-l", "reference"} <= made.keys():
-        errors = solution_errors({name: model for name, (_, model) in made.items()}, data)
-    base = median_ms(seconds["reference"]) if "reference" in seconds else None
-    rows = [
-        {
-            "dataset": args.dataset,
-            "model": name,
-            "ms": median_ms(times),
-            "fastest_ms": 1e3 * min(times),
-            "ratio": base / median_ms(times) if base else None,
-            "error": errors.get(name),
-            "threads": torch.get_num_threads(),
-            "device": args.device,
-        }
-        for name, times in seconds.items()
-    ]
-    Table(rows).show(args.json)
-    return 0
+    return run("epoch", partial(measure, args), args.json)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ features and result once each) make up: above 1 the data stayed in the cache.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -21,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import SIZES, Table, alternate, graph, median_ms, parser
+from common import SIZES, Row, alternate, graph, median_ms, parser, run
 from torch import Tensor
 
+from grandpp.experiment.cli import positive_int, resolve_device
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.graph import Graph, prepare_graph
 from grandpp.ops import spmm
@@ -74,7 +76,7 @@ def copy_bandwidth(device: torch.device) -> float:
 
 def measure(
     name: str, channels: int, rounds: int, bandwidth: float, device: torch.device, root: Path | None
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """All rows of one case; the three results are compared before they are timed."""
     data = graph(name, root, num_features=32)
     g = prepare_graph(data.edge_index.to(device), int(data.num_nodes or 0))
@@ -113,22 +115,26 @@ def measure(
     return rows
 
 
+def measure_all(args: argparse.Namespace, rows: list[Row]) -> None:
+    """Append the rows of every case."""
+    device = resolve_device(args.device)
+    bandwidth = copy_bandwidth(device)
+    cases = ((args.graph, args.channels),) if args.graph else CASES
+    for name, channels in cases:
+        rows += measure(name, channels, args.rounds, bandwidth, device, args.root)
+    sys.stderr.write(f"copy bandwidth {bandwidth / 1e9:.1f} GB/s\n")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     options = parser("kernels", __doc__, rounds=21)
     options.add_argument("--graph", help=f"a data set, or one of {', '.join(SIZES)}")
-    options.add_argument("--channels", type=int, default=80, help="with --graph (default: 80)")
+    options.add_argument(
+        "--channels", type=positive_int, default=80, help="with --graph (default: 80)"
+    )
     args = options.parse_args(argv)
     keep_freed_memory()
-    device = torch.device(args.device)
-    bandwidth = copy_bandwidth(device)
-    cases = ((args.graph, args.channels),) if args.graph else CASES
-    rows = []
-    for name, channels in cases:
-        rows += measure(name, channels, args.rounds, bandwidth, device, args.root)
-    Table(rows).show(args.json)
-    sys.stderr.write(f"copy bandwidth {bandwidth / 1e9:.1f} GB/s\n")
-    return 0
+    return run("kernels", partial(measure_all, args), args.json)
 
 
 if __name__ == "__main__":

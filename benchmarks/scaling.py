@@ -15,21 +15,25 @@ channels (Cora, 16 to 256, T = 18.3).
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from common import SIZES, Table, graph, parser
+from common import SIZES, Row, graph, parser, run
 from tqdm import tqdm
 
+from grandpp.experiment.cli import resolve_device
 from grandpp.experiment.memory import PeakMemory, keep_freed_memory
 from grandpp.layers import GRANDConv
+
+PROGRAM = "scaling"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ AXES: dict[str, list[Point]] = {
 }
 
 
-def measure(point: Point, rounds: int, device: torch.device, root: Path | None) -> dict[str, Any]:
+def measure(point: Point, rounds: int, device: torch.device, root: Path | None) -> Row:
     """Median time of a step and the peak memory of this process."""
     data = graph(point.dataset, root, num_features=32)
     edge_index, nodes = data.edge_index.to(device), int(data.num_nodes or 0)
@@ -78,32 +82,46 @@ def measure(point: Point, rounds: int, device: torch.device, root: Path | None) 
     }
 
 
+def measure_point(args: argparse.Namespace) -> None:
+    """Print the row of one point, measured in this process."""
+    points = AXES[args.axis]
+    if not 0 <= args.point < len(points):
+        raise ValueError(
+            f"expected --point from 0 to {len(points) - 1} for --axis {args.axis} "
+            f"(got {args.point})"
+        )
+    device = resolve_device(args.device)
+    print(json.dumps(measure(points[args.point], args.rounds, device, args.root)))
+
+
+def measure_axis(args: argparse.Namespace, rows: list[Row]) -> None:
+    """Append the row of every point, each measured in a process of its own."""
+    resolve_device(args.device)  # fails here, before a process is started
+    command = [sys.executable, __file__, "--axis", args.axis, "--device", args.device]
+    command += ["--rounds", str(args.rounds), *(["--root", str(args.root)] if args.root else [])]
+    for i in tqdm(range(len(AXES[args.axis])), unit="point"):
+        done = subprocess.run(  # noqa: S603 (this very program)
+            [*command, "--point", str(i)], capture_output=True, text=True
+        )
+        if done.returncode:
+            said = done.stderr.strip().rpartition("\n")[2].removeprefix(f"{PROGRAM}: error: ")
+            raise ValueError(said or f"point {i} ended with exit code {done.returncode}")
+        row = json.loads(done.stdout)
+        rows.append(row)
+        distance = math.log(row[args.axis] / rows[0][args.axis])
+        row["slope"] = math.log(row["ms"] / rows[0]["ms"]) / distance if distance else None
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    options = parser("scaling", __doc__, rounds=5)
+    options = parser(PROGRAM, __doc__, rounds=5)
     options.add_argument("--axis", choices=tuple(AXES), default="time")
     options.add_argument("--point", type=int, help="measure one point of the axis in this process")
     args = options.parse_args(argv)
     keep_freed_memory()
     if args.point is not None:
-        point = AXES[args.axis][args.point]
-        print(json.dumps(measure(point, args.rounds, torch.device(args.device), args.root)))
-        return 0
-    command = [sys.executable, __file__, "--axis", args.axis, "--device", args.device]
-    command += ["--rounds", str(args.rounds), *(["--root", str(args.root)] if args.root else [])]
-    rows = []
-    for i in tqdm(range(len(AXES[args.axis])), unit="point"):
-        done = subprocess.run(  # noqa: S603 (this very program)
-            [*command, "--point", str(i)], check=True, stdout=subprocess.PIPE, text=True
-        )
-        rows.append(json.loads(done.stdout))
-    along = {"edges": "edges", "time": "time", "channels": "channels"}[args.axis]
-    first = rows[0]
-    for row in rows:
-        run = math.log(row[along] / first[along])
-        row["slope"] = math.log(row["ms"] / first["ms"]) / run if run else None
-    Table(rows).show(args.json)
-    return 0
+        return run(PROGRAM, lambda rows: measure_point(args), args.json)
+    return run(PROGRAM, partial(measure_axis, args), args.json)
 
 
 if __name__ == "__main__":

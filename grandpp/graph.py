@@ -22,7 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.utils import scatter, segment
 
 from grandpp.components import Components, find_components
-from grandpp.ops import CSR
+from grandpp.ops import CSR, normalize_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,12 +195,8 @@ def _build_graph(edge_index: Tensor, num_nodes: int) -> Graph:
 
 
 def row_normalize(graph: Graph, values: Tensor) -> Tensor:
-    """Divide values ``[nnz]`` or ``[nnz, H]`` by their sum over edges with the same target.
-
-    Uses torch-scatter's segment kernels where they are installed.
-    """
-    total = segment(values, graph.csr.rowptr.long(), reduce="sum")
-    return values / total.index_select(0, graph.csr.row)
+    """Divide values ``[nnz]`` or ``[nnz, H]`` by their sum over edges with the same target."""
+    return normalize_rows(graph.csr, values)
 
 
 def symmetric_normalize(graph: Graph, prior: Tensor) -> Tensor:
@@ -210,7 +206,10 @@ def symmetric_normalize(graph: Graph, prior: Tensor) -> Tensor:
 
 
 def degree(graph: Graph, prior: Tensor) -> Tensor:
-    """Weighted in-degree including the self-loop, ``[N]`` (d_i of the random walk)."""
+    """Weighted in-degree including the self-loop, ``[N]`` (d_i of the random walk).
+
+    Uses torch-scatter's segment kernels where they are installed.
+    """
     return segment(prior, graph.csr.rowptr.long(), reduce="sum")
 
 

@@ -96,11 +96,13 @@ def main(argv: list[str] | None = None) -> int:
         fail(PROGRAM, error)
     rows = summarise(records)
     if args.json:
-        print("\n".join(json.dumps(row) for row in rows))
-    else:
+        for row in rows:
+            print(json.dumps(row))
+    elif rows:
         print(table(rows))
     if args.plot and rows:
-        draw_depth(rows, args.plot)
+        title = "{dataset}, {labels_per_class} labels per class, {splits} split(s)"
+        draw_depth(rows, title.format(**records[0], splits=args.splits), args.plot)
     return code
 
 

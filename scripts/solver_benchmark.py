@@ -95,11 +95,12 @@ def main(argv: list[str] | None = None) -> int:
                     jobs.set_description(job.label)
                     rows += job.run()
         except KeyboardInterrupt:
-            sys.stderr.write(f"\n{PROGRAM}: interrupted; the finished rows follow\n")
+            sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(rows)} finished rows follow\n")
             code = 130
-        show(rows, study.summary(rows), as_json=args.json)
-        if args.plot and rows:
-            study.draw(rows, args.plot)
+        if rows:
+            show(rows, study.summary(rows), as_json=args.json)
+            if args.plot:
+                study.draw(rows, args.plot)
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted\n")
         code = 130
@@ -116,7 +117,7 @@ def show(rows: list[Row], summary: Row, as_json: bool) -> None:
         if summary:
             print(json.dumps({"summary": summary}))
         return
-    used = [k for k in (rows[0] if rows else ()) if any(row[k] is not None for row in rows)]
+    used = [k for k in rows[0] if any(row[k] is not None for row in rows)]
     lines = [used[1:], *([cell(row[k]) for k in used[1:]] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:

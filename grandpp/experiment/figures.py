@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from grandpp.experiment.problems import Landscape
@@ -65,6 +66,11 @@ def _error_against_nfe(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
         axes.loglog([r["nfe"] for r in good], [max(r["error"], _FLOOR) for r in good],
                     label=label if good else f"{label}: failed", **next(styles))  # fmt: skip
     axes.set(xlabel="evaluations of the right-hand side", ylabel="relative error at the end")
+    low, high = axes.get_xlim()
+    if high < 100 * low:  # too few powers of ten to read the axis by
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # its labels would overlap
 
 
 def draw_error_over_time(
@@ -185,7 +191,7 @@ def draw_trajectories(
     figure.savefig(path, dpi=150)
 
 
-def draw_depth(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def draw_depth(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     """Test accuracy and Dirichlet energy against the depth T, one line per model."""
     figure, (left, right) = _figure(2, width=10, height=4)
     panels = (
@@ -203,9 +209,9 @@ def draw_depth(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             )
         axes.set_xscale("log", base=2)
         axes.set(xlabel="integration time T", ylabel=label)
-        axes.grid(alpha=0.3)
     right.set_yscale("log")
     left.legend(frameon=False)
+    figure.suptitle(title)
     figure.savefig(path, dpi=150)
 
 

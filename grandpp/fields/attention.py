@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.inits import glorot, ones, zeros
-from torch_geometric.utils import segment
 
-from grandpp.graph import Graph, row_normalize
-from grandpp.ops import sddmm
+from grandpp.graph import Graph
+from grandpp.ops import CSR, edge_softmax, normalize_rows, sddmm
 
 ATTENTIONS: tuple[str, ...] = ("scaled_dot", "gat", "cosine", "pearson", "exp_kernel")
 NORMALIZATIONS: tuple[str, ...] = ("softmax", "squareplus")
@@ -106,13 +105,8 @@ class EdgeAttention(nn.Module):
         """Return the head-averaged row-stochastic weights ``[nnz]``."""
         scores = self.scores(x, graph)
         if self.normalization == "softmax":
-            # An entry with prior 0 must not set the maximum: the others could all underflow.
-            counted = scores.detach().masked_fill((prior == 0).unsqueeze(-1), -torch.inf)
-            top = segment(counted, graph.csr.rowptr.long(), reduce="max")
-            strength = (scores - top.index_select(0, graph.csr.row)).clamp(max=0).exp()
-        else:
-            strength = squareplus(scores)
-        return row_normalize(graph, strength * prior.unsqueeze(-1)).mean(dim=-1)
+            return edge_softmax(graph.csr, scores, prior).mean(dim=-1)
+        return normalize_rows(graph.csr, squareplus(scores) * prior.unsqueeze(-1)).mean(dim=-1)
 
     def scores(self, x: Tensor, graph: Graph) -> Tensor:
         """Return the raw scores ``[nnz, H]`` in the order of ``graph.csr``."""
@@ -120,13 +114,14 @@ class EdgeAttention(nn.Module):
         key = self._split(x @ self.key)
         if self.score == "gat":
             target, source = (key * self.vector[0]).sum(-1), (key * self.vector[1]).sum(-1)
-            raw = target.index_select(0, csr.row) + source.index_select(0, csr.col_long)
-            return nn.functional.leaky_relu(raw, 0.2)
-        query = self._split(x @ self.query)
+            return nn.functional.leaky_relu(_ends(target, source, csr), 0.2)
         if self.score == "scaled_dot":
-            return sddmm(csr, query / math.sqrt(query.size(-1)), key)
+            # Scaling the parameter costs less than scaling what it projects.
+            query = self._split(x @ (self.query / math.sqrt(key.size(-1))))
+            return sddmm(csr, query, key)
+        query = self._split(x @ self.query)
         if self.score == "exp_kernel":
-            norms = query.square().sum(-1)[csr.row] + key.square().sum(-1)[csr.col_long]
+            norms = _ends(query.square().sum(-1), key.square().sum(-1), csr)
             # The expanded square can dip below zero by rounding; a distance cannot.
             distance = (norms - 2 * sddmm(csr, query, key)).clamp(min=0)
             return self.deviation.square() * (-distance / (2 * self.length.square())).exp()
@@ -147,13 +142,17 @@ class EdgeAttention(nn.Module):
         )
 
 
+def _ends(target: Tensor, source: Tensor, csr: CSR) -> Tensor:
+    """Sums ``[nnz, H]`` of values ``[N, H]`` at both ends of the edges."""
+    return target.index_select(0, csr.row) + source.index_select(0, csr.col_long)
+
+
 class _SquarePlus(torch.autograd.Function):
     """Its slope is its value over the root: three operations where autograd needs twenty."""
 
     @staticmethod
     def forward(ctx: Any, s: Tensor) -> Tensor:
-        root = (s.square() + 4).sqrt_()
-        y = torch.where(s > 0, (s + root) / 2, 2 / (root - s.clamp(max=0)))
+        y = s.clamp(min=0) + 2 / (s.square().add_(4).sqrt_().add_(s.abs()))
         ctx.save_for_backward(s, y)
         return y
 

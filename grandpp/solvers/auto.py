@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
 from grandpp.solvers.adaptive import AdaptiveProximal
-from grandpp.solvers.base import Solution, State, Status, VectorField
+from grandpp.solvers.base import Solution, State, Status, VectorField, map_parts
 from grandpp.solvers.exponential import Exact, LinearField
-from grandpp.solvers.recorder import Recorder
 from grandpp.solvers.stiffness import StiffError, StiffnessRecorder
 from grandpp.solvers.system import LinearSystem
 from grandpp.solvers.torchdiffeq import TorchDiffEq
@@ -72,19 +72,20 @@ class Auto:
         return Exact(rtol=min(self.rtol, self.atol), max_nfe=self.max_nfe)
 
     def _march(self, watch: StiffnessRecorder, y: State, ts: Tensor) -> Solution:
-        explicit = _Watched(rtol=self.rtol, atol=self.atol, max_nfe=self.max_nfe, watch=watch)
+        explicit = TorchDiffEq(rtol=self.rtol, atol=self.atol, max_nfe=self.max_nfe)
         done: list[State] = []
         # One saved time after the other: what was reached before a switch stays.
         for i, span in enumerate(pairwise(ts)):
             watch.begin_span()
             try:
-                solution = explicit.solve(watch.f, y, torch.stack(span))
+                solution = explicit.run(watch, y, torch.stack(span))
             except StiffError:
                 return self._switch(watch, done, ts)
             if solution.status is Status.STEP_UNDERFLOW:
                 return self._switch(watch, done, ts)
             if not solution.successful:
-                missing = [_nan_like(y)] * (len(ts) - 1 - i)
+                unknown = map_parts(lambda part: torch.full_like(part, torch.nan), y)
+                missing = [unknown] * (len(ts) - 1 - i)
                 return Solution(
                     ts[1:], _stack([*done, *missing]), watch.stats, solution.status, watch.t_reached
                 )
@@ -109,23 +110,6 @@ class Auto:
         return Solution(ts[1:], _stack([*done, *rest]), stats, solution.status, solution.t_reached)
 
 
-@dataclass(frozen=True)
-class _Watched(TorchDiffEq):
-    """Dopri5 with a recorder that watches it, the same for every span."""
-
-    watch: StiffnessRecorder | None = field(default=None, compare=False)
-
-    def _recorder(self, f: VectorField, t_start: float) -> Recorder:
-        assert self.watch is not None  # noqa: S101 (narrows the type)
-        return self.watch
-
-
-def _nan_like(y: State) -> State:
-    if isinstance(y, Tensor):
-        return torch.full_like(y, torch.nan)
-    return tuple(torch.full_like(part, torch.nan) for part in y)
-
-
 def _stack(states: list[State]) -> State:
     if isinstance(states[0], Tensor):
         return torch.stack([s for s in states if isinstance(s, Tensor)])
@@ -133,6 +117,4 @@ def _stack(states: list[State]) -> State:
 
 
 def _unstack(ys: State, length: int) -> list[State]:
-    if isinstance(ys, Tensor):
-        return list(ys)
-    return [tuple(part[i] for part in ys) for i in range(length)]
+    return [map_parts(itemgetter(i), ys) for i in range(length)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -114,7 +114,7 @@ class Solution:
     @property
     def y(self) -> State:
         """The last saved state."""
-        return self.ys[-1] if isinstance(self.ys, Tensor) else tuple(y[-1] for y in self.ys)
+        return map_parts(lambda ys: ys[-1], self.ys)
 
     @property
     def successful(self) -> bool:
@@ -144,10 +144,19 @@ class SolveError(RuntimeError):
         )
 
 
+def parts_of(y: State) -> tuple[Tensor, ...]:
+    """The tensors of a state, one or several."""
+    return (y,) if isinstance(y, Tensor) else y
+
+
+def map_parts(function: Callable[[Tensor], Tensor], y: State) -> State:
+    """Apply a function to every tensor of a state."""
+    return function(y) if isinstance(y, Tensor) else tuple(function(part) for part in y)
+
+
 def is_finite(y: State) -> bool:
     """Whether every entry of a state is finite (one device read)."""
-    parts = (y,) if isinstance(y, Tensor) else y
-    return all(all_finite(part) for part in parts)
+    return all(all_finite(part) for part in parts_of(y))
 
 
 def needs_grad(tensors: Sequence[Tensor]) -> bool:

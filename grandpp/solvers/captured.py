@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import BoundField, State, VectorField
-from grandpp.solvers.recorder import Recorder
+from grandpp.solvers.base import BoundField, State, VectorField, parts_of
+from grandpp.solvers.recorder import Recorder, detached
 
 
 def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
@@ -41,11 +41,8 @@ def captured_tensors(recorder: Recorder, t: Tensor, y: State) -> tuple[Tensor, .
     f = recorder.f
     if isinstance(f, BoundField | torch.nn.Module) or not torch.is_grad_enabled():
         return named_tensors(f)
-    parts = (y,) if isinstance(y, Tensor) else y
-    detached = tuple(part.detach() for part in parts)
-    now = t.detach().to(detached[0].dtype.to_real())
-    value = recorder(now, detached[0] if isinstance(y, Tensor) else detached)
-    if any(part.requires_grad for part in ((value,) if isinstance(value, Tensor) else value)):
+    now = t.detach().to(parts_of(y)[0].dtype.to_real())
+    if any(part.requires_grad for part in parts_of(recorder(now, detached(y)))):
         raise ValueError(
             "expected an nn.Module or a BoundField, or gradient='direct': the gradient to the "
             f"tensors that f captured would be lost (got a {type(f).__name__})"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import State, VectorField
+from grandpp.solvers.base import State, VectorField, parts_of
 from grandpp.solvers.captured import bind_tensors, fresh_leaves
 from grandpp.solvers.recorder import Recorder, Step
 
@@ -243,7 +243,7 @@ def _cotangents(
 
 
 def _parts(y: State | None) -> tuple[Tensor, ...]:
-    return (y,) if isinstance(y, Tensor) else y or ()
+    return () if y is None else parts_of(y)
 
 
 def _rows(ys: Sequence[Tensor], row: int) -> list[Tensor]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import Solution, SolveError, State, Status
+from grandpp.solvers.base import Solution, SolveError, State, Status, parts_of
 from grandpp.solvers.inner import NewtonKrylov
 from grandpp.solvers.iteration import InnerResult, InnerSolver, Residual, difference_step
 from grandpp.solvers.krylov import gmres
@@ -37,13 +37,11 @@ class Packing:
     @classmethod
     def of(cls, y: State) -> Packing:
         """The packing of states like ``y``."""
-        parts = (y,) if isinstance(y, Tensor) else y
-        return cls(tuple((p.shape, p.dtype) for p in parts), isinstance(y, Tensor))
+        return cls(tuple((p.shape, p.dtype) for p in parts_of(y)), isinstance(y, Tensor))
 
     def pack(self, y: State) -> Tensor:
         """Flatten."""
-        parts = (y,) if isinstance(y, Tensor) else y
-        flat = [torch.view_as_real(p) if p.is_complex() else p for p in parts]
+        flat = [torch.view_as_real(p) if p.is_complex() else p for p in parts_of(y)]
         return flat[0].reshape(-1) if self.single else torch.cat([p.reshape(-1) for p in flat])
 
     def unpack(self, flat: Tensor) -> State:

@@ -15,6 +15,8 @@ from grandpp.solvers.base import (
     Status,
     VectorField,
     is_finite,
+    map_parts,
+    parts_of,
 )
 
 
@@ -72,13 +74,13 @@ class Recorder:
             raise BudgetError
         self.stats.nfe_forward += 1
         dy = self.f(t, y)
-        self.last = (_detach(y), _detach(dy))
+        self.last = (detached(y), detached(dy))
         if not self.adjoint:
             self._count_backward(dy)
         return dy
 
     def _count_backward(self, dy: State) -> None:
-        first = dy if isinstance(dy, Tensor) else dy[0]
+        first = parts_of(dy)[0]
         if first.requires_grad:
             first.register_hook(self._one_more_backward)
 
@@ -100,7 +102,7 @@ class StepRecorder(Recorder):
         self.stats.steps += 1
         self.t_reached = float(t0.detach())
         if self.kept is not None:
-            self.kept.append(Step(self.t_reached, dt.detach(), _detach(y0), self._slope))
+            self.kept.append(Step(self.t_reached, dt.detach(), detached(y0), self._slope))
 
 
 class AdaptiveRecorder(StepRecorder):
@@ -148,5 +150,6 @@ class FirstAndLast:
         return self.last_value
 
 
-def _detach(y: State) -> State:
-    return y.detach() if isinstance(y, Tensor) else tuple(part.detach() for part in y)
+def detached(y: State) -> State:
+    """The state without its graph."""
+    return map_parts(Tensor.detach, y)

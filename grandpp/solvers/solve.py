@@ -18,6 +18,8 @@ from grandpp.solvers.base import (
     Status,
     VectorField,
     is_finite,
+    map_parts,
+    parts_of,
 )
 from grandpp.solvers.registry import Solver, resolve_solver
 from grandpp.solvers.steady import Steady
@@ -59,13 +61,13 @@ def solve(
     if isinstance(method, Auto) and float(t_span[1]) == math.inf:
         method = Steady()
     times = _steady_times if isinstance(method, Steady) else _times
-    ts = times(t_span, save_at).to((y0 if isinstance(y0, Tensor) else y0[0]).device)
+    ts = times(t_span, save_at).to(parts_of(y0)[0].device)
     if not is_finite(y0):
         raise ValueError("expected a finite initial state (got NaN or inf)")
     start, rest = ts[:1], ts[1:]
     # A state asked for at t_0 is the initial state itself (solvers want strictly monotone times),
     # and so is a state without entries at any time.
-    empty = all(p.numel() == 0 for p in ((y0,) if isinstance(y0, Tensor) else y0))
+    empty = all(p.numel() == 0 for p in parts_of(y0))
     at_start = len(rest) if empty else int((rest == start).sum())
     if at_start < len(rest):
         solution = method.solve(f, y0, torch.cat([start, rest[at_start:]]))
@@ -112,9 +114,7 @@ def _times(
 
 
 def _stack(y: State, times: int) -> State:
-    if isinstance(y, Tensor):
-        return y.unsqueeze(0).expand(times, *y.shape)
-    return tuple(part.unsqueeze(0).expand(times, *part.shape) for part in y)
+    return map_parts(lambda part: part.unsqueeze(0).expand(times, *part.shape), y)
 
 
 def _prepend(y0: State, ys: State, times: int) -> State:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import State
+from grandpp.solvers.base import State, parts_of
 from grandpp.solvers.recorder import AdaptiveRecorder
 
 # Boundary of dopri5's stability region on the negative axis, and the steps in a row beyond it
@@ -73,6 +73,6 @@ class StiffnessRecorder(AdaptiveRecorder):
 
 
 def _distance(a: State, b: State) -> float:
-    pairs = ((a, b),) if isinstance(a, Tensor) else zip(a, b, strict=True)
-    squares = [(x - y).abs().square().sum() for x, y in pairs]  # type: ignore[operator]
+    pairs = zip(parts_of(a), parts_of(b), strict=True)
+    squares = [(x - y).abs().square().sum() for x, y in pairs]
     return math.sqrt(float(torch.stack([s.to(squares[0]) for s in squares]).sum()))

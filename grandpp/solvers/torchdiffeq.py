@@ -29,7 +29,9 @@ from grandpp.solvers.base import (
     Status,
     VectorField,
     is_finite,
+    map_parts,
     needs_grad,
+    parts_of,
 )
 from grandpp.solvers.captured import bind_tensors, captured_tensors, named_tensors
 from grandpp.solvers.gradients import GRADIENTS, Replayed, checkpointed
@@ -122,8 +124,16 @@ class TorchDiffEq:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
-        recorder = self._recorder(f, t_start=float(ts[0].detach()))
         self._check_gradient(f, y0)
+        return self.run(self._recorder(f, t_start=float(ts[0].detach())), y0, ts)
+
+    def run(self, recorder: Recorder, y0: State, ts: Tensor) -> Solution:
+        """:meth:`solve` on the account of a recorder, which may run through several spans.
+
+        Args:
+            recorder: The counted right-hand side, with the hooks that the method calls.
+            y0, ts: As in :meth:`solve`.
+        """
         status, ys = Status.SUCCESS, None
         try:
             ys = self._integrate(recorder, y0, ts)
@@ -139,8 +149,8 @@ class TorchDiffEq:
         if status is Status.SUCCESS:
             recorder.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
-            ys = _nan_states(y0, len(ts))
-        saved = ys[1:] if isinstance(ys, Tensor) else tuple(y[1:] for y in ys)
+            ys = map_parts(lambda y: y.new_full((len(ts), *y.shape), math.nan), y0)
+        saved = map_parts(lambda y: y[1:], ys)
         return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
 
     def _recorder(self, f: VectorField, t_start: float) -> Recorder:
@@ -164,8 +174,7 @@ class TorchDiffEq:
         if self.gradient == "direct":
             return odeint(recorder, y0, ts, **kwargs)
         captured = captured_tensors(recorder, ts[0], y0)
-        parts = (y0,) if isinstance(y0, Tensor) else y0
-        wanted = needs_grad((*parts, ts, *captured))
+        wanted = needs_grad((*parts_of(y0), ts, *captured))
         if wanted:
             recorder.kept, recorder.keep_slopes = [], self._carries_slope
         with torch.no_grad():
@@ -207,9 +216,8 @@ class TorchDiffEq:
         return torch.cat(pieces)
 
     def _check_gradient(self, f: VectorField, y0: State) -> None:
-        parts = (y0,) if isinstance(y0, Tensor) else y0
         lost = self.method == "scipy_solver" and self.gradient == "direct"
-        if lost and needs_grad((*parts, *named_tensors(f))):
+        if lost and needs_grad((*parts_of(y0), *named_tensors(f))):
             raise ValueError(
                 "scipy_solver runs in NumPy and returns no gradient: "
                 "use gradient='adjoint', another solver, or torch.no_grad()"
@@ -235,13 +243,4 @@ def _detached_norm(y: State) -> Tensor:
     into it, at the price of two reductions per stage; the step size is a decision, not a part of
     the mathematics.
     """
-    parts = (y,) if isinstance(y, Tensor) else y
-    return torch.stack([part.abs().square().mean().sqrt() for part in parts]).max()
-
-
-def _nan_states(y0: State, length: int) -> State:
-    if isinstance(y0, Tensor):
-        return torch.full((length, *y0.shape), math.nan, dtype=y0.dtype, device=y0.device)
-    return tuple(
-        torch.full((length, *y.shape), math.nan, dtype=y.dtype, device=y.device) for y in y0
-    )
+    return torch.stack([part.abs().square().mean().sqrt() for part in parts_of(y)]).max()

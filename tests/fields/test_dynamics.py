@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 from flows import EXACT, F64, KINDS, make, points
-from torch import nn
 
-from grandpp.fields import Augmented, Dynamics, GraphDiffusion, HeavyBall, as_bound, time_scaled
+from grandpp.fields import Augmented, Dynamics, GraphDiffusion, HeavyBall, time_scaled
 from grandpp.solvers import BoundField, solve
 
 SOLVE = {"solver": "dopri5", "rtol": 1e-9, "atol": 1e-9}
@@ -60,26 +59,6 @@ def test_a_wrapped_function_cannot_hide_what_it_captured():
         assert torch.autograd.grad(y.sum(), hidden)[0].abs().min() > 0
         with pytest.raises(ValueError, match="would be lost"):
             solve(wrapped, y0, (0.0, end), gradient="adjoint")
-
-
-def test_a_shared_parameter_of_a_module_stays_shared_when_swapped():
-    class Twice(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a = nn.Linear(3, 3, bias=False).double()
-            self.b = nn.Linear(3, 3).double()
-            self.b.weight = self.a.weight
-
-        def forward(self, t, h):
-            return self.b(torch.tanh(self.a(h)))
-
-    net = Twice()
-    bound = as_bound(net)
-    assert len(bound.captured) == 2
-    swapped = bound.bind([2 * c for c in bound.captured])
-    weight, bias = net.a.weight, net.b.bias
-    expected = torch.tanh(points() @ (2 * weight).T) @ (2 * weight).T + 2 * bias
-    torch.testing.assert_close(swapped(torch.zeros(()), points()), expected)
 
 
 @pytest.mark.parametrize("name", KINDS)

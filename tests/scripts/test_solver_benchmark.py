@@ -110,6 +110,20 @@ def test_ctrl_c_keeps_the_finished_rows(main, capsys, monkeypatch):
     assert row["tolerance"] == 0.1
 
 
+@pytest.mark.parametrize("extra", [[], ["--json"]])
+def test_ctrl_c_before_any_row_prints_no_summary(main, capsys, monkeypatch, extra):
+    from grandpp.experiment.studies import accuracy
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(accuracy, "measure", interrupted)
+    assert main(["--problem", "growth", "--solver", "euler", *extra]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "interrupted; 0 finished rows" in captured.err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

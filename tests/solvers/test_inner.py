@@ -7,7 +7,6 @@ import torch
 
 from grandpp.solvers.inner import INNER_SOLVERS, resolve_inner
 from grandpp.solvers.iteration import weighted_norm
-from grandpp.solvers.krylov import gmres
 
 NAMES = tuple(INNER_SOLVERS)
 
@@ -77,18 +76,6 @@ def test_nonlinear_roots_are_evaluated_before_they_are_believed(name):
 def test_nan_is_no_convergence(name):
     result = INNER_SOLVERS[name].solve(lambda z: z * torch.nan, torch.zeros(3), 1.0, 1e-6, 100)
     assert not result.converged
-
-
-def test_gmres_solves_a_nonsymmetric_system_and_reports_one_it_cannot():
-    generator = torch.Generator().manual_seed(4)
-    a = torch.randn(80, 80, generator=generator, dtype=torch.float64) + 20 * torch.eye(80)
-    b = torch.randn(80, generator=generator, dtype=torch.float64)
-    x, used, done = gmres(lambda v: a @ v, b, 1e-12, 200)
-    assert done
-    assert used < 80
-    torch.testing.assert_close(x, torch.linalg.solve(a, b))
-    _, used, done = gmres(lambda v: a @ v, b, 1e-12, 3)
-    assert (used, done) == (3, False)
 
 
 def test_an_unknown_inner_solver_is_refused_with_the_choices():

@@ -7,13 +7,7 @@ import math
 import pytest
 import torch
 
-from grandpp.solvers import (
-    SolveError,
-    Status,
-    TorchDiffEq,
-    resolve_solver,
-    solve,
-)
+from grandpp.solvers import SolveError, Status, solve
 
 
 def decay(t, y):
@@ -77,11 +71,6 @@ def test_blow_up_underflow_and_budget_are_told_apart_and_say_what_to_do():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: resolve_solver("runge"), ValueError, "dopri5.*got 'runge'"),
-        (lambda: resolve_solver("euler", rtol=1e-3), TypeError, "step_size.*got rtol"),
-        (lambda: resolve_solver("dopri5", rtol=-1.0), ValueError, "rtol.*-1"),
-        (lambda: resolve_solver("exact", rtol=2.0), ValueError, "between 0 and 1"),
-        (lambda: resolve_solver(TorchDiffEq(), rtol=1.0), TypeError, "solver object"),
         (lambda: solve(decay, torch.tensor([math.nan]), (0, 1)), ValueError, "initial state"),
         (lambda: solve(decay, torch.ones(1), (0, math.inf)), ValueError, "finite time span"),
         (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[0.5, 0.2]), ValueError, "save_at"),

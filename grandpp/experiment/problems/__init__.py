@@ -3,7 +3,6 @@
 from grandpp.experiment.problems.base import Problem
 from grandpp.experiment.problems.descent import BEALE, ROSENBROCK, Landscape, gradient_flow
 from grandpp.experiment.problems.diffusion import diffusion1d, grand
-from grandpp.experiment.problems.momentum import AdamFlow, HeavyBallFlow
 from grandpp.experiment.problems.scalar import GROWTH, PROTHERO, ScalarLinear
 from grandpp.experiment.problems.stiff import robertson
 
@@ -12,8 +11,6 @@ __all__ = [
     "GROWTH",
     "PROTHERO",
     "ROSENBROCK",
-    "AdamFlow",
-    "HeavyBallFlow",
     "Landscape",
     "Problem",
     "ScalarLinear",

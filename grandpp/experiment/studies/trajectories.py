@@ -12,28 +12,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from grandpp.experiment.figures import draw_trajectories
-from grandpp.experiment.problems import (
-    BEALE,
-    ROSENBROCK,
-    AdamFlow,
-    HeavyBallFlow,
-    Landscape,
-)
+from grandpp.experiment.problems import BEALE, ROSENBROCK, Landscape
 from grandpp.experiment.studies.base import Job, Request, Row
-from grandpp.solvers import VectorField, solve
+from grandpp.fields import Adam, Dynamics, HeavyBall
+from grandpp.solvers import solve
 
 RTOL, ATOL = 1e-9, 1e-12  # v of Adam starts at 0 under a root, so a coarse atol would blur it
 LANDSCAPES = (ROSENBROCK, BEALE)
-# The field on a landscape, and how many times longer than the position its state is.
-METHODS: dict[str, tuple[Callable[[Landscape], VectorField], int]] = {
-    "ODE": (lambda landscape: landscape.descend, 1),
-    "HBODE": (lambda landscape: HeavyBallFlow(landscape.gradient, landscape.gamma), 2),
-    "AdamODE": (lambda landscape: AdamFlow(landscape.gradient), 3),
+# The equation of motion on a landscape. The paper does not print the constants of its figure for
+# Adam; these are Adam's usual ones.
+METHODS: dict[str, Callable[[Landscape], Dynamics]] = {
+    "ODE": lambda landscape: Dynamics(),
+    "HBODE": lambda landscape: HeavyBall(gamma=landscape.gamma),
+    "AdamODE": lambda landscape: Adam(alpha=0.9, beta=0.999, epsilon=1e-8, positive="clamp"),
 }
 
 
@@ -58,17 +55,18 @@ class TrajectoryStudy:
 
     @torch.no_grad()
     def _follow(self, landscape: Landscape, method: str) -> list[Row]:
-        build, parts = METHODS[method]
-        y0 = torch.zeros(2 * parts, dtype=torch.float64)
+        kind = METHODS[method](landscape)
+        f: Any = kind.prepare(landscape.descend)
+        y0 = kind.start(torch.zeros(2, dtype=torch.float64))
         count = round(landscape.end / landscape.dt) + 1
         ts = torch.linspace(0, landscape.end, count, dtype=torch.float64)
         start = time.perf_counter()
         solution = solve(
-            build(landscape), y0, (0.0, landscape.end), solver="dopri5", save_at=ts[:-1],
+            f, y0, (0.0, landscape.end), solver="dopri5", save_at=ts[:-1],
             rtol=RTOL, atol=ATOL, throw=False,
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        path = torch.as_tensor(solution.ys)[:, :2]
+        path = kind.positions(torch.as_tensor(solution.ys))
         self.paths[landscape.name, method] = path
         distances = (path - torch.tensor(landscape.minimum, dtype=torch.float64)).norm(dim=-1)
         good = solution.successful

@@ -1,0 +1,17 @@
+"""The hot kernels: products on a matrix whose transpose is known, and normalised rows."""
+
+from grandpp.ops.csr import CSR
+from grandpp.ops.finite import all_finite
+from grandpp.ops.products import multiply, sample, sddmm, spmm
+from grandpp.ops.softmax import edge_softmax, normalize_rows
+
+__all__ = [
+    "CSR",
+    "all_finite",
+    "edge_softmax",
+    "multiply",
+    "normalize_rows",
+    "sample",
+    "sddmm",
+    "spmm",
+]

@@ -1,0 +1,98 @@
+r"""Rows that sum to one: the softmax over the entries of each row, and plain normalisation.
+
+.. math::
+    \mathrm{normalize\_rows}(v)_{ij} = \frac{v_{ij}}{\sum_k v_{ik}}, \qquad
+    \mathrm{edge\_softmax}(s, w)_{ij} = \frac{w_{ij} e^{s_{ij}}}{\sum_k w_{ik} e^{s_{ik}}} .
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import segment
+
+from grandpp.ops.csr import CSR
+
+
+def normalize_rows(csr: CSR, values: Tensor) -> Tensor:
+    """Divide non-negative values by the sum of their row, differentiable twice.
+
+    Args:
+        csr: Pattern ``[num_rows, num_cols]``; rows may be empty.
+        values: ``[nnz]`` or ``[nnz, H]`` in the order of ``csr``; half precision is summed in
+            single.
+
+    Returns:
+        Values of the same shape and type. A row whose values are all 0 stays 0.
+    """
+    if values.dtype in (torch.float16, torch.bfloat16):
+        return normalize_rows(csr, values.float()).to(values.dtype)
+    return _Normalize.apply(csr, values)
+
+
+def edge_softmax(csr: CSR, scores: Tensor, prior: Tensor | None = None) -> Tensor:
+    """Softmax of scores over the entries of each row, differentiable twice in scores and prior.
+
+    Args:
+        csr: Pattern ``[num_rows, num_cols]``; with :attr:`Graph.csr <grandpp.graph.Graph>` a row
+            holds the edges that lead to one target. Rows may be empty.
+        scores: ``[nnz]`` or ``[nnz, H]`` in the order of ``csr``, of any size: the largest of a
+            row is subtracted. Half precision is computed in single.
+        prior: Non-negative weights ``[nnz]`` of the exponentials, the same for all heads.
+            (default: ``None``, 1 for every entry)
+
+    Returns:
+        Values of the shape and type of ``scores`` that sum to 1 in every row with a positive
+        prior, and are 0 in the others.
+    """
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        wide = None if prior is None else prior.float()
+        return edge_softmax(csr, scores.float(), wide).to(scores.dtype)
+    weights = None if prior is None else prior.view(-1, *[1] * (scores.dim() - 1))
+    counted = scores.detach()
+    if weights is not None:
+        # An entry with prior 0 must not set the maximum: the others could all underflow.
+        counted = counted.masked_fill(weights == 0, -torch.inf)
+    top = segment(counted, csr.rowptr.long(), reduce="max")
+    top = top.masked_fill(top == -torch.inf, 0)  # rows without any positive prior
+    strength = (scores - top.index_select(0, csr.row)).clamp(max=0).exp()
+    return normalize_rows(csr, strength if weights is None else strength * weights)
+
+
+class _RowSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, csr: CSR, values: Tensor) -> Tensor:
+        ctx.csr = csr
+        return segment(values, csr.rowptr.long(), reduce="sum")
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        return None, grad.index_select(0, ctx.csr.row)
+
+
+def _inverse_sums(csr: CSR, values: Tensor) -> Tensor:
+    total = _RowSum.apply(csr, values)
+    return total.masked_fill(total == 0, 1).reciprocal()
+
+
+class _Normalize(torch.autograd.Function):
+    """Its gradient is one more row sum, where autograd would scatter along edges three times."""
+
+    @staticmethod
+    def forward(ctx: Any, csr: CSR, values: Tensor) -> Tensor:
+        inverse = _inverse_sums(csr, values)
+        y = values * inverse.index_select(0, csr.row)
+        ctx.csr = csr
+        ctx.save_for_backward(values, inverse, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        csr: CSR = ctx.csr
+        values, inverse, y = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative also passes through the sums
+            inverse = _inverse_sums(csr, values)
+        mean = _RowSum.apply(csr, grad * y).index_select(0, csr.row)
+        return None, (grad - mean) * inverse.index_select(0, csr.row)

@@ -1,0 +1,168 @@
+"""The benchmarks as a user meets them: bad input, missing data, interruption; nothing is timed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from grandpp.data.download import DownloadError
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+PROGRAMS = ("epoch", "kernels", "scaling")
+
+
+def load(name, monkeypatch):
+    """A file of the benchmarks under its own name, which tests/ may have given to another."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    helpers = ("common", "reference")
+    return {name: load(name, monkeypatch) for name in (*helpers, *PROGRAMS)}
+
+
+@pytest.fixture
+def nothing_to_load(monkeypatch, tmp_path):
+    def no_network(*arguments):
+        raise DownloadError("no network")
+
+    monkeypatch.setenv("GRANDPP_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("grandpp.data.graphs.download_missing", no_network)
+
+
+def refused(main, capsys, *arguments):
+    """The one line that a program exits with."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(arguments))
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rounds", "0"], "positive integer"),
+        (["--rounds", "-3"], "positive integer"),
+        (["--device", "toaster"], "toaster"),
+        (["--loud"], "--loud"),
+    ],
+)
+def test_bad_options_of_all_programs_are_one_line(programs, capsys, program, arguments, words):
+    message = refused(programs[program].main, capsys, *arguments)
+    assert message.startswith(f"{program}: error: ")
+    assert words in message
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "words"),
+    [
+        ("epoch", ["--dataset", "Korah"], "Korah"),
+        ("epoch", ["--model", "lstm"], "lstm"),
+        ("kernels", ["--graph", "Korah"], "Korah"),
+        ("kernels", ["--channels", "-1"], "positive integer"),
+        ("scaling", ["--axis", "width"], "width"),
+        ("scaling", ["--point", "4"], "from 0 to 3 .*got 4"),
+        ("scaling", ["--axis", "edges", "--point", "-1"], "from 0 to 2 .*got -1"),
+    ],
+)
+def test_bad_options_of_one_program_are_one_line(
+    programs, capsys, monkeypatch, program, arguments, words
+):
+    monkeypatch.setattr(programs["kernels"], "copy_bandwidth", lambda device: 1.0)
+    message = refused(programs[program].main, capsys, *arguments)
+    assert message.startswith(f"{program}: error: ")
+    assert re.search(words, message)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_cuda_where_there_is_none_is_one_line(programs, capsys, monkeypatch, program):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    point = ["--point", "0"] if program == "scaling" else []
+    assert "CUDA" in refused(programs[program].main, capsys, "--device", "cuda", *point)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_missing_data_is_one_line(programs, capsys, monkeypatch, nothing_to_load, program):
+    monkeypatch.setattr(programs["kernels"], "copy_bandwidth", lambda device: 1.0)
+    point = ["--point", "0"] if program == "scaling" else []
+    assert "Cora was not found" in refused(programs[program].main, capsys, *point)
+
+
+def test_a_point_that_fails_in_its_own_process_is_one_line(programs, capsys, monkeypatch):
+    def run(command, **options):
+        return subprocess.CompletedProcess(command, 2, "", "scaling: error: no Cora\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(SystemExit) as stop:
+        programs["scaling"].main([])
+    assert stop.value.code == 2
+    # The progress bar writes to the same stream.
+    assert capsys.readouterr().err.splitlines()[-1] == "scaling: error: no Cora"
+
+
+def test_ctrl_c_keeps_the_finished_rows(programs, capsys, monkeypatch):
+    scaling = programs["scaling"]
+    calls = []
+
+    def run(command, **options):
+        calls.append(command)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        row = {"time": 4.0 ** len(calls), "ms": 2.0 ** len(calls)}
+        return subprocess.CompletedProcess(command, 0, json.dumps(row), "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert scaling.main(["--json"]) == 130
+    captured = capsys.readouterr()
+    first, second = [json.loads(line) for line in captured.out.splitlines()]
+    assert first["slope"] is None
+    assert second["slope"] == pytest.approx(0.5)
+    assert "2 finished rows" in captured.err
+
+
+@pytest.mark.parametrize("program", ["epoch", "kernels"])
+def test_ctrl_c_before_any_row_prints_none(programs, capsys, monkeypatch, program):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(programs[program], "graph", interrupted)
+    monkeypatch.setattr(programs["kernels"], "copy_bandwidth", lambda device: 1.0)
+    assert programs[program].main([]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    assert "interrupted" in captured.err
+
+
+def test_contestants_take_turns_after_a_warm_up(programs):
+    order = []
+    contestants = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = programs["common"].alternate(contestants, 3, torch.device("cpu"))
+    assert "".join(order) == "ab" * 4
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_all_ways_to_multiply_agree_on_a_small_graph(programs, monkeypatch, karate):
+    kernels = programs["kernels"]
+    data = type("Data", (), {"edge_index": karate, "num_nodes": 34})
+    monkeypatch.setattr(kernels, "graph", lambda *arguments, **options: data)
+    rows = kernels.measure("karate", 3, 1, 1.0, torch.device("cpu"), None)
+    assert [r["way"] for r in rows] == ["ours", "index_add", "torch"] * 2
+    assert {r["nnz"] for r in rows} == {karate.size(1) + 34}
