@@ -15,8 +15,10 @@ from grandpp.fields import DEFAULT_GAIN
 MODELS: tuple[str, ...] = (
     "grand-l",
     "grand-nl",
+    "grand-nl-rw",
     "grand++-l",
     "grand++-nl",
+    "grand++-nl-rw",
     "hb-l",
     "hb-nl",
     "hb++-l",
@@ -26,9 +28,7 @@ MODELS: tuple[str, ...] = (
     "wave-l",
     "adam-l",
     "adam-nl",
-    "gcn",
-    "gat",
-    "mlp",
+    *("gcn", "gat", "mlp"),
 )
 # Equations of motion by the first part of a model's name; the part after it is the mode.
 BALLS: dict[str, str] = {
@@ -62,7 +62,7 @@ class RunConfig:
         rtol, atol, step_size: Accuracy of the solver (``None``: its own default).
         gradient: How gradients pass the solver (``None``: its own default).
         source, source_gain, initial: See :class:`grandpp.layers.GRANDPPConv`.
-        gamma: Fixed damping of a heavy ball (``None``: learned).
+        gamma, rewiring: Fixed damping (``None``: learned); see :func:`grandpp.data.rewire`.
         layer_norm: Normalise the state before the decoder.
         optimizer, lr, weight_decay: Optimiser of ``torch.optim`` and its settings.
         input_dropout, dropout: Dropout on features and on the diffused state.
@@ -96,14 +96,14 @@ class RunConfig:
     source_gain: float | None = None
     initial: str | None = None
     gamma: float | None = None
+    rewiring: str | None = None
     layer_norm: bool = True
 
     @property
     def config_hash(self) -> str:
         """Twelve hex digits that name every choice but split and seed."""
         choices = {k: v for k, v in asdict(self).items() if k not in ("split", "seed")}
-        text = json.dumps(choices, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(choices, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -171,7 +171,7 @@ def tuned_config(
 
 def family_of(model: str) -> str:
     """A model's name without its mode, for example ``"grand++"`` of ``"grand++-nl"``."""
-    return model.removesuffix("-l").removesuffix("-nl")
+    return model.removesuffix("-rw").removesuffix("-l").removesuffix("-nl")
 
 
 def is_diffusion(model: str) -> bool:
@@ -185,6 +185,7 @@ def _foreign_fields(model: str) -> set[str]:
     of_source = {"source", "source_gain"} if "++" not in model else set()
     of_source |= set() if model.startswith("grand++") else {"initial"}
     of_source |= set() if family_of(model) in BALLS else {"gamma"}
+    of_source |= set() if model.endswith("-rw") else {"rewiring"}
     if is_diffusion(model):
         return of_source
     of_solver = {"time", "solver", "rtol", "atol", "step_size", "gradient"}
@@ -196,12 +197,12 @@ def _defaults(model: str) -> dict[str, Any]:
     """Settings that hang on the kind of model, not on the data set."""
     diffusion, with_source = is_diffusion(model), "++" in model
     exact = model.startswith("grand") and model.endswith("-l")
-    solver = ("exact" if exact else "auto") if diffusion else None
     return {
-        "solver": solver,
+        "solver": ("exact" if exact else "auto") if diffusion else None,
         "source": "balanced" if with_source else None,
         "source_gain": DEFAULT_GAIN if with_source else None,
         "initial": "features" if model.startswith("grand++") else None,
+        "rewiring": "gdc" if model.endswith("-rw") else None,
         "layer_norm": diffusion,
     }
 
