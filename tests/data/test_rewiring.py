@@ -25,13 +25,18 @@ def test_two_hops_follow_directed_edges():
     assert sorted(made) == [[0, 1], [0, 2], [1, 2]]
 
 
-def test_two_hops_refuse_weights_and_hubs_beyond_memory():
+def test_two_hops_refuse_weights_and_hubs_beyond_memory(monkeypatch):
     weighted = Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1), num_nodes=2)
     with pytest.raises(ValueError, match="without 'edge_weight'"):
         rewire(weighted, "two_hop")
-    star = to_undirected(torch.stack([torch.zeros(20_000).long(), torch.arange(1, 20_001)]))
-    with pytest.raises(ValueError, match="use kind='gdc'"):
-        rewire(Data(edge_index=star, num_nodes=20_001), "two_hop")
+    star = to_undirected(torch.stack([torch.zeros(20).long(), torch.arange(1, 21)]))
+    data = Data(edge_index=star, num_nodes=21)
+    paths = 20 * 20 + 20  # through the hub, and from the hub through a leaf
+    monkeypatch.setattr("grandpp.data.rewiring._MOST_PATHS", paths)
+    assert rewire(data, "two_hop").num_edges == 20 * 20 + 20
+    monkeypatch.setattr("grandpp.data.rewiring._MOST_PATHS", paths - 1)
+    with pytest.raises(ValueError, match=r"got 420\); use kind='gdc'"):
+        rewire(data, "two_hop")
 
 
 @pytest.mark.parametrize("kind", REWIRINGS)
