@@ -20,6 +20,7 @@ from torch_geometric.data import Data
 from grandpp.data import (
     DATASETS,
     PROTOCOLS,
+    REWIRINGS,
     DatasetError,
     DatasetNotFoundError,
     load_dataset,
@@ -69,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--source", choices=SOURCES, help="GRAND++ source term (default: balanced)")
     add("--source-gain", type=float, help="factor of the source (default: 0.2)")
     add("--initial", choices=INITIALS, help="GRAND++ initial state (default: features)")
+    add("--rewiring", choices=REWIRINGS, help="new edges of the models -rw (default: gdc)")
     add("--jobs", type=positive_int, default=1, help="runs at once on the CPU's cores, with the "
         "same results (default: 1)")  # fmt: skip
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
@@ -97,12 +99,14 @@ def plan(args: argparse.Namespace, data: Data) -> list[tuple[RunConfig, Data]]:
     k = args.labels_per_class
     seeds = range(args.first_split, args.first_split + args.splits)
     splits = list(low_label_splits(data, k, seeds, args.protocol))
-    names = ("time", "solver", "epochs", "source", "source_gain", "initial")
+    names = ("time", "solver", "epochs", "source", "source_gain", "initial", "rewiring")
     overrides = {name: getattr(args, name) for name in names}
     configs = [
         tuned_config(data.name, model, k, protocol=args.protocol, **overrides)
         for model in dict.fromkeys(args.models or ["grand++-l", "grand-l"])
     ]
+    if args.rewiring and not any(config.rewiring for config in configs):
+        raise ValueError("expected a model with rewiring, for example grand-nl-rw (got none)")
     for config in configs:
         build_model(config, data.num_features, data.num_classes)
     return [
@@ -136,10 +140,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, TypeError, IndexError, DatasetError, OSError) as error:
         fail(PROGRAM, error)
     if records:
-        first = records[0]
         title = "{dataset}, {labels_per_class} labels per class, protocol {protocol}"
         out = sys.stderr if args.json else sys.stdout
-        print(f"{title.format(**first)}\n{accuracy_table(records)}", file=out)
+        print(f"{title.format(**records[0])}\n{accuracy_table(records)}", file=out)
     return code
 
 

@@ -79,3 +79,24 @@ def test_dirichlet_energy_is_zero_for_constants_and_known_on_a_path(path):
     assert dirichlet_energy(torch.ones(4, 2), path) == 0
     x = torch.tensor([[0.0], [1.0], [3.0], [3.0]])
     assert dirichlet_energy(x, path) == pytest.approx(2 * (1 + 4 + 0) / 8)
+
+
+@pytest.mark.parametrize("at_once", [1, 24, 2**22])
+def test_dirichlet_energy_of_weighted_edges_does_not_depend_on_how_many_are_summed_at_once(
+    karate, features, monkeypatch, at_once
+):
+    monkeypatch.setattr("grandpp.graph._DIFFERENCES", at_once)
+    weight = torch.rand(karate.size(1), dtype=torch.float64)
+    x = features.clone().requires_grad_()
+    laplacian = torch.zeros(34, 34, dtype=torch.float64)
+    for (source, target), w in zip(karate.t(), weight, strict=True):
+        ends = torch.zeros(34, dtype=torch.float64)
+        ends[source], ends[target] = 1.0, -1.0
+        laplacian += w * torch.outer(ends, ends)
+    energy = dirichlet_energy(x, karate, weight)
+    assert float(energy.detach()) == pytest.approx(
+        float((features * (laplacian @ features)).sum()) / 68
+    )
+    (gradient,) = torch.autograd.grad(energy, x)
+    torch.testing.assert_close(gradient, 2 * laplacian @ features / 68)
+    assert dirichlet_energy(features, karate[:, :0]) == 0

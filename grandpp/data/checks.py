@@ -32,11 +32,17 @@ def check_data(data: Data) -> None:
             f"expected finite features (got {int(bad.sum())} NaN or infinite values, "
             f"the first at node {first})"
         )
-    _check_edges(_tensor(data, "edge_index"), x.size(0))
+    check_edges(_tensor(data, "edge_index"), x.size(0))
     _check_labels(_tensor(data, "y"), x.size(0))
 
 
-def _check_edges(edge_index: Tensor, num_nodes: int) -> None:
+def check_edges(edge_index: Tensor, num_nodes: int) -> None:
+    """Check ``edge_index`` ``[2, num_edges]`` (long).
+
+    Raises:
+        ValueError: it is of a wrong shape or type.
+        IndexError: an edge names a node that does not exist.
+    """
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
         raise ValueError(
             "expected 'edge_index' of shape [2, num_edges] and type torch.int64 "

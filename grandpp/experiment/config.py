@@ -45,6 +45,7 @@ class RunConfig:
         theta: Strength of the layers' maps (``gcnii``).
         kernels: Number of Gaussians (``monet``).
         lanczos_steps: Size of the Krylov space (``lanczosnet``, ``adalanczosnet``).
+        rewiring: Other edges to diffuse along, see :func:`grandpp.data.rewire`.
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.experiment.targets.clustered_targets`.
     """
@@ -83,6 +84,7 @@ class RunConfig:
     theta: float | None = None
     kernels: int | None = None
     lanczos_steps: int | None = None
+    rewiring: str | None = None
     cluster_labels: float | None = None
 
     @property

@@ -11,8 +11,10 @@ from grandpp.models import DiffusionClassifier
 DIFFUSION_MODELS: tuple[str, ...] = (
     "grand-l",
     "grand-nl",
+    "grand-nl-rw",
     "grand++-l",
     "grand++-nl",
+    "grand++-nl-rw",
     "grand++-cluster-l",
     "grand++-cluster-nl",
     "hb-l",
@@ -37,7 +39,7 @@ BALLS: dict[str, str] = {
 
 def family_of(model: str) -> str:
     """A model's name without its mode, for example ``"grand++"`` of ``"grand++-nl"``."""
-    return model.removesuffix("-l").removesuffix("-nl")
+    return model.removesuffix("-rw").removesuffix("-l").removesuffix("-nl")
 
 
 def build_diffusion(config: Any, in_channels: int, out_channels: int) -> DiffusionClassifier:

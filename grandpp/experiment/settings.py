@@ -69,7 +69,7 @@ def _defaults(model: str) -> dict[str, Any]:
     """Settings that hang on the kind of model, not on the data set."""
     exact = model.startswith("grand") and model.endswith("-l")
     values = {"layer_norm": True, "source": "balanced", "source_gain": DEFAULT_GAIN}
-    values["initial"] = "features"
+    values["initial"], values["rewiring"] = "features", "gdc"
     if "-cluster" in model:
         values["cluster_labels"] = CLUSTER_LABELS
     return values | ({"solver": "exact" if exact else "auto"} if is_diffusion(model) else {})

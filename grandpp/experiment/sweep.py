@@ -21,6 +21,7 @@ from grandpp.experiment.records import (
     read_records,
     record_key,
 )
+from grandpp.experiment.rewired import rewire_once
 from grandpp.experiment.train import RunResult, train_run
 
 
@@ -45,15 +46,15 @@ def run_sweep(
             of one after the other. (default: ``1``)
 
     Raises:
-        ValueError: If ``out`` holds something else than records, its folder does not exist, or
-            several jobs are to share a GPU.
+        ValueError: If ``out`` holds something else than records, its folder does not exist,
+            several jobs are to share a GPU, or a graph cannot be rewired as a run asks for.
     """
     if jobs > 1 and device.type != "cpu":
         raise ValueError(f"expected jobs=1 on a GPU, which one run fills (got {jobs})")
     if out and not out.parent.is_dir():
         raise ValueError(f"expected an existing folder for {out} (got none at {out.parent})")
     done = {record_key(r): r for r in read_records(out)} if out else {}
-    todo = [(config, data) for config, data in runs if config.key not in done]
+    todo = rewire_once([run for run in runs if run[0].key not in done], progress=progress)
     for config, _ in runs:
         if config.key in done:
             on_record(done[config.key])

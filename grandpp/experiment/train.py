@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
+from grandpp.experiment.rewired import rewired
 from grandpp.experiment.targets import clustered_targets, labelled_targets
 from grandpp.graph import dirichlet_energy
 from grandpp.models import (
@@ -71,13 +72,15 @@ def train_run(
 
     Args:
         config: The run.
-        data: Graph with ``x``, ``edge_index``, ``y`` and the three masks of its split.
+        data: Graph with ``x``, ``edge_index``, ``y`` and the three masks of its split; rewired
+            here where the run asks for it and :func:`run_sweep` has not done so.
         device: Where to run.
         on_epoch: Called after every epoch, for a progress bar.
 
     Returns:
         The result; a failed solve is reported in its ``status``, not as an accuracy.
     """
+    data = rewired(config, data)
     # Initialisation and dropout differ from split to split, reproducibly.
     state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
     torch.manual_seed(int(state[0]))

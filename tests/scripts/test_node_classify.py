@@ -70,6 +70,15 @@ def test_json_prints_one_complete_record_per_run_and_nothing_else(main, capsys):
         assert 0 <= record["test_accuracy"] <= 1
 
 
+def test_models_on_rewired_graphs_run_beside_those_on_the_graph_itself(main, capsys):
+    arguments = ["--labels-per-class", "2", "--json", "--model", "grand-nl-rw", "--model",
+                 "grand-l", "--rewiring", "two_hop", *FAST]  # fmt: skip
+    assert main(arguments) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    found = [(r["model"], r["config"]["rewiring"], r["status"]) for r in records]
+    assert found == 2 * [("grand-nl-rw", "two_hop", "success"), ("grand-l", None, "success")]
+
+
 def test_a_second_call_repeats_nothing_and_reports_everything(main, capsys, tmp_path):
     out = tmp_path / "runs.jsonl"
     arguments = ["--labels-per-class", "1", "--model", "gcn", "--out", str(out), *FAST]
@@ -94,6 +103,7 @@ def test_a_second_call_repeats_nothing_and_reports_everything(main, capsys, tmp_
         (["--labels-per-class", "1", "--model", "magic"], "'magic'"),
         (["--labels-per-class", "1", "--time", "-3"], "'time' to be finite and not negative"),
         (["--labels-per-class", "1", "--source-gain", "nan"], "'source_gain'"),
+        (["--labels-per-class", "1", "--rewiring", "gdc"], "a model with rewiring"),
         (
             [
                 "--labels-per-class",
