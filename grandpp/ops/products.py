@@ -22,6 +22,8 @@ from grandpp.ops.csr import CSR, Pattern
 # Up to this many weights of all heads are multiplied at once, by a block matrix that is kept.
 # Beyond, it would take much memory, and one head after the other is as fast.
 _HEADS_AT_ONCE = 2**22
+# On the CPU an inner product of fewer numbers than this takes several times as long.
+_LANES = 8
 
 
 def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
@@ -64,6 +66,8 @@ def sample(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _sample(pattern: Pattern, a: Tensor, b: Tensor) -> Tensor:
+    if a.device.type == "cpu" and a.dtype == torch.float32 and 1 < a.size(1) < _LANES:
+        a, b = (torch.nn.functional.pad(v, (0, _LANES - v.size(1))) for v in (a, b))
     zeros = pattern.zeros(a.dtype)
     return torch.sparse.sampled_addmm(zeros, a, b.t(), beta=0.0).values()
 

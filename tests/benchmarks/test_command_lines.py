@@ -29,8 +29,11 @@ def load(name, monkeypatch):
 
 @pytest.fixture
 def programs(monkeypatch):
-    helpers = ("common", "reference")
-    return {name: load(name, monkeypatch) for name in (*helpers, *PROGRAMS)}
+    loaded = {name: load(name, monkeypatch) for name in ("common", "reference", *PROGRAMS)}
+    for name in PROGRAMS:
+        # It holds for the whole process, and would hide allocations from the tests of memory.
+        monkeypatch.setattr(loaded[name], "keep_freed_memory", lambda: True)
+    return loaded
 
 
 @pytest.fixture

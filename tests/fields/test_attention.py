@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from reference import to_dense
+from torch.func import functional_call
 
 from grandpp.fields import ATTENTIONS, NORMALIZATIONS, EdgeAttention, squareplus
 from grandpp.graph import prepare_graph, row_normalize
@@ -106,6 +107,22 @@ def test_masked_entries_with_the_largest_scores_do_not_make_the_others_underflow
     dense = to_dense(graph, weight)
     assert dense.diagonal().abs().max() == 0
     torch.testing.assert_close(dense.sum(1), torch.ones(4))
+
+
+@pytest.mark.parametrize("score", ["scaled_dot", "exp_kernel"])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_first_and_second_derivatives_by_features_parameters_and_prior(score, normalization, path):
+    graph = prepare_graph(path, 4)
+    attention = make(score, normalization, size=4)
+    x = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
+    prior = graph.prior(None, 0.5, like=x).requires_grad_()
+
+    def run(x, key, query, prior):
+        return functional_call(attention, {"key": key, "query": query}, (x, graph, prior))
+
+    inputs = (x, attention.key, attention.query, prior)
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
 
 
 def test_squareplus_is_positive_exact_and_differentiable_far_from_zero():

@@ -70,9 +70,10 @@ def test_heads_are_separate_products_with_right_derivatives(case, at_once, dtype
             assert torch.autograd.gradgradcheck(lambda *v, f=function: f(csr, *v), inputs)
 
 
-def test_sampled_product_equals_gathered_inner_products_for_every_head(case):
+@pytest.mark.parametrize("size", [1, 2, 7, 8, 9])
+def test_sampled_product_equals_gathered_inner_products_for_every_head(case, size):
     csr, _, _ = case
-    a, b = torch.randn(6, 3, 4), torch.randn(5, 3, 4)
+    a, b = torch.randn(6, 3, size), torch.randn(5, 3, size)
     expected = (a[csr.row] * b[csr.col_long]).sum(-1)
     torch.testing.assert_close(sddmm(csr, a, b), expected)
 
