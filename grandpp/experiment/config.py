@@ -66,7 +66,7 @@ class RunConfig:
         layer_norm: Normalise the state before the decoder.
         optimizer, lr, weight_decay: Optimiser of ``torch.optim`` and its settings.
         input_dropout, dropout: Dropout on features and on the diffused state.
-        epochs: Training epochs.
+        epochs, patience: Training epochs; how many of them without a better validation end it.
     """
 
     dataset: str
@@ -97,6 +97,7 @@ class RunConfig:
     initial: str | None = None
     gamma: float | None = None
     layer_norm: bool = True
+    patience: int | None = None
 
     @property
     def config_hash(self) -> str:
