@@ -2,6 +2,8 @@
 
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import MODELS, RunConfig, tuned_config, with_run
+from grandpp.experiment.plan import plan_runs, sort_records
+from grandpp.experiment.pools import WorkerError
 from grandpp.experiment.records import (
     Record,
     append_record,
@@ -21,15 +23,18 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "Summary",
+    "WorkerError",
     "accuracy_table",
     "append_record",
     "build_model",
     "build_optimizer",
     "make_record",
     "paired_difference",
+    "plan_runs",
     "read_records",
     "record_key",
     "run_sweep",
+    "sort_records",
     "summarize",
     "train_run",
     "tuned_config",
