@@ -14,14 +14,21 @@ already in the file are not repeated.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import sys
 from pathlib import Path
 
-from grandpp.data import DatasetError, DatasetNotFoundError, load_dataset, low_label_splits
-from grandpp.experiment import MODELS, Record, build_model, run_sweep, tuned_config, with_run
-from grandpp.experiment.cli import OneLineParser, fail, positive_int, resolve_device
+from grandpp.data import DatasetError
+from grandpp.experiment import MODELS, Record, WorkerError, plan_runs, run_sweep, sort_records
+from grandpp.experiment.cli import (
+    OneLineParser,
+    add_worker_options,
+    complain,
+    fail,
+    load_graphs,
+    positive_int,
+    resolve_device,
+)
 from grandpp.experiment.depth import summarise, table
 from grandpp.experiment.figures import check_picture, draw_depth
 from grandpp.experiment.memory import keep_freed_memory
@@ -48,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--first-split", type=int, default=0, metavar="S", help="seed of the first split, to keep "
         "splits for choosing settings apart from those reported (default: 0)")  # fmt: skip
     add("--epochs", type=positive_int, default=100, help="training epochs (default: 100)")
-    add("--jobs", type=positive_int, default=1, help="runs at once on the CPU (default: 1)")
+    add_worker_options(parser)
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one JSON line per run")
@@ -67,31 +74,25 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.plot:
             check_picture(args.plot)
-        try:
-            data = load_dataset(args.dataset or "Cora", args.root, progress=not args.quiet)
-        except DatasetNotFoundError as error:
-            if args.dataset:
-                raise
-            sys.stderr.write(f"{PROGRAM}: notice: {error}; using the embedded set 'sbm'\n")
-            data = load_dataset("sbm")
         device = resolve_device(args.device)
-        seeds = range(args.first_split, args.first_split + args.splits)
-        splits = list(low_label_splits(data.to(device), args.labels_per_class, seeds))
-        models = dict.fromkeys(args.models or ["grand-l", "grand++-l", "hb-l"])
-        runs = []
-        for time, model in itertools.product(args.times or TIMES, models):
-            options = {"time": time, "epochs": args.epochs, "gamma": args.gamma}
-            config = tuned_config(data.name, model, args.labels_per_class, **options)
-            build_model(config, data.num_features, data.num_classes)  # wrong settings fail here
-            runs += [
-                (with_run(config, s, 0), split) for s, split in zip(seeds, splits, strict=True)
-            ]
-        run_sweep(
-            runs, device, records.append, out=args.out, progress=not args.quiet, jobs=args.jobs
+        splits = range(args.first_split, args.first_split + args.splits)
+        models = args.models or ["grand-l", "grand++-l", "hb-l"]
+        numbers = [args.labels_per_class]
+        graphs = load_graphs(
+            PROGRAM, args.dataset and [args.dataset], args.root, progress=not args.quiet
         )
+        graphs, runs = [data.to(device) for data in graphs], []
+        for time in args.times or TIMES:
+            options = {"time": time, "epochs": args.epochs, "gamma": args.gamma}
+            runs += plan_runs(graphs, models, numbers, splits, **options)
+        run_sweep(runs, device, records.append, out=args.out, progress=not args.quiet,
+                  workers=args.workers, backend=args.backend, scheduler=args.scheduler)  # fmt: skip
+        sort_records(records, runs)
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; the finished runs follow\n")
         code = 130
+    except WorkerError as error:
+        code = complain(PROGRAM, f"{error}; the finished runs follow")
     except (ValueError, TypeError, DatasetError, OSError) as error:
         fail(PROGRAM, error)
     rows = summarise(records)

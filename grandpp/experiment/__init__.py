@@ -4,6 +4,8 @@ from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.comparison import Comparison, compare
 from grandpp.experiment.comparison_tables import comparison_table
 from grandpp.experiment.config import RunConfig, with_run
+from grandpp.experiment.plan import plan_runs, sort_records
+from grandpp.experiment.pools import WorkerError
 from grandpp.experiment.reading import load_records
 from grandpp.experiment.records import (
     Record,
@@ -27,6 +29,7 @@ __all__ = [
     "RunConfig",
     "RunResult",
     "Summary",
+    "WorkerError",
     "accuracy_table",
     "append_record",
     "build_model",
@@ -36,9 +39,11 @@ __all__ = [
     "load_records",
     "make_record",
     "paired_difference",
+    "plan_runs",
     "read_records",
     "record_key",
     "run_sweep",
+    "sort_records",
     "summarize",
     "train_run",
     "tuned_config",

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import torch
+from torch_geometric.data import Data
+
+from grandpp.data import DatasetNotFoundError, load_dataset
+from grandpp.experiment.pools import BACKENDS
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -19,9 +25,24 @@ class OneLineParser(argparse.ArgumentParser):
 
 def fail(program: str, message: object) -> NoReturn:
     """Print one line to stderr and exit with 2."""
+    raise SystemExit(complain(program, message))
+
+
+def complain(program: str, message: object) -> int:
+    """Print one line to stderr; return the exit code 2, for when there is still a table to show."""
     text = " ".join(str(message).split())
     sys.stderr.write(f"{program}: error: {text}\n")
-    raise SystemExit(2)
+    return 2
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Let the user say how many runs are done at once, and where."""
+    add = parser.add_argument
+    add("--workers", type=positive_int, metavar="N", help="runs at once on the CPU, with the same "
+        "results (default: 1, or all workers of a cluster)")  # fmt: skip
+    add("--backend", choices=BACKENDS, default="loky", help="where the workers are: on this "
+        "machine (loky, the default) or on a cluster (dask, ray)")  # fmt: skip
+    add("--scheduler", metavar="ADDRESS", help="where the cluster is, as tcp://node1:8786")
 
 
 def positive_int(text: str) -> int:
@@ -33,6 +54,25 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected a positive integer (got '{text}')")
     return value
+
+
+def load_graphs(
+    program: str, names: Sequence[str] | None, root: Path | None, *, progress: bool
+) -> list[Data]:
+    """Load the data sets asked for, or Cora; take the embedded one only if none was named.
+
+    Raises:
+        DatasetError: If a set that was named cannot be had, or its files are not the right ones.
+        ValueError: If a name is unknown.
+    """
+    try:
+        return [load_dataset(n, root, progress=progress) for n in dict.fromkeys(names or ["Cora"])]
+    except DatasetNotFoundError as error:
+        if names:
+            raise
+        notice = f"{program}: notice: "
+        sys.stderr.write(f"{notice}{error}\n{notice}using the embedded synthetic set 'sbm'\n")
+        return [load_dataset("sbm")]
 
 
 def resolve_device(name: str) -> torch.device:

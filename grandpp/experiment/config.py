@@ -31,6 +31,7 @@ class RunConfig:
         optimizer, lr, weight_decay: Optimiser of ``torch.optim`` and its settings.
         input_dropout, dropout: Dropout on features and on hidden states.
         epochs: Training epochs; 0 for models that take no training by gradient.
+        patience: Epochs without a better validation accuracy that end training.
         solver: Solver name.
         rtol, atol, step_size: Accuracy of the solver (``None``: its own default).
         gradient: How gradients pass the solver (``None``: its own default).
@@ -84,6 +85,7 @@ class RunConfig:
     theta: float | None = None
     kernels: int | None = None
     lanczos_steps: int | None = None
+    patience: int | None = None
     rewiring: str | None = None
     cluster_labels: float | None = None
 
@@ -110,7 +112,16 @@ class RunConfig:
         )
 
 
-_COUNTS = ("labels_per_class", "hidden", "heads", "layers", "hops", "kernels", "lanczos_steps")
+_COUNTS = (
+    "labels_per_class",
+    "patience",
+    "hidden",
+    "heads",
+    "layers",
+    "hops",
+    "kernels",
+    "lanczos_steps",
+)
 _POSITIVE = ("lr", "rtol", "atol", "step_size", "theta")
 _NOT_NEGATIVE = ("time", "weight_decay", "cluster_labels")
 _SHARES = ("input_dropout", "dropout")

@@ -1,17 +1,21 @@
-"""One JSON line per run, appended as it ends; a file is also the list of what is already done."""
+"""One JSON line per run: what it says, how it is read, and how it is appended and kept whole."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from filelock import FileLock
 from torch_geometric.data import Data
 
 import grandpp
@@ -46,47 +50,117 @@ def make_record(config: RunConfig, result: RunResult, data: Data, device: str) -
 
 
 def append_record(path: Path, record: Record) -> None:
-    """Append one line and force it to the disk, so that a crash cannot take it back."""
+    """Append one line and force it to the disk, so that a crash cannot take it back.
+
+    Processes may append to one file at once: a lock next to it (``<path>.lock``, empty, released
+    by the system when its holder dies) keeps their lines apart.
+
+    Raises:
+        ValueError: If the file ends in something else than a JSON object.
+        OSError: If the line cannot be written whole; the file is then as before.
+    """
+    with locked(path):
+        write_line(path, record)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock under which alone a file of records is changed."""
+    with FileLock(f"{path}.lock").acquire(poll_interval=0.005):
+        yield
+
+
+def write_line(path: Path, record: Record) -> None:
+    """Append one line; the caller holds the lock."""
     line = (json.dumps(record, sort_keys=True) + "\n").encode()
-    # One write to a file opened for appending: lines of two processes do not mix.
+    mend(path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    before = os.fstat(handle).st_size
     try:
-        os.write(handle, line)
+        while line:
+            line = line[os.write(handle, line) :]
         os.fsync(handle)
+    except OSError:  # a full disk takes half a line
+        os.ftruncate(handle, before)
+        raise
     finally:
         os.close(handle)
 
 
-def read_records(path: Path) -> list[Record]:
-    """Read a file of records and mend an end that a crash left behind.
+def mend(path: Path) -> None:
+    """Complete or cut off a last line without its newline; the caller holds the lock.
 
-    A last line without its newline is completed if it is a whole record, and cut off if it is the
-    beginning of one; nothing else is ever changed.
+    Whoever writes holds the lock, so such a line is what a killed process left, not what a living
+    one is writing. A whole record gets its newline; the beginning of one is cut off.
+    """
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = _last_line(file)
+        if not content:
+            return
+        if _is_object(content):
+            file.seek(0, os.SEEK_END)
+            file.write(b"\n")
+        elif content.startswith(b"{"):
+            file.truncate(file.seek(0, os.SEEK_END) - len(content))
+        else:
+            raise ValueError(f"expected one JSON object per line in {path} (its last is none)")
+
+
+def _last_line(file: BinaryIO) -> bytes:
+    """What follows the last newline."""
+    size = file.seek(0, os.SEEK_END)
+    content = b""
+    while size and b"\n" not in content:
+        step = min(size, 2**16)
+        size = file.seek(size - step)
+        content = file.read(step) + content
+    return content[content.rfind(b"\n") + 1 :]
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read a file of records, also a compressed one (``.gz``), and change nothing.
+
+    A last line without its newline counts if it is a whole record, and is passed over if it is
+    the beginning of one: it was torn by a crash, or another process is writing it.
 
     Raises:
         ValueError: If any line is something else than a record.
     """
     if not path.exists():
         return []
-    content = path.read_bytes()
-    *lines, last = content.split(b"\n")
-    records = [_parse(line, path, n) for n, line in enumerate(lines, start=1) if line.strip()]
-    if not last.strip():
-        return records
-    try:
-        records.append(_parse(last, path, len(lines) + 1))
-    except ValueError:
-        if not last.startswith(_OPENING):
-            raise
-        os.truncate(path, len(content) - len(last))
-    else:
-        with path.open("ab") as file:
-            file.write(b"\n")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        *lines, last = file.read().split(b"\n")
+    records = parse_lines(lines, path)
+    if last.strip() and (_is_object(last) or not _OPENING.startswith(last[: len(_OPENING)])):
+        records += parse_lines([last], path, len(lines) + 1)
     return records
 
 
 # Keys are written in alphabetical order, so every record of a run begins like this.
 _OPENING = b'{"best_epoch"'
+
+
+def parse_lines(lines: Iterable[bytes], path: Path, first: int = 1) -> list[Record]:
+    """Turn lines into records; empty ones are passed over.
+
+    Args:
+        lines: The lines.
+        path: Their file, for the message.
+        first: Number of the first line, for the message. (default: ``1``)
+
+    Raises:
+        ValueError: If a line is something else than a record.
+    """
+    return [_parse(line, path, n) for n, line in enumerate(lines, start=first) if line.strip()]
 
 
 def _parse(line: bytes, path: Path, number: int) -> Record:

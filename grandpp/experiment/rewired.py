@@ -45,7 +45,8 @@ def rewire_once(
     Raises:
         ValueError: See :func:`rewired`.
     """
-    made: dict[tuple[object, ...], Data] = {}
+    made: dict[tuple[object, ...], Data] = {}  # edges by where they come from
+    whole: dict[tuple[object, ...], Data] = {}  # runs on one graph keep sharing it
     ready = []
     for config, data in runs:
         if config.rewiring is not None and data.get("rewiring") != config.rewiring:
@@ -53,7 +54,11 @@ def rewire_once(
             key = (id(data.edge_index), id(weight), config.rewiring)  # alive as long as the runs
             if key not in made:
                 made[key] = rewired(config, data, progress=progress)
-            data = replace_edges(data, made[key].edge_index, made[key].get("edge_weight"))
-            data.rewiring = config.rewiring
+            graph = (id(data), config.rewiring)
+            if graph not in whole:
+                edges = made[key].edge_index, made[key].get("edge_weight")
+                whole[graph] = replace_edges(data, *edges)
+                whole[graph].rewiring = config.rewiring
+            data = whole[graph]
         ready.append((config, data))
     return ready

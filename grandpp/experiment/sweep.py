@@ -2,97 +2,158 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+import random
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import NoReturn
 
 import torch
-from joblib import Parallel, delayed
 from torch_geometric.data import Data
-from tqdm import tqdm
 
+from grandpp.experiment.clusters import Dask, Ray
 from grandpp.experiment.config import RunConfig
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.records import (
-    Record,
-    append_record,
-    make_record,
-    read_records,
-    record_key,
-)
+from grandpp.experiment.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
+from grandpp.experiment.progress import Progress
+from grandpp.experiment.record_file import RecordFile
+from grandpp.experiment.records import Record
 from grandpp.experiment.rewired import rewire_once
-from grandpp.experiment.train import RunResult, train_run
+
+Runs = Sequence[tuple[RunConfig, Data]]
 
 
 def run_sweep(
-    runs: Sequence[tuple[RunConfig, Data]],
+    runs: Runs,
     device: torch.device,
     on_record: Callable[[Record], None],
     *,
     out: Path | None = None,
     progress: bool = True,
-    jobs: int = 1,
+    workers: int | None = None,
+    backend: str = "loky",
+    scheduler: str | None = None,
 ) -> None:
     """Run what is not in a file of records yet, and report every record.
 
     Args:
-        runs: Configurations with the split data of each.
+        runs: Configurations with the graph of each. A graph without masks is split by its
+            configuration where the run is done, so that a hundred splits are one graph in memory.
         device: Where to run.
         on_record: Called with each record, those found in the file first.
-        out: File to append to; created with the first record. (default: ``None``)
+        out: File to append to; created with the first record. Several commands may share it:
+            each skips what another one has finished, and no run enters the file twice.
+            (default: ``None``)
         progress: Show a bar with the running mean of every model. (default: ``True``)
-        jobs: Runs at once, in processes that share the processor's cores; the results are those
-            of one after the other. (default: ``1``)
+        workers: Runs at once, in processes that share the processor's cores; the results are those
+            of one after the other. (default: 1 on this machine, all workers of a cluster)
+        backend: Where the workers are: ``"loky"``, this machine; ``"dask"`` or ``"ray"``, a
+            cluster. (default: ``"loky"``)
+        scheduler: Address of the cluster. (default: ``None``)
 
     Raises:
         ValueError: If ``out`` holds something else than records, its folder does not exist,
-            several jobs are to share a GPU, or a graph cannot be rewired as a run asks for.
+            several workers are to share a GPU, a backend is unknown or not
+            installed, or a graph cannot be rewired as a run asks for.
+        OSError: If the cluster does not answer, or a record cannot be written.
+        WorkerError: If a worker process died; the runs that were finished are kept.
     """
-    if jobs > 1 and device.type != "cpu":
-        raise ValueError(f"expected jobs=1 on a GPU, which one run fills (got {jobs})")
-    if out and not out.parent.is_dir():
-        raise ValueError(f"expected an existing folder for {out} (got none at {out.parent})")
-    done = {record_key(r): r for r in read_records(out)} if out else {}
-    todo = rewire_once([run for run in runs if run[0].key not in done], progress=progress)
-    for config, _ in runs:
-        if config.key in done:
-            on_record(done[config.key])
-    accuracies: dict[str, list[float]] = {}
-    total = sum(config.epochs for config, _ in todo)
-    with tqdm(total=total, unit="epoch", disable=not progress, file=sys.stderr) as bar:
-        results = _one_by_one(todo, device, bar) if jobs == 1 else _at_once(todo, jobs, bar)
-        for i, result in results:
-            config, data = todo[i]
-            record = make_record(config, result, data, str(device))
-            if out:
-                append_record(out, record)
-            on_record(record)
-            if result.test_accuracy is not None:
-                accuracies.setdefault(config.model, []).append(result.test_accuracy)
-            bar.set_postfix({m: f"{100 * sum(a) / len(a):.1f}%" for m, a in accuracies.items()})
+    if backend not in BACKENDS:
+        raise ValueError(f"expected a backend of {', '.join(BACKENDS)} (got '{backend}')")
+    if device.type != "cpu" and (backend != "loky" or (workers or 1) > 1):
+        raise ValueError("expected one worker on a GPU, which one run fills "
+                         f"(got workers={workers}, backend '{backend}')")  # fmt: skip
+    file = RecordFile(out)
+    todo = []
+    for config, data in runs:
+        if config.key in file.records:
+            on_record(file.records[config.key])
+        else:
+            todo.append((config, data))
+    if not todo:
+        return
+    todo = rewire_once(todo, progress=progress)
+    graphs = list({id(data): data for _, data in todo}.values())
+    which = {id(data): n for n, data in enumerate(graphs)}
+    numbered = [(config, which[id(data)]) for config, data in todo]
+    with (
+        Progress([config for config, _ in todo], progress) as bar,
+        _open(graphs, len(todo), device, bar, workers, backend, scheduler) as pool,
+    ):
+        _drive(numbered, pool, file, bar, on_record)
 
 
-def _one_by_one(
-    todo: Sequence[tuple[RunConfig, Data]], device: torch.device, bar: tqdm[NoReturn]
-) -> Iterator[tuple[int, RunResult]]:
-    for i, (config, data) in enumerate(todo):
-        bar.set_description(f"{config.model} split {config.split}")
-        yield i, train_run(config, data, device, on_epoch=lambda: bar.update(1))
+def _open(
+    graphs: Sequence[Data],
+    runs: int,
+    device: torch.device,
+    bar: Progress,
+    workers: int | None,
+    backend: str,
+    scheduler: str | None,
+) -> InProcess | Processes | Dask | Ray:
+    if backend == "dask":
+        return Dask(graphs, runs, workers, scheduler)
+    if backend == "ray":
+        return Ray(graphs, runs, workers, scheduler)
+    needed = min(workers or 1, runs)
+    if needed == 1:
+        return InProcess(graphs, runs, device, bar.show)
+    return Processes(graphs, runs, needed)
 
 
-def _at_once(
-    todo: Sequence[tuple[RunConfig, Data]], jobs: int, bar: tqdm[NoReturn]
-) -> Iterator[tuple[int, RunResult]]:
-    """Results as they come; the bar moves by whole runs."""
-    threads = max(1, torch.get_num_threads() // jobs)
-    work = (delayed(_work)(i, config, data, threads) for i, (config, data) in enumerate(todo))
-    for i, result in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-        bar.update(todo[i][0].epochs)
-        yield i, result
+def _drive(
+    todo: Sequence[tuple[RunConfig, int]],
+    pool: Pool,
+    file: RecordFile,
+    bar: Progress,
+    on_record: Callable[[Record], None],
+) -> None:
+    """Keep every worker busy until nothing is left; write each record as it comes."""
+    waiting = list(range(len(todo)))[::-1]
+    flying: dict[Future[Record], int] = {}
+
+    def report(slot: int) -> None:
+        record = file.records[todo[slot][0].key]
+        on_record(record)
+        bar.finish(slot, record)
+
+    while waiting or flying:
+        while waiting and len(flying) < pool.workers:
+            slot = waiting.pop()
+            config, which = todo[slot]
+            file.refresh()
+            if config.key in file.records:  # another command was here
+                report(slot)
+            else:
+                bar.start(config)
+                flying[pool.submit(slot, which, config)] = slot
+        landed, _ = wait(flying, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+        lost = {future for future in landed if _is_lost(future, pool)}
+        for future in landed - lost:
+            slot = flying.pop(future)
+            if not file.add(future.result()):
+                # Another command walks in step with this one: go on in another order.
+                random.shuffle(waiting)
+            report(slot)
+        bar.show(pool.epochs)
+        for future in lost:
+            raise WorkerError(_last_words(future)) from None
 
 
-def _work(i: int, config: RunConfig, data: Data, threads: int) -> tuple[int, RunResult]:
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    return i, train_run(config, data, torch.device("cpu"))
+# Seconds between two looks at the epochs of runs that are under way.
+_GLANCE = 0.5
+
+
+def _is_lost(future: Future[Record], pool: Pool) -> bool:
+    return future.cancelled() or isinstance(future.exception(), pool.lost)
+
+
+def _last_words(future: Future[Record]) -> str:
+    """What is known about the end of a worker, in one line."""
+    if future.cancelled():
+        return "the workers are gone, or the connection to their cluster is"
+    text = " ".join(str(future.exception()).split())
+    codes = sorted(set(re.findall(r"\bSIG\w+\(-\d+\)|\bEXIT\(\d+\)", text)))
+    what = ", ".join(codes) or text.split(". ")[0]
+    hint = "; the system kills so when memory runs out, and fewer workers need less"
+    return f"a worker process died ({what}){hint if 'SIGKILL' in what else ''}"

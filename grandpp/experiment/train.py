@@ -39,6 +39,7 @@ class RunResult:
         last_test_accuracy: Test accuracy after the last epoch.
         best_epoch: First epoch (from 1) with the best validation accuracy; without validation
             nodes the last one; 0 for a model without training.
+        epochs: Epochs trained: fewer than asked for where patience ended.
         nfe_forward: Mean evaluations per training forward pass; ``None`` without a solver.
         nfe_backward: Mean vector-Jacobian products per backward pass.
         seconds: Wall time of training and evaluation.
@@ -53,6 +54,7 @@ class RunResult:
     val_accuracy: float | None = None
     last_test_accuracy: float | None = None
     best_epoch: int | None = None
+    epochs: int | None = None
     nfe_forward: float | None = None
     nfe_backward: float | None = None
     seconds: float = 0.0
@@ -60,6 +62,12 @@ class RunResult:
     energy: float | None = None
     status: str = "success"
     message: str = ""
+
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether the best epoch lies that many epochs back."""
+        if patience is None or self.epochs is None or self.best_epoch is None:
+            return False
+        return self.epochs - self.best_epoch >= patience
 
 
 def train_run(
@@ -79,7 +87,11 @@ def train_run(
 
     Returns:
         The result; a failed solve is reported in its ``status``, not as an accuracy.
+
+    Raises:
+        ValueError: If there is patience but nothing to wait for, see :func:`check_patience`.
     """
+    check_patience(config, data)
     data = rewired(config, data)
     # Initialisation and dropout differ from split to split, reproducibly.
     state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
@@ -100,6 +112,8 @@ def train_run(
                 run.evaluate(epoch, result)
                 if optimizer:
                     on_epoch()
+                if result.out_of_patience(config.patience):
+                    break
             result.energy = run.energy()
         except SolveError as error:
             status = error.solution.status.name.lower()
@@ -114,6 +128,23 @@ def train_run(
         result.nfe_forward = float(np.mean(run.nfe_forward))
         result.nfe_backward = float(np.mean(run.nfe_backward))
     return result
+
+
+def check_patience(config: RunConfig, data: Data) -> None:
+    """Refuse to stop early by a validation accuracy that does not exist.
+
+    Raises:
+        ValueError: If ``config.patience`` is not positive, or the split has no validation nodes.
+    """
+    if config.patience is None:
+        return
+    if config.patience < 1:
+        raise ValueError(f"expected 'patience' to be positive (got {config.patience})")
+    if not bool(data.val_mask.any()):
+        raise ValueError(
+            f"expected validation nodes for patience={config.patience} "
+            f"(got none with protocol '{config.protocol}')"
+        )
 
 
 class DivergedError(RuntimeError):
@@ -164,7 +195,7 @@ class _Run:
         logits = self.model(self.x, data.edge_index, data.edge_weight, self.targets.trusted)
         hit = logits.argmax(dim=-1) == data.y
         test = float(hit[data.test_mask].float().mean())
-        result.last_test_accuracy = test
+        result.last_test_accuracy, result.epochs = test, epoch
         if not bool(data.val_mask.any()):
             result.test_accuracy, result.best_epoch = test, epoch
             return

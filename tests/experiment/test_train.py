@@ -95,6 +95,25 @@ def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(da
     assert result.last_test_accuracy == pytest.approx(100 / n_test)
 
 
+def test_patience_ends_training_and_changes_nothing_before(data):
+    whole = train_run(tuned_config("sbm", "gcn", 5, epochs=60), data, CPU)
+    assert whole.epochs == 60
+    for patience in (1, 4, 60):
+        short = train_run(tuned_config("sbm", "gcn", 5, epochs=60, patience=patience), data, CPU)
+        assert short.epochs == min(60, short.best_epoch + patience)
+        assert short.val_accuracy <= whole.val_accuracy
+    assert short.best_epoch == whole.best_epoch
+    assert short.test_accuracy == whole.test_accuracy
+
+
+def test_patience_without_validation_nodes_is_refused(data):
+    split = low_label_split(data, 5, seed=0, protocol="no_val")
+    with pytest.raises(ValueError, match="validation nodes for patience=3"):
+        train_run(tuned_config("sbm", "gcn", 5, patience=3), split, CPU)
+    with pytest.raises(ValueError, match="'patience' to be positive"):
+        train_run(tuned_config("sbm", "gcn", 5, patience=0), data, CPU)
+
+
 def test_without_validation_nodes_the_last_epoch_counts(data):
     split = low_label_split(data, 5, seed=0, protocol="no_val")
     result = run(split, "gcn")

@@ -13,11 +13,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import grandpp.data.graphs as graphs
 from grandpp.data import sbm
 from grandpp.data.download import DownloadError
+from grandpp.experiment import read_records, record_key
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "node_classify.py"
 DATA = os.environ.get("GRANDPP_DATA")
@@ -92,9 +94,38 @@ def test_a_second_call_repeats_nothing_and_reports_everything(main, capsys, tmp_
     assert "gcn" in table
 
 
+def test_one_command_is_a_whole_table(main, capsys):
+    arguments = ["--dataset", "sbm", "KarateClub", "--labels-per-class", "2", "1", "--protocol",
+                 "no_val", "--model", "gcn", "mlp"]  # fmt: skip
+    assert main([*arguments, *FAST]) == 0
+    blocks = [line for line in capsys.readouterr().out.splitlines() if "labels per class" in line]
+    assert blocks == [f"{name}, {k} labels per class, protocol no_val"
+                      for name in ("sbm", "KarateClub") for k in (2, 1)]  # fmt: skip
+
+
+def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
+    outputs = []
+    for arguments in (
+        ["--dataset", "sbm", "KarateClub", "--model", "gcn", "mlp"],
+        ["--dataset", "sbm", "--dataset", "KarateClub", "--model", "gcn", "--model", "mlp"],
+    ):
+        main([*arguments, "--labels-per-class", "1", "--protocol", "no_val", "--json", *FAST])
+        lines = capsys.readouterr().out.splitlines()
+        names = ("dataset", "model", "split", "test_accuracy")
+        outputs.append([tuple(map(json.loads(line).get, names)) for line in lines])
+    assert len(outputs[0]) == 8
+    assert outputs[0] == outputs[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (
+            ["--labels-per-class", "1", "--patience", "2", "--protocol", "no_val"],
+            "validation nodes",
+        ),
+        (["--labels-per-class", "1", "10000"], "class 0 has"),
+        (["--labels-per-class", "1", "--backend", "dask"], "dask"),
         (["--labels-per-class", "0"], "positive integer (got '0')"),
         (["--labels-per-class", "10000"], "class 0 has"),
         (["--labels-per-class", "1", "--dataset", "Corra"], "unknown data set 'Corra'"),
@@ -158,29 +189,81 @@ def test_a_foreign_out_file_or_folder_is_refused_and_kept(main, capsys, tmp_path
     assert out.read_text() == "my notes"
 
 
-def test_ctrl_c_keeps_finished_runs_and_the_same_command_goes_on(tmp_path):
-    out = tmp_path / "runs.jsonl"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+SWEEP = ["--dataset", "sbm", "--labels-per-class", "1", "2", "--model", "mlp", "--epochs", "10",
+         "--splits", "12", "--quiet", "--workers", "2"]  # fmt: skip
+
+
+def start(out, *arguments):
+    """The script as a process of its own, in a group of its own."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(out.parent), "OMP_NUM_THREADS": "1"}
     environment.pop("GRANDPP_DATA", None)
-    command = [sys.executable, str(SCRIPT), "--labels-per-class", "1", "--dataset", "sbm",
-               "--model", "mlp", "--epochs", "10", "--splits", "8", "--quiet",
-               "--out", str(out)]  # fmt: skip
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, str(SCRIPT), *arguments, "--out", str(out)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
+
+
+def wait_for_lines(out, number, process):
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not out.exists():
+    while time.monotonic() < deadline and process.poll() is None:
+        if out.exists() and out.read_text().count("\n") >= number:
+            break
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    assert process.poll() is None, process.communicate()[1]
+
+
+def accuracies(out):
+    """Every record's accuracies by its run; a run that is there twice fails."""
+    records = read_records(out)
+    found = {record_key(r): (r["test_accuracy"], r["last_test_accuracy"]) for r in records}
+    assert len(found) == len(records)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are stopped by signals")
+def test_a_sweep_that_is_interrupted_and_killed_goes_on_to_the_same_file(main, tmp_path):
+    out, alone = tmp_path / "runs.jsonl", tmp_path / "alone.jsonl"
+    process = start(out, *SWEEP)
+    wait_for_lines(out, 1, process)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in err
     assert "Traceback" not in err
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    assert not alive
     finished = out.read_text()
-    assert 1 <= finished.count("\n") < 8
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0
+    assert 1 <= finished.count("\n") < 24
+
+    process = start(out, *SWEEP)
+    wait_for_lines(out, finished.count("\n") + 3, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
     assert out.read_text().startswith(finished)
-    splits = [json.loads(line)["split"] for line in out.read_text().splitlines()]
-    assert sorted(splits) == list(range(8))
+    assert len(accuracies(out)) < 24
+
+    # The fixture's small set is not the one that the processes drew.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "sbm", sbm)
+        for path in (out, alone):
+            assert main([*SWEEP[:-2], "--out", str(path)]) == 0
+    assert accuracies(out) == accuracies(alone)
+    assert len(accuracies(out)) == 24
+
+
+@pytest.mark.slow
+def test_two_commands_share_a_file_and_a_plan(main, monkeypatch, tmp_path):
+    out, alone = tmp_path / "runs.jsonl", tmp_path / "alone.jsonl"
+    monkeypatch.setattr(graphs, "sbm", sbm)
+    process = start(out, *SWEEP[:-2])
+    wait_for_lines(out, 1, process)
+    assert main([*SWEEP[:-2], "--out", str(out)]) == 0
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert main([*SWEEP[:-2], "--out", str(alone)]) == 0
+    assert accuracies(out) == accuracies(alone)
+    assert len(accuracies(out)) == 24
 
 
 class Evil:
