@@ -93,18 +93,27 @@ def test_several_workers_on_a_gpu_are_refused(runs):
             run_sweep(runs, torch.device("cuda"), print, **options)
 
 
-def test_a_run_that_another_command_finished_meanwhile_is_taken_from_the_file(runs, tmp_path):
-    out, records = tmp_path / "runs.jsonl", []
-    theirs = {**perform(*runs[2], CPU), "test_accuracy": 0.123}
+def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
+    runs, tmp_path, monkeypatch
+):
+    out, records, done = tmp_path / "runs.jsonl", [], []
+    theirs = {**perform(*runs[1], CPU), "test_accuracy": 0.123}
 
     def on_record(record):
         if not records:
             RecordFile(out).add(theirs)
         records.append(record)
 
+    def perform_and_tell(config, *arguments):
+        done.append(config.key)
+        return perform(config, *arguments)
+
+    monkeypatch.setattr(pools, "perform", perform_and_tell)
     run_sweep(runs, CPU, on_record, out=out, progress=False)
-    assert [record_key(r) for r in records] == [config.key for config, _ in runs]
-    assert records[2]["test_accuracy"] == 0.123
+    keys = [config.key for config, _ in runs]
+    assert [record_key(r) for r in records] == keys
+    assert done == [keys[0], *keys[2:]]
+    assert records[1]["test_accuracy"] == 0.123
     assert len(read_records(out)) == 4
 
 

@@ -195,7 +195,8 @@ SWEEP = ["--dataset", "sbm", "--labels-per-class", "1", "2", "--model", "mlp", "
 
 def start(out, *arguments):
     """The script as a process of its own, in a group of its own."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(out.parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "XDG_CACHE_HOME": str(out.parent), "OMP_NUM_THREADS": "1",
+                   "TMPDIR": str(out.parent)}  # fmt: skip
     environment.pop("GRANDPP_DATA", None)
     command = [sys.executable, str(SCRIPT), *arguments, "--out", str(out)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
