@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--initial", choices=INITIALS, help="GRAND++ initial state (default: features)")
     add("--rewiring", choices=REWIRINGS, help="new edges of the models -rw (default: gdc)")
     add("--cluster-labels", type=float, metavar="L", help="train on seeded clusters too, which "
-        "count as L labelled nodes per class (default: 4 for grand++-cluster)")  # fmt: skip
+        "count as L labelled nodes per class (default: 1 for grand++-cluster)")  # fmt: skip
     add_worker_options(parser)
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files, before $GRANDPP_DATA and the cache")

@@ -12,7 +12,7 @@ from grandpp.experiment.config import RunConfig, check_config
 from grandpp.experiment.registry import MODELS, REGISTRY, is_diffusion
 from grandpp.fields import DEFAULT_GAIN
 
-CLUSTER_LABELS = 4.0
+CLUSTER_LABELS = 1.0
 """Chosen on validation nodes, see the README."""
 
 

@@ -20,14 +20,11 @@ class Targets:
         nodes: Which nodes, bool ``[N]`` with I of them.
         label: Their classes ``[I]``.
         weight: Share of each in the loss ``[I]``, sums to 1; ``None``: all alike.
-        trusted: Where a source term sits: nodes or weights of trust, see
-            :class:`grandpp.fields.TrustedSource`.
     """
 
     nodes: Tensor
     label: Tensor
     weight: Tensor | None
-    trusted: Tensor
 
     def loss(self, logits: Tensor) -> Tensor:
         """Cross-entropy of the logits ``[I, C]`` of these nodes."""
@@ -38,7 +35,7 @@ class Targets:
 
 def labelled_targets(data: Data) -> Targets:
     """The labelled training nodes, and nothing else."""
-    return Targets(data.train_mask, data.y[data.train_mask], None, data.train_mask)
+    return Targets(data.train_mask, data.y[data.train_mask], None)
 
 
 def clustered_targets(
@@ -50,7 +47,8 @@ def clustered_targets(
         \sum_{i \notin I} c_i}{|I| + \lambda C}
 
     with the confidence c_i of :class:`grandpp.models.Clusters`: the clusters count as lambda
-    labelled nodes per class, so their say falls as labels are added.
+    labelled nodes per class, so their say falls as labels are added. A source term stays at the
+    labelled nodes: one at all nodes, weighted by confidence, was no better on validation nodes.
 
     Args:
         data: Graph with its split.
@@ -66,4 +64,4 @@ def clustered_targets(
     share = cluster_labels * num_classes / others.sum().clamp(min=1e-30)
     weight = torch.where(labelled, 1.0, share * others)
     everyone = torch.ones_like(labelled)
-    return Targets(everyone, clusters.label, weight / weight.sum(), confidence)
+    return Targets(everyone, clusters.label, weight / weight.sum())

@@ -177,7 +177,7 @@ class _Run:
         self.model.train()
         self.optimizer.zero_grad()
         logits, stats = self.model.classify(
-            self.x, data.edge_index, data.edge_weight, targets.trusted, wanted=targets.nodes
+            self.x, data.edge_index, data.edge_weight, data.train_mask, wanted=targets.nodes
         )
         loss = targets.loss(logits)
         loss.backward()
@@ -192,7 +192,7 @@ class _Run:
     def evaluate(self, epoch: int, result: RunResult) -> None:
         data = self.data
         self.model.eval()
-        logits = self.model(self.x, data.edge_index, data.edge_weight, self.targets.trusted)
+        logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
         hit = logits.argmax(dim=-1) == data.y
         test = float(hit[data.test_mask].float().mean())
         result.last_test_accuracy, result.epochs = test, epoch
@@ -211,8 +211,6 @@ class _Run:
             return None
         model.eval()
         before = model.encoder(self.x)
-        after = model.diffuse(
-            before, data.edge_index, data.edge_weight, self.targets.trusted
-        ).features
+        after = model.diffuse(before, data.edge_index, data.edge_weight, data.train_mask).features
         energies = [dirichlet_energy(h, data.edge_index, data.edge_weight) for h in (after, before)]
         return float(energies[0] / energies[1])

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from grandpp.data import low_label_split, sbm
 from grandpp.experiment import train_run, tuned_config
 from grandpp.experiment.targets import clustered_targets, labelled_targets
+from grandpp.models import diffused_components, seeded_clusters
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,6 @@ def test_labels_alone_are_the_plain_cross_entropy(data):
     logits = torch.randn(6, 3)
     want = F.cross_entropy(logits, data.y[data.train_mask])
     assert torch.equal(targets.loss(logits), want)
-    assert torch.equal(targets.trusted, data.train_mask)
 
 
 @pytest.mark.parametrize("cluster_labels", [1.0, 6.0])
@@ -37,10 +37,10 @@ def test_clusters_count_as_so_many_labels_per_class(data, cluster_labels):
     assert own.max() == own.min()
     ratio = targets.weight[~labelled].sum() / own.sum()
     assert ratio.item() == pytest.approx(cluster_labels * 3 / 6, rel=1e-4)
-    # Other nodes count by their confidence, which is also how far a source trusts them.
-    others, trust = targets.weight[~labelled], targets.trusted[~labelled]
-    torch.testing.assert_close(others / others.sum(), trust / trust.sum())
-    assert bool((targets.trusted[labelled] == 1).all())
+    # Other nodes count by their confidence.
+    clusters = seeded_clusters(diffused_components(data.x, data.edge_index), labelled, data.y, 3)
+    others, confidence = targets.weight[~labelled], clusters.confidence.float()[~labelled]
+    torch.testing.assert_close(others / others.sum(), confidence / confidence.sum())
     logits = torch.randn(300, 3)
     want = (targets.weight * F.cross_entropy(logits, targets.label, reduction="none")).sum()
     torch.testing.assert_close(targets.loss(logits), want)
@@ -66,7 +66,7 @@ def test_a_run_with_clusters_learns_them_and_without_does_not(data):
 
 def test_the_model_with_clusters_has_them_by_default_and_keeps_its_name():
     config = tuned_config("Cora", "grand++-cluster-l", 1)
-    assert config.cluster_labels == 4.0
+    assert config.cluster_labels == 1.0
     assert (config.source, config.initial, config.time) == ("balanced", "features", 18.3)
     assert tuned_config("Cora", "grand++-l", 1).cluster_labels is None
     assert tuned_config("Cora", "gcn", 1, cluster_labels=2.0).cluster_labels == 2.0
