@@ -141,10 +141,8 @@ class PoissonLearning(HarmonicClassifier):
         labelled = np.zeros((len(y), 1))
         y[index], labelled[index] = rows, 1
         mean = laplacian.component_sum(y) / np.maximum(laplacian.component_sum(labelled), 1)
-        u = _solve(laplacian.matrix, y - labelled * mean)
-        # A component of one node has no degree.
-        measure = np.maximum(laplacian.degree, 1e-300)[:, None]
-        return u - laplacian.component_sum(measure * u) / laplacian.component_sum(measure)
+        # With the degrees as preconditioner every direction, and so u, has weighted mean zero.
+        return _solve(laplacian.matrix, y - labelled * mean)
 
 
 def _solve(matrix: csr_matrix, right: Array) -> Array:

@@ -106,6 +106,10 @@ class LanczosLayer(nn.Module):
 
 
 def _perceptron(inputs: int, outputs: int) -> nn.Sequential:
+    # Without biases nothing comes of nothing: what long diffusion has forgotten stays forgotten,
+    # and training nodes cannot be learned by heart through the quick part of the spectrum.
     return nn.Sequential(
-        nn.Linear(inputs, _FILTER_CHANNELS), nn.ReLU(), nn.Linear(_FILTER_CHANNELS, outputs)
+        nn.Linear(inputs, _FILTER_CHANNELS, bias=False),
+        nn.ReLU(),
+        nn.Linear(_FILTER_CHANNELS, outputs, bias=False),
     )

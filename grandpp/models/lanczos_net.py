@@ -28,7 +28,7 @@ class LanczosNet(NodeClassifier):
 
     S is :math:`D^{-1/2} (A + I) D^{-1/2}`. Short scales are its powers; long ones
     :math:`V f_l(R^{l_1}, R^{l_2}, \dots) V^\top` on its Ritz pairs (V, R) after some Lanczos steps,
-    with perceptrons f_l of the powers of each value. See :class:`LanczosLayer`.
+    with perceptrons f_l, without biases, of the powers of each value. See :class:`LanczosLayer`.
 
     Args:
         in_channels, hidden, out_channels: Sizes.
