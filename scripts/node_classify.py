@@ -42,6 +42,7 @@ from grandpp.fields import INITIALS, SOURCES
 from grandpp.solvers import SOLVER_NAMES
 
 PROGRAM = "node_classify"
+DEFAULTS = ("grand++-cluster-l", "grand++-l", "grand-l")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"{', '.join(DATASETS)} (default: Cora, or the embedded sbm where Cora is neither on "
         "disk nor downloadable)")  # fmt: skip
     add("--model", choices=MODELS, metavar="NAME", dest="models", **several,
-        help=f"one or more of {', '.join(MODELS)} (default: grand++-l and grand-l)")  # fmt: skip
+        help=f"one or more of {', '.join(MODELS)} (default: {', '.join(DEFAULTS)})")  # fmt: skip
     add("--protocol", default="grand", choices=PROTOCOLS, help="which nodes choose the epoch: the "
         "rest of a pool of 1500 labelled nodes (grand, as in the papers), 30 per class, or none: "
         "the last epoch counts (default: grand)")  # fmt: skip
@@ -101,7 +102,7 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
     graphs = load_graphs(PROGRAM, args.datasets, args.root, progress=not args.quiet)
     runs = plan_runs(
         [data.to(device) for data in graphs],
-        args.models or ["grand++-l", "grand-l"],
+        args.models or DEFAULTS,
         args.labels_per_class,
         range(args.first_split, args.first_split + args.splits),
         range(args.seeds),
