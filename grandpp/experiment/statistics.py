@@ -185,6 +185,50 @@ def welch_test(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | 
     return float(test.statistic), float(test.pvalue)
 
 
+@dataclass(frozen=True)
+class UnpairedDifference:
+    """Difference of two means of independent samples, in fractions.
+
+    Args:
+        mean: Difference.
+        low, high: Its 95 % interval by Welch.
+        t, p_value: Welch's score and two-sided p-value.
+    """
+
+    mean: float
+    low: float
+    high: float
+    t: float
+    p_value: float
+
+
+def welch_from_moments(
+    own: tuple[float, float, int], other: tuple[float, float, int]
+) -> UnpairedDifference | None:
+    r"""Welch's test of two samples of which mean, standard deviation and size are known.
+
+    The interval is :math:`d \pm t_{0.975,\nu} e` with :math:`e^2 = e_a^2 + e_b^2`, the squared
+    errors :math:`e_a^2 = s_a^2 / n_a` and the degrees of freedom of Welch and Satterthwaite,
+    :math:`\nu = e^4 / (e_a^4 / (n_a - 1) + e_b^4 / (n_b - 1))`.
+
+    Args:
+        own: Mean, sample standard deviation and size.
+        other: Those of the sample it is compared with.
+
+    Returns:
+        ``own`` minus ``other``; ``None`` for a sample of one or without any spread.
+    """
+    (a, s_a, n_a), (b, s_b, n_b) = own, other
+    if min(n_a, n_b) < 2 or s_a == s_b == 0:
+        return None
+    test = stats.ttest_ind_from_stats(*own, *other, equal_var=False)
+    e_a, e_b = s_a**2 / n_a, s_b**2 / n_b
+    freedom = (e_a + e_b) ** 2 / (e_a**2 / (n_a - 1) + e_b**2 / (n_b - 1))
+    half = float(stats.t.ppf(0.975, freedom) * np.sqrt(e_a + e_b))
+    d = a - b
+    return UnpairedDifference(d, d - half, d + half, float(test.statistic), float(test.pvalue))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number by Holm's step-down method (Holm 1979).
 

@@ -6,7 +6,13 @@ import pytest
 from scipy import stats
 
 from grandpp.experiment import accuracy_table, paired_difference, summarize
-from grandpp.experiment.statistics import holm, paired_test, split_means, welch_test
+from grandpp.experiment.statistics import (
+    holm,
+    paired_test,
+    split_means,
+    welch_from_moments,
+    welch_test,
+)
 
 
 def record(model, split, accuracy, digest="d"):
@@ -126,3 +132,20 @@ def test_welch_needs_two_values_and_some_spread():
 def test_a_model_with_fewer_seeds_is_paired_by_split():
     more = [{**r, "seed": 1, "test_accuracy": r["test_accuracy"] + 0.02} for r in A]
     assert paired_difference([*A, *more], B).mean == pytest.approx(0.11)
+
+
+def test_welch_from_moments_is_welch_from_samples():
+    a, b = [0.5, 0.7, 0.6, 0.55], [0.4, 0.5, 0.6]
+    moments = [(sum(x) / len(x), stats.tstd(x), len(x)) for x in (a, b)]
+    own = welch_from_moments(*moments)
+    reference = stats.ttest_ind(a, b, equal_var=False)
+    interval = reference.confidence_interval(0.95)
+    assert (own.t, own.p_value) == pytest.approx((reference.statistic, reference.pvalue))
+    assert (own.low, own.high) == pytest.approx((interval.low, interval.high))
+    assert own.mean == pytest.approx(0.5875 - 0.5)
+
+
+def test_welch_from_moments_needs_two_of_each_and_some_spread():
+    assert welch_from_moments((0.5, 0.0, 1), (0.4, 0.1, 100)) is None
+    assert welch_from_moments((0.5, 0.0, 9), (0.4, 0.0, 100)) is None
+    assert welch_from_moments((0.5, 0.0, 9), (0.4, 0.1, 100)).t == pytest.approx(10)
