@@ -42,7 +42,7 @@ def diffused_components(
     edge_index: Tensor,
     edge_weight: Tensor | None = None,
     *,
-    steps: int = 6,
+    steps: int = 2,
     components: int = 16,
 ) -> Tensor:
     r"""Principal components of diffused features, one unit vector per node.
@@ -60,7 +60,7 @@ def diffused_components(
         edge_index: int64 ``[2, E]``; edges are read in both directions of the matrix product as
             they stand, loops are replaced by one of weight 1 per node.
         edge_weight: Non-negative ``[E]``. (default: ``None``)
-        steps: Number K of products. (default: ``6``)
+        steps: Number K of products. (default: ``2``)
         components: Size of the result, cut to what the features have. (default: ``16``)
 
     Returns:
@@ -98,8 +98,8 @@ def seeded_clusters(
     label: Tensor,
     num_classes: int,
     *,
-    concentration: float = 20.0,
-    iterations: int = 40,
+    concentration: float = 10.0,
+    iterations: int = 5,
 ) -> Clusters:
     r"""Spherical k-means with soft memberships that starts from the labelled nodes.
 
@@ -115,8 +115,9 @@ def seeded_clusters(
         labelled: Labelled nodes, int64 ``[I]`` or bool ``[N]``.
         label: Classes ``[N]``, read at the labelled nodes alone.
         num_classes: Number C of classes.
-        concentration: kappa. (default: ``20.0``)
-        iterations: Rounds of the expectation-maximisation. (default: ``40``)
+        concentration: kappa. (default: ``10.0``)
+        iterations: Rounds of the expectation-maximisation; more of them leave the labels behind
+            and find the groups that words suggest. (default: ``5``)
 
     Raises:
         ValueError: If a class has no labelled node.

@@ -96,7 +96,7 @@ def test_a_node_between_two_clusters_has_no_confidence():
         torch.cat([points, middle]), torch.tensor([0, 30, 60]), torch.cat([label, label[:1]]), 3
     )
     assert clusters.confidence[-1] < 1e-6
-    assert clusters.confidence[:-1].min() > 0.99
+    assert clusters.confidence[:-1].min() > 0.9
 
 
 def test_a_class_without_labelled_node_is_refused():
