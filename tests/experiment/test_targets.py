@@ -54,14 +54,11 @@ def test_hidden_labels_do_not_reach_the_targets(data):
     assert torch.equal(a.weight, b.weight)
 
 
-def test_a_run_with_clusters_learns_them_and_without_does_not(data):
+def test_clusters_make_up_for_missing_labels(data):
     base = tuned_config("sbm", "grand-l", 2, epochs=10)
-    clustered = replace(base, cluster_labels=1e6)
-    plain, full = (train_run(c, data, torch.device("cpu")) for c in (base, clustered))
-    clusters = train_run(tuned_config("sbm", "clusters", 2), data, torch.device("cpu"))
-    # Clusters that outweigh the labels a million times are what the model reproduces.
-    assert abs(full.last_test_accuracy - clusters.test_accuracy) < 0.1
-    assert plain.last_test_accuracy != full.last_test_accuracy
+    clustered = replace(base, cluster_labels=1.0)
+    plain, helped = (train_run(c, data, torch.device("cpu")) for c in (base, clustered))
+    assert helped.last_test_accuracy > plain.last_test_accuracy + 0.05
 
 
 def test_the_model_with_clusters_has_them_by_default_and_keeps_its_name():
