@@ -1,0 +1,158 @@
+"""Epochs with checkpoints: the one training loop of the sequence and image scripts."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from grandpp.experiment.saving import check_target, write_whole
+from grandpp.solvers import SolveError
+
+Row = dict[str, float]
+"""What one epoch measured, by name."""
+
+Settings = Mapping[str, str | int | float | bool | None]
+"""Everything that decides the result of a training, by name."""
+
+
+class Task(Protocol):
+    """A model in training: what it learns from is the task's own business.
+
+    All randomness comes from ``generator``, on the CPU, so that a checkpoint can keep it.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+
+    def train_epoch(self, on_batch: Callable[[], None]) -> Row:
+        """Take one pass over the training data; call ``on_batch`` after every step."""
+        ...
+
+    def evaluate(self) -> Row:
+        """Measure on held-out data; parameters and generator stay as they are."""
+        ...
+
+
+@dataclass
+class Fit:
+    """A training so far.
+
+    Args:
+        history: One row per epoch, with ``epoch`` (from 1) and ``seconds``.
+        status: ``"success"``, or why it ended early.
+    """
+
+    history: list[Row] = field(default_factory=list)
+    status: str = "success"
+
+
+def fit(
+    task: Task,
+    epochs: int,
+    settings: Settings,
+    *,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[Row], None] | None = None,
+    on_batch: Callable[[], None] | None = None,
+) -> Fit:
+    """Train for a number of epochs; a checkpoint is written whole after each.
+
+    Args:
+        task: The model, its optimiser and its data.
+        epochs: Epochs in all, those of a checkpoint included.
+        settings: What decides the result, without ``epochs``; a checkpoint of others is refused.
+        checkpoint: File to write, and to go on from. (default: ``None``)
+        resume: Go on from ``checkpoint`` if it exists; the result is that of a training that was
+            never interrupted. (default: ``False``, a file that exists is replaced)
+        on_epoch: Called with every new row. (default: ``None``)
+        on_batch: Called after every step. (default: ``None``)
+
+    Returns:
+        The rows of all epochs; a solve that fails ends the training and is its status.
+
+    Raises:
+        ValueError: If the checkpoint is none, belongs to another training or has more epochs.
+    """
+    done = Fit()
+    if checkpoint is not None:
+        check_target(checkpoint)
+        if resume and checkpoint.exists():
+            done.history = load_checkpoint(checkpoint, task, settings)
+    if len(done.history) > epochs:
+        raise ValueError(
+            f"expected at least the {len(done.history)} epochs of {checkpoint} (got {epochs})"
+        )
+    try:
+        for epoch in range(len(done.history) + 1, epochs + 1):
+            began = time.perf_counter()
+            row = task.train_epoch(on_batch or _nothing)
+            row["seconds"] = time.perf_counter() - began
+            row = {"epoch": epoch, **row, **task.evaluate()}
+            done.history.append(row)
+            if checkpoint is not None:
+                save_checkpoint(checkpoint, task, settings, done.history)
+            if on_epoch is not None:
+                on_epoch(row)
+    except SolveError as error:
+        done.status = str(error)
+    return done
+
+
+def _nothing() -> None:
+    pass
+
+
+def save_checkpoint(path: Path, task: Task, settings: Settings, history: list[Row]) -> None:
+    """Write everything that the next epoch depends on, in one step."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "settings": dict(settings),
+            "history": history,
+            "model": task.model.state_dict(),
+            "optimizer": task.optimizer.state_dict(),
+            "generator": task.generator.get_state(),
+        },
+        buffer,
+    )
+    write_whole(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, task: Task, settings: Settings) -> list[Row]:
+    """Put a task where a checkpoint left it.
+
+    Returns:
+        The rows of its epochs.
+
+    Raises:
+        ValueError: If the file is no checkpoint, or one of other settings.
+    """
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        kept, history = found["settings"], found["history"]
+        generator = found["generator"]
+        model, optimizer = found["model"], found["optimizer"]
+    except OSError:
+        raise
+    except Exception as error:  # broken pickles raise anything, from IndexError to BadZipFile
+        raise ValueError(f"expected a checkpoint in {path} (got another file)") from error
+    other = sorted(k for k in {*kept, *settings} if kept.get(k) != settings.get(k))
+    if other:
+        told = ", ".join(f"{k}={kept.get(k)} there, {settings.get(k)} here" for k in other)
+        raise ValueError(f"expected a checkpoint of the same settings in {path} ({told})")
+    try:
+        task.model.load_state_dict(model)
+        task.optimizer.load_state_dict(optimizer)
+        task.generator.set_state(generator)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"expected the parameters of this model in {path}") from error
+    return list(history)
