@@ -3,6 +3,7 @@
 from grandpp.models.base import (
     NodeClassifier,
     Output,
+    PlainClassifier,
     SparseFeatures,
     sparse_if_sparse,
     to_dense,
@@ -42,6 +43,7 @@ __all__ = [
     "MoNet",
     "NodeClassifier",
     "Output",
+    "PlainClassifier",
     "PoissonLearning",
     "PredictThenPropagate",
     "SimplifiedGCN",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ class Output(NamedTuple):
     stats: SolveStats | None
 
 
-class NodeClassifier(nn.Module):
+class NodeClassifier(nn.Module, ABC):
     """A model from node features and a graph to class logits ``[N, C]``.
 
     What a model may learn from is the features and the graph it classifies, and the labels of the
@@ -71,6 +72,7 @@ class NodeClassifier(nn.Module):
             labels: Their classes, int64 ``[I]``.
         """
 
+    @abstractmethod
     def classify(
         self,
         x: Tensor | SparseFeatures,
@@ -90,7 +92,6 @@ class NodeClassifier(nn.Module):
             wanted: Nodes whose logits are wanted, ``[I]`` or bool ``[N]``, which saves decoding
                 the others. (default: ``None``, all)
         """
-        raise NotImplementedError
 
     def forward(
         self,
@@ -103,6 +104,28 @@ class NodeClassifier(nn.Module):
         return self.classify(x, edge_index, edge_weight, source_index).logits
 
 
+class PlainClassifier(NodeClassifier):
+    """A classifier that solves no ODE and has no source: it says its logits, and that is all."""
+
+    @abstractmethod
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        """Return the logits ``[N, C]``; arguments as in :meth:`classify`."""
+
+    def classify(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+        wanted: Tensor | None = None,
+    ) -> Output:
+        """Return the logits; see :meth:`NodeClassifier.classify`."""
+        logits = self.logits(x, edge_index, edge_weight)
+        return Output(logits if wanted is None else logits[wanted], None)
+
+
 def check_unweighted(edge_weight: Tensor | None, model: str) -> None:
     """Refuse edge weights where a model has no use for them.
 
@@ -113,11 +136,6 @@ def check_unweighted(edge_weight: Tensor | None, model: str) -> None:
         raise ValueError(
             f"expected no 'edge_weight' (got {edge_weight.numel()} of them): {model} takes none"
         )
-
-
-def output(logits: Tensor, wanted: Tensor | None) -> Output:
-    """Return the logits of the wanted nodes, for models that solve no ODE."""
-    return Output(logits if wanted is None else logits[wanted], None)
 
 
 def to_dense(x: Tensor | SparseFeatures) -> Tensor:

@@ -9,16 +9,14 @@ from torch import Tensor, nn
 from torch_geometric.nn import GAT, GCN, MLP, GraphSAGE, SAGEConv
 
 from grandpp.models.base import (
-    NodeClassifier,
-    Output,
+    PlainClassifier,
     SparseFeatures,
     check_unweighted,
-    output,
 )
 from grandpp.models.encoder import drop_features
 
 
-class GraphBaseline(NodeClassifier):
+class GraphBaseline(PlainClassifier):
     """GCN, GAT or GraphSAGE of PyG; their first linear map skips the zeros of sparse features.
 
     Args:
@@ -31,23 +29,18 @@ class GraphBaseline(NodeClassifier):
         super().__init__()
         self.model, self.weighted, self.input_dropout = model, weighted, input_dropout
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; there is no solve."""
         if not self.weighted:
             check_unweighted(edge_weight, type(self.model).__name__.strip("_"))
         weights = {"edge_weight": edge_weight} if self.weighted else {}
         x = drop_features(x, self.input_dropout, self.training)
-        return output(self.model(x, edge_index, **weights), wanted)
+        return self.model(x, edge_index, **weights)
 
 
-class FeatureBaseline(NodeClassifier):
+class FeatureBaseline(PlainClassifier):
     """An MLP that sees no graph.
 
     Args:
@@ -59,16 +52,11 @@ class FeatureBaseline(NodeClassifier):
         super().__init__()
         self.model, self.input_dropout = model, input_dropout
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; the graph is ignored."""
-        return output(self.model(drop_features(x, self.input_dropout, self.training)), wanted)
+        return self.model(drop_features(x, self.input_dropout, self.training))
 
 
 class _MapFirst(SAGEConv):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from grandpp.models.base import Output, SparseFeatures, output
+from grandpp.models.base import SparseFeatures
 from grandpp.models.label_models import LabelClassifier
 from grandpp.models.seeded_clusters import diffused_components, seeded_clusters
 
@@ -22,17 +22,12 @@ class ClusterClassifier(LabelClassifier):
         ValueError: When classifying, if a class has no labelled node.
     """
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the similarities with the clusters' centres."""
         index, rows = self.known()
         embedding = diffused_components(x, edge_index, edge_weight)
         label = index.new_zeros(embedding.size(0)).index_copy(0, index, rows.argmax(dim=1))
         clusters = seeded_clusters(embedding, index, label, self.out_channels)
-        return output(clusters.score.float(), wanted)
+        return clusters.score.float()

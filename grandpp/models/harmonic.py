@@ -14,7 +14,7 @@ from torch import Tensor
 from torch_geometric.utils import to_scipy_sparse_matrix
 
 from grandpp.graph import check_edge_index
-from grandpp.models.base import Output, SparseFeatures, output
+from grandpp.models.base import SparseFeatures
 from grandpp.models.label_models import LabelClassifier, num_nodes
 from grandpp.singular import ConvergenceError
 
@@ -65,19 +65,14 @@ class Laplacian(NamedTuple):
 class HarmonicClassifier(LabelClassifier):
     """What both share: the system is built, solved in float64 on the CPU, and decoded."""
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the scores of the classes; features are ignored."""
         index, rows = self.known()
         laplacian = Laplacian.of(edge_index, edge_weight, num_nodes(x))
         u = self.scores(laplacian, index.cpu().numpy(), rows.double().cpu().numpy())
-        return output(torch.from_numpy(u).to(rows), wanted)
+        return torch.from_numpy(u).to(rows)
 
     def scores(self, laplacian: Laplacian, index: NDArray[np.int64], rows: Array) -> Array:
         """Solve for the scores ``[N, C]`` from the labelled nodes ``[I]`` and classes ``[I, C]``.

@@ -8,11 +8,11 @@ from torch_geometric.nn import CorrectAndSmooth, LabelPropagation
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.utils import one_hot
 
-from grandpp.models.base import NodeClassifier, Output, SparseFeatures, output
+from grandpp.models.base import NodeClassifier, PlainClassifier, SparseFeatures
 from grandpp.models.propagation import check_share
 
 
-class LabelClassifier(NodeClassifier):
+class LabelClassifier(PlainClassifier):
     """A classifier that remembers the labels of the training nodes.
 
     Args:
@@ -79,21 +79,17 @@ class LabelSpreading(LabelClassifier):
         check_share("alpha", alpha)
         self.propagation = LabelPropagation(hops, alpha)
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the spread labels; features are ignored."""
         index, rows = self.known()
         n = num_nodes(x)
         start = rows.new_zeros(n, self.out_channels).index_copy(0, index, rows)
         # PyG normalises only where no weights are given.
         edge_index, weight = gcn_norm(edge_index, edge_weight, n, add_self_loops=False)
-        return output(self.propagation(start, edge_index, edge_weight=weight), wanted)
+        spread: Tensor = self.propagation(start, edge_index, edge_weight=weight)
+        return spread
 
 
 class CorrectedClassifier(LabelClassifier):
@@ -121,22 +117,18 @@ class CorrectedClassifier(LabelClassifier):
         self.base = base
         self.post = CorrectAndSmooth(hops, alpha, hops, alpha)
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the classifier's logits in training, corrected scores in evaluation."""
         if self.training:
-            return self.base.classify(x, edge_index, edge_weight, source_index, wanted)
+            trained: Tensor = self.base(x, edge_index, edge_weight)
+            return trained
         index, rows = self.known()
-        logits = self.base.classify(x, edge_index, edge_weight, source_index).logits
+        logits = self.base(x, edge_index, edge_weight)
         edge_index, weight = gcn_norm(edge_index, edge_weight, num_nodes(x), add_self_loops=False)
-        scores = self.post(torch.softmax(logits, dim=-1), rows, index, edge_index, weight)
-        return output(scores, wanted)
+        scores: Tensor = self.post(torch.softmax(logits, dim=-1), rows, index, edge_index, weight)
+        return scores
 
 
 def num_nodes(x: Tensor | SparseFeatures) -> int:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grandpp.graph import Graph, prepare_graph, symmetric_normalize
-from grandpp.models.base import NodeClassifier, Output, SparseFeatures, output
+from grandpp.models.base import PlainClassifier, SparseFeatures
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.label_models import num_nodes
 from grandpp.models.lanczos import Krylov, lanczos, random_start
@@ -21,7 +21,7 @@ SHORT: tuple[int, ...] = (1, 2, 5, 7)
 LONG: tuple[int, ...] = (10, 20, 30)
 
 
-class LanczosNet(NodeClassifier):
+class LanczosNet(PlainClassifier):
     r"""Convolution by powers and by learned filters of approximate eigenvalues.
 
     Source: Liao et al. (2019), "LanczosNet: Multi-Scale Deep Graph Convolutional Networks".
@@ -74,14 +74,9 @@ class LanczosNet(NodeClassifier):
     def _filter(self) -> nn.Module:
         return RitzFilter(len(self.long))
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; there is no solve."""
         graph = prepare_graph(edge_index, num_nodes(x))
         prior = graph.prior(edge_weight, 1.0, like=next(self.parameters()))
@@ -89,7 +84,7 @@ class LanczosNet(NodeClassifier):
         h = self.layers[0](x, scales)
         for layer in self.layers[1:]:
             h = layer(h.relu(), scales)
-        return output(h, wanted)
+        return h
 
     def _scales(self, x: Tensor | SparseFeatures, graph: Graph, prior: Tensor) -> Scales:
         weight = symmetric_normalize(graph, prior)

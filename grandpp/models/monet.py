@@ -11,16 +11,14 @@ from torch_geometric.nn import GMMConv
 from torch_geometric.utils import add_remaining_self_loops, degree
 
 from grandpp.models.base import (
-    NodeClassifier,
-    Output,
+    PlainClassifier,
     SparseFeatures,
     check_unweighted,
-    output,
 )
 from grandpp.models.encoder import drop_features
 
 
-class MoNet(NodeClassifier):
+class MoNet(PlainClassifier):
     r"""Convolution by Gaussians of pseudo-coordinates.
 
     Source: Monti et al. (2017), "Geometric Deep Learning on Graphs and Manifolds Using Mixture
@@ -65,14 +63,9 @@ class MoNet(NodeClassifier):
             nn.init.ones_(conv.sigma)
         self.convs = nn.ModuleList(convs)
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; there is no solve."""
         check_unweighted(edge_weight, "MoNet on degrees")
         h = drop_features(x, self.input_dropout, self.training)
@@ -84,4 +77,4 @@ class MoNet(NodeClassifier):
                 h = F.dropout(h.relu(), self.dropout, self.training)
             # As a pair: for one tensor PyG looks up the root weight that it does not have.
             h = conv((h, None), edge_index, place(ends).tanh())
-        return output(h, wanted)
+        return h

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from torch_geometric.nn import APPNP, GCN2Conv
 
 from grandpp.graph import Graph, prepare_graph, symmetric_normalize
-from grandpp.models.base import NodeClassifier, Output, SparseFeatures, output
+from grandpp.models.base import PlainClassifier, SparseFeatures
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.ops import spmm
 
 
-class PredictThenPropagate(NodeClassifier):
+class PredictThenPropagate(PlainClassifier):
     r"""APPNP: a perceptron's predictions, spread by personalised PageRank.
 
     Source: Gasteiger et al. (2019), "Predict then Propagate".
@@ -52,20 +52,15 @@ class PredictThenPropagate(NodeClassifier):
         self.decoder = nn.Linear(hidden, out_channels)
         self.propagation = APPNP(hops, alpha)
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; there is no solve."""
         h = F.dropout(self.encoder(x).relu(), self.dropout, self.training)
-        return output(self.propagation(self.decoder(h), edge_index, edge_weight), wanted)
+        return self.propagation(self.decoder(h), edge_index, edge_weight)
 
 
-class SimplifiedGCN(NodeClassifier):
+class SimplifiedGCN(PlainClassifier):
     r"""SGC: a GCN without its nonlinearities.
 
     Source: Wu et al. (2019), "Simplifying Graph Convolutional Networks".
@@ -90,17 +85,12 @@ class SimplifiedGCN(NodeClassifier):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.propagation = APPNP(hops, alpha=0.0)
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; there is no solve."""
         z = self.propagation(self.encoder(x), edge_index, edge_weight)
-        return output(z + self.bias, wanted)
+        return z + self.bias
 
 
 class _ResidualConv(GCN2Conv):
@@ -110,7 +100,7 @@ class _ResidualConv(GCN2Conv):
         return spmm(graph.csr, edge_weight, x)
 
 
-class GCNII(NodeClassifier):
+class GCNII(PlainClassifier):
     r"""A deep GCN with initial residuals and identity maps.
 
     Source: Chen et al. (2020), "Simple and Deep Graph Convolutional Networks", (5).
@@ -152,14 +142,9 @@ class GCNII(NodeClassifier):
         )
         self.decoder = nn.Linear(hidden, out_channels)
 
-    def classify(
-        self,
-        x: Tensor | SparseFeatures,
-        edge_index: Tensor,
-        edge_weight: Tensor | None = None,
-        source_index: Tensor | None = None,
-        wanted: Tensor | None = None,
-    ) -> Output:
+    def logits(
+        self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return logits; there is no solve."""
         first = h = self.encoder(x).relu()
         graph = prepare_graph(edge_index, h.size(0))
@@ -167,8 +152,9 @@ class GCNII(NodeClassifier):
         for conv in self.convs:
             h = F.dropout(h, self.dropout, self.training)
             h = conv(h, first, graph, weight).relu()
-        h = F.dropout(h if wanted is None else h[wanted], self.dropout, self.training)
-        return Output(self.decoder(h), None)
+        h = F.dropout(h, self.dropout, self.training)
+        logits: Tensor = self.decoder(h)
+        return logits
 
 
 def check_share(name: str, value: float) -> None:
