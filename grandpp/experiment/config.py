@@ -9,6 +9,9 @@ from typing import Any
 
 OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
 
+FEATURES: tuple[str, ...] = ("rows", "binary")
+"""What a model gets of the node features, see :class:`RunConfig`."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -49,6 +52,8 @@ class RunConfig:
         rewiring: Other edges to diffuse along, see :func:`grandpp.data.rewire`.
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.experiment.targets.clustered_targets`.
+        features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
+            zero, what the official GRAND code diffuses (``None``: ``"rows"``).
     """
 
     dataset: str
@@ -88,6 +93,7 @@ class RunConfig:
     patience: int | None = None
     rewiring: str | None = None
     cluster_labels: float | None = None
+    features: str | None = None
 
     @property
     def config_hash(self) -> str:
@@ -150,6 +156,10 @@ def check_config(config: RunConfig) -> None:
     if config.optimizer not in (None, *OPTIMIZERS):
         raise ValueError(
             f"expected 'optimizer' to be one of {', '.join(OPTIMIZERS)} (got '{config.optimizer}')"
+        )
+    if config.features not in (None, *FEATURES):
+        raise ValueError(
+            f"expected 'features' to be one of {', '.join(FEATURES)} (got '{config.features}')"
         )
 
 

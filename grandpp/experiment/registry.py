@@ -55,7 +55,16 @@ class ModelRow:
 
 
 TRAINING = frozenset(
-    {"optimizer", "lr", "weight_decay", "epochs", "patience", "input_dropout", "cluster_labels"}
+    {
+        "optimizer",
+        "lr",
+        "weight_decay",
+        "epochs",
+        "patience",
+        "features",
+        "input_dropout",
+        "cluster_labels",
+    }
 )
 NETWORK = TRAINING | {"hidden", "dropout"}
 SOLVER = frozenset({"time", "solver", "rtol", "atol", "step_size", "gradient"})

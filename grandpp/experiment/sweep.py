@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch_geometric.data import Data
 
-from grandpp.experiment.clusters import Dask, Ray
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.experiment.progress import Progress
 from grandpp.experiment.record_file import RecordFile
 from grandpp.experiment.records import Record
+from grandpp.experiment.remote_pools import Dask, Ray
 from grandpp.experiment.rewired import rewire_once
 
 Runs = Sequence[tuple[RunConfig, Data]]

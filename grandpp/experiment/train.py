@@ -101,14 +101,14 @@ def train_run(
     optimizer = build_optimizer(config, model) if model.is_trained else None
     result = RunResult()
     start = time.perf_counter()
-    run = _Run(model, optimizer, copy.copy(data).to(device), config.cluster_labels)
+    run = _Run(model, copy.copy(data).to(device), config.features, config.cluster_labels)
     run.fit_labels()
     with PeakMemory(device) as memory:
         try:
             # A model without parameters is evaluated once, as its epoch 0.
             for epoch in range(1, config.epochs + 1) if optimizer else (0,):
                 if optimizer:
-                    run.train_epoch()
+                    run.train_epoch(optimizer)
                 run.evaluate(epoch, result)
                 if optimizer:
                     on_epoch()
@@ -154,14 +154,15 @@ class DivergedError(RuntimeError):
 @dataclass
 class _Run:
     model: NodeClassifier
-    optimizer: torch.optim.Optimizer | None
     data: Data
+    features: str | None = None
     cluster_labels: float | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.x: Tensor | SparseFeatures = sparse_if_sparse(self.data.x)
+        x = (self.data.x != 0).float() if self.features == "binary" else self.data.x
+        self.x: Tensor | SparseFeatures = sparse_if_sparse(x)
         self.targets = labelled_targets(self.data)
         if self.cluster_labels:
             classes = int(self.data.y.max()) + 1
@@ -171,17 +172,16 @@ class _Run:
         index = self.data.train_mask.nonzero().view(-1)
         self.model.fit_labels(index, self.data.y[index])
 
-    def train_epoch(self) -> None:
+    def train_epoch(self, optimizer: torch.optim.Optimizer) -> None:
         data, targets = self.data, self.targets
-        assert self.optimizer is not None  # noqa: S101 (narrows the type)
         self.model.train()
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         logits, stats = self.model.classify(
             self.x, data.edge_index, data.edge_weight, data.train_mask, wanted=targets.nodes
         )
         loss = targets.loss(logits)
         loss.backward()
-        self.optimizer.step()
+        optimizer.step()
         if not all(all_finite(p) for p in (loss, *self.model.parameters())):
             raise DivergedError("the loss or a parameter became NaN or infinite in training")
         if stats is not None:

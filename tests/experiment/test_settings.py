@@ -58,6 +58,8 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
     solver = conv.solver
     assert (solver.method, solver.step_size, solver.gradient) == ("rk4", 0.5, "adjoint")
     assert conv.source.initial == "zero"
+    bare = tuned_config("Cora", "grand-l", 1, layer_norm=False)
+    assert isinstance(build_model(bare, 5, 2).norm, torch.nn.Identity)
     plain = tuned_config("Cora", "gcn", 1)
     assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain
     grand = tuned_config("Cora", "grand-l", 1)
@@ -72,6 +74,7 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
         ({"model": "grand-l", "time": -2.0}, "time.*-2"),
         ({"model": "gcn", "dropout": 1.0}, "dropout"),
         ({"model": "gcn", "optimizer": "SGD"}, "Adam.*SGD"),
+        ({"model": "gcn", "features": "raw"}, "rows, binary.*raw"),
         ({"model": "gcn", "labels_per_class": 0}, "labels_per_class"),
     ],
 )

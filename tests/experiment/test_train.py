@@ -36,9 +36,9 @@ def test_the_same_configuration_gives_the_same_bits(data, model):
         torch.manual_seed(5)
         config = tuned_config("sbm", model, 5, time=2.0)
         built = build_model(config, data.num_features, 3)
-        runner = _Run(built, build_optimizer(config, built), data)
+        runner, optimizer = _Run(built, data), build_optimizer(config, built)
         for _ in range(3):
-            runner.train_epoch()
+            runner.train_epoch(optimizer)
         states.append(built.state_dict())
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]), name
@@ -85,7 +85,7 @@ def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(da
         return out
 
     script = [predict(5, 90), predict(10, 20), predict(10, 80), predict(3, 100)]
-    runner, result = _Run(Scripted(script), None, small), RunResult()
+    runner, result = _Run(Scripted(script), small), RunResult()
     for epoch in range(1, 5):
         runner.evaluate(epoch, result)
     n_val, n_test = int(small.val_mask.sum()), int(small.test_mask.sum())
@@ -122,6 +122,20 @@ def test_without_validation_nodes_the_last_epoch_counts(data):
     assert result.test_accuracy == result.last_test_accuracy
 
 
+def test_binary_features_are_the_words_whatever_their_weights(data):
+    words, weighted = data.clone(), data.clone()
+    words.x = (data.x != 0).float()
+    weighted.x = data.x * torch.rand(300, 1).add(0.5)
+    wanted = run(words, "grand-l", time=2.0, layer_norm=False)
+    found = run(weighted, "grand-l", time=2.0, layer_norm=False, features="binary")
+    assert (found.val_accuracy, found.last_test_accuracy) == (
+        wanted.val_accuracy,
+        wanted.last_test_accuracy,
+    )
+    other = run(weighted, "grand-l", time=2.0, layer_norm=False)
+    assert other.val_accuracy != wanted.val_accuracy
+
+
 def test_test_labels_never_reach_training(data):
     # Changing every label outside the training set changes no parameter and no prediction.
     changed = data.clone()
@@ -132,9 +146,9 @@ def test_test_labels_never_reach_training(data):
     for graph in (data, changed):
         torch.manual_seed(0)
         model = build_model(config, graph.num_features, 3)
-        runner = _Run(model, build_optimizer(config, model), graph)
+        runner, optimizer = _Run(model, graph), build_optimizer(config, model)
         for _ in range(3):
-            runner.train_epoch()
+            runner.train_epoch(optimizer)
         logits.append(model.eval()(graph.x, graph.edge_index, None, graph.train_mask))
     assert torch.equal(*logits)
 

@@ -42,6 +42,6 @@ def test_a_scheduler_that_is_not_given_or_does_not_answer_is_an_error(monkeypatc
     runs = plan_runs([load_dataset("sbm")], ["mlp"], [1], range(1), epochs=2)
     with pytest.raises(ValueError, match="scheduler's address"):
         run_sweep(runs, CPU, print, backend="dask", progress=False)
-    monkeypatch.setattr("grandpp.experiment.clusters.PATIENCE", 0.5)
+    monkeypatch.setattr("grandpp.experiment.remote_pools.PATIENCE", 0.5)
     with pytest.raises(OSError, match=r"127\.0\.0\.1:1 "):
         run_sweep(runs, CPU, print, backend="dask", scheduler="tcp://127.0.0.1:1", progress=False)
