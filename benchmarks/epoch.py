@@ -33,12 +33,13 @@ from grandpp.data import low_label_split
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.cli import resolve_device
 from grandpp.experiment.memory import keep_freed_memory
+from grandpp.experiment.registry import is_diffusion
 from grandpp.experiment.settings import tuned_config
 from grandpp.models import sparse_if_sparse
 from grandpp.solvers import solve
 
-MODELS = ("grand-l", "grand++-l", "grand-nl", "reference", "gcn", "gcn-input-dropout", "gcn-sparse",
-          "appnp")  # fmt: skip
+MODELS = ("grand-l", "grand++-l", "hb-l", "grand-nl", "reference", "gcn", "gcn-input-dropout",
+          "gcn-sparse", "appnp")  # fmt: skip
 TOLERANCE = 1e-5  # of the reference and of the linear diffusion models
 
 
@@ -85,7 +86,7 @@ def contestant(name: str, data: Data) -> tuple[Callable[[], None], Any]:
     if name in OTHERS:
         model = OTHERS[name](data.num_features, 64, classes).to(data.x.device)
     optimizer = build_optimizer(config, model)
-    skips_zeros = kind.startswith("grand") or name == "gcn-sparse"
+    skips_zeros = is_diffusion(kind) or name == "gcn-sparse"
     x = sparse_if_sparse(data.x) if skips_zeros and name != "reference" else data.x
     if name == "reference":
         model = Reference(model, data.edge_index, data.num_nodes, TOLERANCE)
