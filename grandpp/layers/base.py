@@ -27,8 +27,8 @@ class DiffusionConv(GraphDiffusion):
         atol: Absolute tolerance, likewise. (default: ``None``, the solver's own)
         step_size: Step of fixed-step methods. (default: ``None``, the solver's own)
         max_nfe: Evaluation budget of a forward solve. (default: ``None``, the solver's own)
-        gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` for methods of torchdiffeq, see
-            :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal ones.
+        gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` for ``"tsit5"`` and methods of
+            torchdiffeq, see :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal ones.
             (default: ``None``, the solver's own)
         **kwargs: See :class:`grandpp.fields.GraphDiffusion`.
 

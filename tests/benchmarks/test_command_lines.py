@@ -16,6 +16,7 @@ from grandpp.data.download import DownloadError
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 PROGRAMS = ("epoch", "kernels", "scaling")
+ALL = (*PROGRAMS, "explicit")  # which makes its data itself
 
 
 def load(name, monkeypatch):
@@ -29,8 +30,8 @@ def load(name, monkeypatch):
 
 @pytest.fixture
 def programs(monkeypatch):
-    loaded = {name: load(name, monkeypatch) for name in ("common", "reference", *PROGRAMS)}
-    for name in PROGRAMS:
+    loaded = {name: load(name, monkeypatch) for name in ("common", "reference", *ALL)}
+    for name in ALL:
         # It holds for the whole process, and would hide allocations from the tests of memory.
         monkeypatch.setattr(loaded[name], "keep_freed_memory", lambda: True)
     return loaded
@@ -57,7 +58,7 @@ def refused(main, capsys, *arguments):
     return captured.err
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", ALL)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -80,6 +81,8 @@ def test_bad_options_of_all_programs_are_one_line(programs, capsys, program, arg
         ("epoch", ["--model", "lstm"], "lstm"),
         ("kernels", ["--graph", "Korah"], "Korah"),
         ("kernels", ["--channels", "-1"], "positive integer"),
+        ("explicit", ["--problem", "moon"], "moon"),
+        ("explicit", ["--problem", "mlp", "--error", "1e-30"], "'error' that dopri5 reaches"),
         ("scaling", ["--axis", "width"], "width"),
         ("scaling", ["--point", "4"], "from 0 to 3 .*got 4"),
         ("scaling", ["--axis", "edges", "--point", "-1"], "from 0 to 2 .*got -1"),
@@ -94,7 +97,7 @@ def test_bad_options_of_one_program_are_one_line(
     assert re.search(words, message)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", ALL)
 def test_cuda_where_there_is_none_is_one_line(programs, capsys, monkeypatch, program):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     point = ["--point", "0"] if program == "scaling" else []
@@ -169,3 +172,30 @@ def test_all_ways_to_multiply_agree_on_a_small_graph(programs, monkeypatch, kara
     rows = kernels.measure("karate", 3, 1, 1.0, torch.device("cpu"), None)
     assert [r["way"] for r in rows] == ["ours", "index_add", "torch"] * 2
     assert {r["nnz"] for r in rows} == {karate.size(1) + 34}
+
+
+def test_explicit_solvers_are_compared_at_the_wanted_error(programs, capsys, monkeypatch):
+    explicit = programs["explicit"]
+
+    def small(device):
+        field = torch.nn.Linear(3, 3).double()
+
+        class Field(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.field = field
+
+            def forward(self, t, y):
+                return torch.tanh(self.field(y)) * (3 * t).cos()
+
+        return explicit.Problem(Field(), lambda f: (f, torch.ones(2, 3).double()), 2.0)
+
+    monkeypatch.setattr(explicit, "PROBLEMS", {"small": small})
+    assert explicit.main(["--rounds", "1", "--error", "1e-4", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(r["gradient"], r["solver"]) for r in rows] == [
+        (g, s) for g in ("direct", "adjoint") for s in ("dopri5", "tsit5")
+    ]
+    assert all(1e-7 < r["error"] <= 1e-4 and r["gradient_error"] < 0.1 for r in rows)
+    assert [r["nfe_forward"] for r in rows[:2]] == [r["nfe_forward"] for r in rows[2:]]
+    assert all(r["ms"] > 0 for r in rows)

@@ -194,6 +194,15 @@ def test_failures_are_values(field, options, status, gradient):
         tsit5(field, y0, (0.0, 2.0), gradient=gradient, **options)
 
 
+@pytest.mark.parametrize("gradient", ["adjoint", "checkpoint"])
+def test_a_function_that_captured_tensors_is_refused_where_they_would_get_no_gradient(gradient):
+    w = torch.tensor(0.8, dtype=F64, requires_grad=True)
+    with pytest.raises(ValueError, match=r"nn\.Module or a BoundField, or gradient='direct'"):
+        tsit5(lambda t, y: -w * y, Y0, (0.0, 1.0), gradient=gradient)
+    plain = tsit5(lambda t, y: -y, Y0.clone().requires_grad_(), (0.0, 1.0), gradient=gradient)
+    assert plain.stats.nfe_forward == 6 * plain.stats.steps + 3  # one evaluation to see
+
+
 def test_layers_take_it_by_name(karate):
     torch.manual_seed(0)
     x = torch.randn(34, 4, dtype=F64)
