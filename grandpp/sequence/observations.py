@@ -18,6 +18,7 @@ class Observations:
         x: Observations ``[L, B, I]``, zero at padding; L is the largest length.
         times: Time stamps ``[L, B]``; past its end an element stays at its last one.
         gaps: Time ``[L - 1, B]`` to the next observation, zero past the end.
+        longest: The longest gap of every row.
         present: Which observations exist ``[L, B]``; ``None`` where all do.
         last: Last time stamp ``[B]`` of every element.
         horizon: Later times ``[H, B]``, or ``None``.
@@ -26,6 +27,7 @@ class Observations:
     x: Tensor
     times: Tensor
     gaps: Tensor
+    longest: list[float]
     present: Tensor | None
     last: Tensor
     horizon: Tensor | None
@@ -61,7 +63,8 @@ class Observations:
         _check_values(x, times, gaps, present)
         if horizon is not None:
             _check_horizon(horizon, last)
-        return cls(x, times, gaps, present, last, horizon)
+        longest = gaps.detach().amax(1).tolist()
+        return cls(x, times, gaps, longest, present, last, horizon)
 
     @property
     def is_last(self) -> Tensor:

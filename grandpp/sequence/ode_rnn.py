@@ -50,7 +50,8 @@ class ODERNN(nn.Module):
         initial: Network from all observations ``[L, B, input_size]``, zero at padding, to the
             state before the first jump: ``[B, n]``, or ``[B, 2 n]`` with a momentum, or, for
             ANODE, what remains to be padded with zeros. (default: ``None``, a state of zero)
-        solver: Name or solver object. (default: ``"dopri5"``)
+        solver: Name or solver object. ``"tsit5"`` starts every interval with the step that ended
+            the one before. (default: ``"tsit5"``)
         rtol: Relative tolerance. (default: ``None``, the solver's own)
         atol: Absolute tolerance. (default: ``None``, the solver's own)
         gradient: ``"direct"``, ``"adjoint"`` or ``"checkpoint"``.
@@ -83,7 +84,7 @@ class ODERNN(nn.Module):
         field: nn.Module | None = None,
         cell: nn.Module | None = None,
         initial: nn.Module | None = None,
-        solver: str | Solver = "dopri5",
+        solver: str | Solver = "tsit5",
         rtol: float | None = None,
         atol: float | None = None,
         gradient: str | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from grandpp.fields.bound import Bound, names_everything
 from grandpp.fields.dynamics import Dynamics, TimeScaled
 from grandpp.sequence.observations import Observations
 from grandpp.sequence.output import ODERNNOutput
-from grandpp.solvers import Solution, Solver, SolveStats, Status
+from grandpp.solvers import Solution, Solver, SolveStats, Status, Tsit5
 from grandpp.solvers.base import is_finite
 
 
@@ -28,6 +29,7 @@ class Passage:
 
     def __init__(self, dynamics: Dynamics, f: Bound, solver: Solver, seen: Observations) -> None:
         self.dynamics, self.f, self.solver, self.seen = dynamics, f, solver, seen
+        self.step: float | None = None  # in units of time, from one interval to the next
         # A plain function goes to the solver as one, which then looks for hidden tensors.
         self.named = names_everything(f)
         self.unit = torch.tensor([0.0, 1.0], dtype=torch.float64, device=seen.x.device)
@@ -49,7 +51,7 @@ class Passage:
         self.observation, self.state = k, state
         self.jumped.append(self.dynamics.position(state))
         if k + 1 < len(seen.x):
-            new = self._carry(state, seen.times[k], seen.gaps[k])
+            new = self._carry(state, seen.times[k], seen.gaps[k], seen.longest[k])
             state = seen.choose(k + 1, new, state)
             self.carried.append(self.dynamics.position(state))
         else:
@@ -65,18 +67,24 @@ class Passage:
         for then in () if self.seen.horizon is None else self.seen.horizon:
             if self.failure is not None:
                 break
-            if not torch.equal(now, then):
-                state = self._carry(state, now, then - now)
+            longest = float((then - now).detach().max())
+            if longest > 0:
+                state = self._carry(state, now, then - now, longest)
             self.forecast.append(self.dynamics.position(state))
             now = then
         self.state = state
 
-    def _carry(self, state: Tensor, start: Tensor, duration: Tensor) -> Tensor:
+    def _carry(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
+        solver = self.solver
+        if self.step is not None and isinstance(solver, Tsit5):
+            solver = replace(solver, first_step=self.step / longest)
         f: Any = TimeScaled(self.f, start, duration.to(state.dtype), self.dynamics.batch_dim)
-        solution = self.solver.solve(f if self.named else f.__call__, state, self.unit)
+        solution = solver.solve(f if self.named else f.__call__, state, self.unit)
         self.solves.append(solution.stats)
         if not solution.successful:
             self.failure = solution
+        elif solution.stats.next_step is not None:
+            self.step = solution.stats.next_step * longest
         return torch.as_tensor(solution.y)
 
     def output(self, decoder: nn.Module, steps: int, batch_first: bool) -> ODERNNOutput:
