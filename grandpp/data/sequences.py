@@ -78,11 +78,11 @@ class PlaneVibration(SequenceData):
         scaling = standardize(rows[:half])
         rows = (rows - scaling.mean) / scaling.deviation
         sizes = (half, quarter, len(rows) - half - quarter)
-        splits = [
+        train, validation, test = [
             cut(values, times.double(), length, horizon, stride=length + 1)
             for values, times in zip(rows.split(sizes), kept.split(sizes), strict=True)
         ]
-        super().__init__(PLANE_CHANNELS, *splits, scaling=scaling)
+        super().__init__(PLANE_CHANNELS, train, validation, test, scaling)
 
 
 class Walker2D(SequenceData):
@@ -143,8 +143,10 @@ class Walker2D(SequenceData):
         if scaled:
             scaling = standardize(torch.cat([rollouts[i][kept[i]] for i in parts[0]]))
             rollouts = [(rollout - scaling.mean) / scaling.deviation for rollout in rollouts]
-        splits = [_walks([(rollouts[i], kept[i]) for i in p], length, stride) for p in parts]
-        super().__init__(WALKER_CHANNELS, *splits, scaling=scaling)
+        train, validation, test = [
+            _walks([(rollouts[i], kept[i]) for i in p], length, stride) for p in parts
+        ]
+        super().__init__(WALKER_CHANNELS, train, validation, test, scaling)
 
 
 def _walks(rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int) -> Windows:
