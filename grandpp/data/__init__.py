@@ -1,29 +1,39 @@
-"""Graphs by name, the embedded synthetic set, low-label splits, and rewiring."""
+"""Graphs by name, low-label splits and rewiring; time series; embedded synthetic sets."""
 
 from grandpp.data.checks import check_data
 from grandpp.data.diffusion_rewiring import DiffusionRewiring
 from grandpp.data.errors import DatasetError, DatasetIntegrityError, DatasetNotFoundError
 from grandpp.data.graphs import DATASETS, load_dataset
+from grandpp.data.oscillators import DampedOscillators
 from grandpp.data.rewiring import REWIRINGS, TwoHopRewiring, rewire
+from grandpp.data.sequences import SEQUENCES, PlaneVibration, Walker2D, load_sequences
 from grandpp.data.silverbox import Silverbox, load_silverbox
 from grandpp.data.splits import PROTOCOLS, low_label_split, low_label_splits, split_digest
 from grandpp.data.statistics import GraphStatistics, graph_statistics
 from grandpp.data.synthetic import sbm
+from grandpp.data.windows import SequenceData, Windows
 
 __all__ = [
     "DATASETS",
     "PROTOCOLS",
     "REWIRINGS",
+    "SEQUENCES",
+    "DampedOscillators",
     "DatasetError",
     "DatasetIntegrityError",
     "DatasetNotFoundError",
     "DiffusionRewiring",
     "GraphStatistics",
+    "PlaneVibration",
+    "SequenceData",
     "Silverbox",
     "TwoHopRewiring",
+    "Walker2D",
+    "Windows",
     "check_data",
     "graph_statistics",
     "load_dataset",
+    "load_sequences",
     "load_silverbox",
     "low_label_split",
     "low_label_splits",

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from grandpp.data.digests import RawFile
-from grandpp.data.errors import DatasetIntegrityError, DatasetNotFoundError
-from grandpp.data.files import missing_files, read_verified, search_folders
+from grandpp.data.files import read_verified
+from grandpp.data.number_files import find_folder, number_table
 
-FOLDER = "Silverbox/raw"
 FILE = RawFile("sb.csv")
 SCALE = 100.0
 """Factor on the voltages, as in Norcliffe et al. (2020) and in the heavy-ball code."""
@@ -40,32 +37,13 @@ def load_silverbox(root: str | Path | None = None) -> Silverbox:
         DatasetNotFoundError: If the file is in none of the folders.
         DatasetIntegrityError: If it is not two columns of finite numbers.
     """
-    folders = search_folders(root)
-    for folder in folders:
-        if not missing_files(folder / FOLDER, (FILE,)):
-            content = read_verified(folder / FOLDER, (FILE,))[FILE.name]
-            return _parse(content, folder / FOLDER / FILE.name)
-    looked = ", ".join(str(folder) for folder in folders)
-    raise DatasetNotFoundError(
-        f"data set Silverbox was not found: looked in {looked}; put sb.csv of "
-        f"nonlinearbenchmark.org into <folder>/{FOLDER} and pass that folder as root or in "
-        "$GRANDPP_DATA"
+    raw = find_folder(
+        root,
+        "Silverbox",
+        lambda raw: (raw / FILE.name).is_file(),
+        "sb.csv of nonlinearbenchmark.org",
     )
-
-
-def _parse(content: bytes, path: Path) -> Silverbox:
-    if content.count(b"\n") < 2:
-        raise DatasetIntegrityError(f"refused {path}: expected a header and lines of numbers")
-    try:
-        # Lines end in a comma, so that there is an empty third column.
-        rows = np.loadtxt(io.BytesIO(content), delimiter=",", skiprows=1, usecols=(0, 1), ndmin=2)
-    except (ValueError, IndexError) as error:
-        raise DatasetIntegrityError(
-            f"refused {path}: expected a header and two columns of numbers (got {error})"
-        ) from error
-    if len(rows) < 2 or not np.isfinite(rows).all():
-        raise DatasetIntegrityError(
-            f"refused {path}: expected at least 2 rows of finite numbers (got {len(rows)} rows)"
-        )
+    # Lines end in a comma, so that there is an empty third column.
+    rows = number_table(read_verified(raw, (FILE,))[FILE.name], raw / FILE.name, columns=2)
     v1, v2 = torch.from_numpy(SCALE * rows).unbind(1)
     return Silverbox(v1.contiguous(), v2.contiguous())

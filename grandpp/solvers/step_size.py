@@ -23,7 +23,8 @@ class StepSize:
     .. math:: h_{n+1} = 0.9\, h_n\, e_n^{-0.85/k}\, e_{n-1}^{0.2/k}
 
     between a fifth of :math:`h_n` and ten times it; :math:`0.9\, h_n\, e_n^{-1/k}` after the
-    first step and after a rejected one, which is not followed by a longer step.
+    first step, after one shortened to end on time, and after a rejected one, which is not followed
+    by a longer step.
 
     Args:
         order: k, one more than the order of the error estimate.
@@ -47,13 +48,14 @@ class StepSize:
                 how long it could have been, leaves the proposal as it was.
             error: Its error in units of the tolerance, at most 1.
         """
-        if self.previous is None or self.failed:
+        shortened = taken < self.length
+        # The error of a shortened step fell because the step did, which is no trend to damp.
+        if self.previous is None or self.failed or shortened:
             factor = _power(error, -1 / self.order)
         else:
             factor = _power(error, -_INTEGRAL / self.order)
             factor *= _power(self.previous, _PROPORTIONAL / self.order)
         factor = min(max(_SAFETY * factor, _SHRINK), 1.0 if self.failed else _GROWTH)
-        shortened = taken < self.length
         unknown = shortened and factor >= (1.0 if self.failed else _GROWTH)
         self.length = max(self.length, taken * factor) if unknown else taken * factor
         self.previous, self.failed = max(error, 1e-4), False

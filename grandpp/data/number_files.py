@@ -1,0 +1,100 @@
+"""Plain files of numbers: where they are found, and how a table is read from one."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grandpp.data.errors import DatasetIntegrityError, DatasetNotFoundError
+from grandpp.data.files import search_folders
+
+
+def find_folder(
+    root: str | Path | None, name: str, has: Callable[[Path], Any], wanted: str
+) -> Path:
+    """The first raw folder ``<folder>/<name>/raw`` that has the files.
+
+    Args:
+        root: Folder of data sets to look in first, or None.
+        name: Name of the data set.
+        has: Whether a raw folder has its files.
+        wanted: The files in words, for the message.
+
+    Raises:
+        DatasetNotFoundError: If none has; these sets are not downloaded.
+    """
+    folders = search_folders(root)
+    for folder in folders:
+        if has(folder / name / "raw"):
+            return folder / name / "raw"
+    looked = ", ".join(str(folder) for folder in folders)
+    raise DatasetNotFoundError(
+        f"data set {name} was not found: looked in {looked}; put {wanted} into "
+        f"<folder>/{name}/raw and pass that folder as root or in $GRANDPP_DATA"
+    )
+
+
+def number_table(content: bytes, path: Path, columns: int) -> NDArray[np.float64]:
+    """Read the first columns below the header of a file of comma-separated numbers.
+
+    Args:
+        content: Bytes of the file.
+        path: Its name, for messages.
+        columns: Number of columns to read; there may be more.
+
+    Returns:
+        Array ``[rows, columns]`` of finite numbers, with at least 2 rows.
+
+    Raises:
+        DatasetIntegrityError: If the file is anything else.
+    """
+    if content.count(b"\n") < 2:
+        raise DatasetIntegrityError(f"refused {path}: expected a header and lines of numbers")
+    try:
+        rows: NDArray[np.float64] = np.loadtxt(
+            io.BytesIO(content), delimiter=",", skiprows=1, usecols=range(columns), ndmin=2
+        )
+    except (ValueError, IndexError) as error:
+        raise DatasetIntegrityError(
+            f"refused {path}: expected a header and {columns} columns of numbers (got {error})"
+        ) from error
+    if len(rows) < 2 or not np.isfinite(rows).all():
+        raise DatasetIntegrityError(
+            f"refused {path}: expected at least 2 rows of finite numbers (got {len(rows)} rows)"
+        )
+    return rows
+
+
+def read_array(path: Path, columns: int) -> NDArray[np.float64]:
+    """Read a ``.npy`` file with a table of finite numbers; pickled objects are refused.
+
+    Args:
+        path: The file.
+        columns: Number of columns it must have.
+
+    Returns:
+        Array ``[rows, columns]``.
+
+    Raises:
+        DatasetIntegrityError: If the file cannot be read or is anything else.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise DatasetIntegrityError(f"refused {path}: expected a .npy array ({error})") from error
+    shape = getattr(found, "shape", None)  # an archive of arrays has none
+    if shape is None or len(shape) != 2 or shape[1] != columns or found.dtype.kind not in "fiu":
+        raise DatasetIntegrityError(
+            f"refused {path}: expected an array of numbers [rows, {columns}] "
+            f"(got {getattr(found, 'dtype', type(found).__name__)} {shape})"
+        )
+    table: NDArray[np.float64] = found.astype(np.float64)
+    if not np.isfinite(table).all():
+        raise DatasetIntegrityError(f"refused {path}: expected finite numbers (got NaN or inf)")
+    return table

@@ -1,0 +1,179 @@
+"""Measured time series with missing rows: the vibrating aeroplane and the walking robot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from grandpp.data.digests import RawFile
+from grandpp.data.errors import DatasetIntegrityError
+from grandpp.data.files import read_verified
+from grandpp.data.number_files import find_folder, number_table, read_array
+from grandpp.data.oscillators import DampedOscillators
+from grandpp.data.windows import (
+    SequenceData,
+    Windows,
+    cut,
+    join,
+    standardize,
+    thin,
+)
+
+SEQUENCES: tuple[str, ...] = ("plane-vibration", "walker2d", "oscillator")
+"""Data sets that :func:`load_sequences` knows."""
+
+PLANE_FILE = RawFile("pv.csv")
+PLANE_CHANNELS = ("force", "voltage", "acceleration 1", "acceleration 2", "acceleration 3")
+WALKER_FILES = "rollout_*.npy"
+WALKER_CHANNELS = tuple(f"observation {i}" for i in range(17))
+
+
+class PlaneVibration(SequenceData):
+    """Ground vibration test of an F-16: force, voltage and three accelerations at 400 Hz.
+
+    Source: Noël and Schoukens (2017); protocol of hbnode.md section 5.3. A tenth of the rows is
+    taken out at random, the first half of the others is for training, the next quarter for
+    validation and the last for testing. Each is cut into windows that start 65 kept rows apart: 64
+    are observed, and the 65th and the 7 after it are forecast, at their true times. Those 7 are
+    observed by the next window of the same split; no row belongs to two splits. One unit of time is
+    one row of the file, 2.5 ms. Values are standardised by the training rows.
+
+    Args:
+        root: Folder of data sets with ``PlaneVibration/raw/pv.csv``, looked in before
+            ``$GRANDPP_DATA`` and the cache. (default: ``None``)
+        seed: Of the rows that go. (default: ``0``)
+        drop: Share of rows that goes. (default: ``0.1``)
+        length: Observations in a window. (default: ``64``)
+        horizon: Rows to forecast. (default: ``8``)
+
+    Raises:
+        DatasetNotFoundError: If the file is nowhere.
+        DatasetIntegrityError: If it is not five columns of finite numbers.
+        ValueError: For numbers out of range or too few rows.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        seed: int = 0,
+        *,
+        drop: float = 0.1,
+        length: int = 64,
+        horizon: int = 8,
+    ) -> None:
+        raw = find_folder(
+            root,
+            "PlaneVibration",
+            lambda raw: (raw / PLANE_FILE.name).is_file(),
+            "the F-16 ground vibration data of nonlinearbenchmark.org as pv.csv",
+        )
+        content = read_verified(raw, (PLANE_FILE,))[PLANE_FILE.name]
+        rows = torch.from_numpy(number_table(content, raw / PLANE_FILE.name, len(PLANE_CHANNELS)))
+        kept = thin(len(rows), drop, torch.Generator().manual_seed(seed))
+        rows = rows[kept]
+        half, quarter = len(rows) // 2, len(rows) // 4
+        scaling = standardize(rows[:half])
+        rows = (rows - scaling.mean) / scaling.deviation
+        sizes = (half, quarter, len(rows) - half - quarter)
+        train, validation, test = [
+            cut(values, times.double(), length, horizon, stride=length + 1)
+            for values, times in zip(rows.split(sizes), kept.split(sizes), strict=True)
+        ]
+        super().__init__(PLANE_CHANNELS, train, validation, test, scaling)
+
+
+class Walker2D(SequenceData):
+    """Rollouts of a trained policy in the MuJoCo task Walker2d: 17 joint positions and velocities.
+
+    Source: Lechner and Hasani (2020); protocol of hbnode.md section 5.4. Of the rollouts, drawn in
+    random order, the first 15 % are for testing, the next 10 % for validation. A tenth of the rows
+    of each is taken out at random; windows of 64 observed rows start 16 kept rows apart, and the
+    row after each observation is to be forecast (:attr:`Windows.next_rows`), so that the horizon is
+    one row. One unit of time is 64 rows of the simulation. Values stay in their own units, as in
+    the paper, where velocities weigh more than angles.
+
+    Args:
+        root: Folder of data sets with ``Walker2D/raw/rollout_*.npy``, looked in before
+            ``$GRANDPP_DATA`` and the cache. (default: ``None``)
+        seed: Of the order of the rollouts and of the rows that go. (default: ``0``)
+        drop: Share of rows that goes. (default: ``0.1``)
+        length: Observations in a window. (default: ``64``)
+        stride: Rows from one window to the next. (default: ``16``)
+        scaled: Standardise the values by the training rows. (default: ``False``)
+
+    Raises:
+        DatasetNotFoundError: If the files are nowhere.
+        DatasetIntegrityError: If one is not a table of 17 columns of finite numbers, or there are
+            fewer than 10.
+        ValueError: For numbers out of range or too short rollouts.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        seed: int = 0,
+        *,
+        drop: float = 0.1,
+        length: int = 64,
+        stride: int = 16,
+        scaled: bool = False,
+    ) -> None:
+        raw = find_folder(
+            root,
+            "Walker2D",
+            lambda raw: any(raw.glob(WALKER_FILES)),
+            f"the rollouts of Lechner and Hasani (2020) as {WALKER_FILES}",
+        )
+        files = sorted(raw.glob(WALKER_FILES))
+        if len(files) < 10:
+            raise DatasetIntegrityError(
+                f"refused {raw}: expected at least 10 files {WALKER_FILES} (got {len(files)})"
+            )
+        rollouts = [torch.from_numpy(read_array(file, len(WALKER_CHANNELS))) for file in files]
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(files), generator=generator).tolist()
+        # One after the other, so that what goes does not depend on the split.
+        kept = [thin(len(rollout), drop, generator) for rollout in rollouts]
+        tests, validations = 15 * len(files) // 100, 10 * len(files) // 100
+        parts = (order[tests + validations :], order[tests : tests + validations], order[:tests])
+        scaling = None
+        if scaled:
+            scaling = standardize(torch.cat([rollouts[i][kept[i]] for i in parts[0]]))
+            rollouts = [(rollout - scaling.mean) / scaling.deviation for rollout in rollouts]
+        train, validation, test = [
+            _walks([(rollouts[i], kept[i]) for i in p], length, stride) for p in parts
+        ]
+        super().__init__(WALKER_CHANNELS, train, validation, test, scaling)
+
+
+def _walks(rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int) -> Windows:
+    return join(
+        [
+            cut(rows[kept], kept.double() / length, length, horizon=1, stride=stride)
+            for rows, kept in rollouts
+        ]
+    )
+
+
+def load_sequences(name: str, root: str | Path | None = None, seed: int = 0) -> SequenceData:
+    """A data set by its name, as its paper has it.
+
+    Args:
+        name: One of :data:`SEQUENCES`.
+        root: Folder of raw files; ``"oscillator"`` needs none. (default: ``None``)
+        seed: Of everything that is drawn. (default: ``0``)
+
+    Raises:
+        ValueError: For an unknown name.
+        DatasetError: If the files are not there or not as they should be.
+    """
+    if name == "plane-vibration":
+        return PlaneVibration(root, seed)
+    if name == "walker2d":
+        return Walker2D(root, seed)
+    if name == "oscillator":
+        return DampedOscillators(seed)
+    raise ValueError(f"expected 'name' to be one of {', '.join(SEQUENCES)} (got '{name}')")
