@@ -1,0 +1,76 @@
+"""How each data set is learned: model, objective, batch and rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from grandpp.sequence.cells import WindowInitial
+from grandpp.sequence.forecasting import Objective
+from grandpp.sequence.ode_rnn import ODERNN
+from grandpp.sequence.presets import plane_vibration_model, walker2d_model
+
+OSCILLATOR_CHANNELS: dict[str, int] = {
+    "node": 8,
+    "anode": 8,
+    "sonode": 8,
+    "hbnode": 8,
+    "ghbnode": 8,
+    "adamnode": 8,
+}
+"""Channels n of the models for the embedded oscillators."""
+
+
+def oscillator_model(kind: str, *, window: int = 24, **options: Any) -> ODERNN:
+    """The model of plane vibration made small, for two channels and shorter windows.
+
+    Args:
+        kind: One of :data:`grandpp.layers.KINDS`.
+        window: Observations that the initial state is made from. (default: ``24``)
+        **options: Those of :class:`ODERNN`.
+
+    Raises:
+        ValueError: For an unknown kind.
+        TypeError: For an unknown option.
+    """
+    if kind not in OSCILLATOR_CHANNELS:
+        names = ", ".join(OSCILLATOR_CHANNELS)
+        raise ValueError(f"expected 'kind' to be one of {names} (got '{kind}')")
+    n = OSCILLATOR_CHANNELS[kind]
+    size = {"node": n, "anode": 2}.get(kind, 2 * n)
+    return ODERNN(kind, 2, n, 2, initial=WindowInitial(2, size, window), **options)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a training besides the model's kind and the seed.
+
+    Args:
+        model: Builds the ODE-RNN of a kind.
+        objective: See :class:`Forecasting`.
+        batch_size: Windows in a batch.
+        lr: Learning rate of Adam.
+        tolerance: rtol and atol of dopri5.
+        epochs: Passes over the training windows.
+        channel: The channel that is drawn.
+    """
+
+    model: Callable[..., ODERNN]
+    objective: Objective
+    batch_size: int
+    lr: float
+    tolerance: float
+    epochs: int
+    channel: int = -1
+
+
+RECIPES: dict[str, Recipe] = {
+    "plane-vibration": Recipe(plane_vibration_model, "forecast", 64, 1e-3, 1e-7, 20),
+    "walker2d": Recipe(walker2d_model, "next", 256, 1e-3, 1e-7, 10, channel=2),
+    "oscillator": Recipe(oscillator_model, "forecast", 64, 1e-2, 1e-5, 10),
+}
+"""Recipes by the names of :data:`grandpp.data.SEQUENCES`.
+
+Batch sizes, tolerance and objectives are those of hbnode.md; it does not print rates and epochs.
+"""
