@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from grandpp.fields.dense import MLPField
 from grandpp.fields.dynamics import Augmented, Dynamics
 from grandpp.fields.momentum import GeneralizedHeavyBall
+from grandpp.layers.describe import describe_module
 from grandpp.layers.neural_ode import NeuralODE, make_dynamics
 from grandpp.solvers import Solution
 
@@ -146,11 +147,4 @@ def describe(model: str) -> dict[str, Any]:
         A dictionary of plain values; ``layers`` lists every module without children, and the
         constants of the equation, with its parameters.
     """
-    net = PointCloudClassifier(model)
-    layers = []
-    for name, module in net.named_modules():
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        if own or not any(module.children()):
-            layers.append({"name": name, "layer": repr(module), "parameters": own})
-    total = sum(p.numel() for p in net.parameters() if p.requires_grad)
-    return {"model": model, "parameters": total, "layers": layers}
+    return {"model": model, **describe_module(PointCloudClassifier(model))}

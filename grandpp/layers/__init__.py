@@ -1,6 +1,7 @@
 """What a PyG user imports."""
 
 from grandpp.layers.cgnn_conv import CGNNConv
+from grandpp.layers.describe import describe_module
 from grandpp.layers.grand_conv import GRANDConv
 from grandpp.layers.grandpp_conv import GRANDPPConv
 from grandpp.layers.heavy_ball_conv import HeavyBallConv
@@ -13,5 +14,6 @@ __all__ = [
     "GRANDPPConv",
     "HeavyBallConv",
     "NeuralODE",
+    "describe_module",
     "make_dynamics",
 ]

@@ -1,5 +1,30 @@
 """Neural ODEs on time series; they never touch a graph."""
 
+from grandpp.sequence.adjoints import AdjointNorms
+from grandpp.sequence.cells import LinearCell, MLPCell, WindowInitial
 from grandpp.sequence.growth import GROWTH_MODELS, Growth, driven_model, growth
+from grandpp.sequence.ode_rnn import ODERNN
+from grandpp.sequence.output import ODERNNOutput
+from grandpp.sequence.presets import (
+    PLANE_VIBRATION_CHANNELS,
+    WALKER2D_CHANNELS,
+    plane_vibration_model,
+    walker2d_model,
+)
 
-__all__ = ["GROWTH_MODELS", "Growth", "driven_model", "growth"]
+__all__ = [
+    "GROWTH_MODELS",
+    "ODERNN",
+    "PLANE_VIBRATION_CHANNELS",
+    "WALKER2D_CHANNELS",
+    "AdjointNorms",
+    "Growth",
+    "LinearCell",
+    "MLPCell",
+    "ODERNNOutput",
+    "WindowInitial",
+    "driven_model",
+    "growth",
+    "plane_vibration_model",
+    "walker2d_model",
+]

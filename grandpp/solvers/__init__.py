@@ -11,6 +11,7 @@ from grandpp.solvers.base import (
     Status,
     VectorField,
 )
+from grandpp.solvers.explicit import Tsit5
 from grandpp.solvers.exponential import Exact
 from grandpp.solvers.proximal import Proximal
 from grandpp.solvers.registry import SOLVER_NAMES, Solver, resolve_solver, solver_options
@@ -33,6 +34,7 @@ __all__ = [
     "Status",
     "Steady",
     "TorchDiffEq",
+    "Tsit5",
     "VectorField",
     "resolve_solver",
     "solve",

@@ -82,6 +82,9 @@ class SolveStats:
         inner_iterations: Iterations of the inner solver, over all implicit steps.
         max_residual: Largest weighted residual an implicit step was accepted with.
         methods: What ``"auto"`` chose, as pairs of the time from which on it ran and its name.
+        next_step: The step that ``"tsit5"`` would take next, for the ``first_step`` of a solve
+            that goes on from here; not the last one, which was shortened to end on time.
+            ``None`` for other solvers.
     """
 
     nfe_forward: int = 0
@@ -91,6 +94,7 @@ class SolveStats:
     inner_iterations: int = 0
     max_residual: float = 0.0
     methods: list[tuple[float, str]] = field(default_factory=list)
+    next_step: float | None = None
 
 
 @dataclass(frozen=True)

@@ -64,3 +64,9 @@ def fresh_leaves(f: VectorField, tensors: Sequence[Tensor]) -> tuple[Tensor, ...
     if not isinstance(f, BoundField):
         return tuple(tensors)
     return tuple(c.detach().requires_grad_(c.requires_grad) for c in tensors)
+
+
+def autocast_state(x: Tensor) -> tuple[str, bool, torch.dtype]:
+    """Device type of ``x``, and whether and how precisions are mixed there just now."""
+    device = x.device.type
+    return device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers.base import State, VectorField, parts_of
-from grandpp.solvers.captured import bind_tensors, fresh_leaves
+from grandpp.solvers.captured import autocast_state, bind_tensors, fresh_leaves
 from grandpp.solvers.recorder import Recorder, Step
 
 GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
@@ -106,8 +106,6 @@ def checkpointed(
     steps = recorder.kept or []
     direction = 1.0 if float(ts[-1].detach()) > float(ts[0].detach()) else -1.0
     start = _parts(y0)
-    device = start[0].device.type
-    autocast = (device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
     kept = [part for step in steps for state in (step.y, step.slope) for part in _parts(state)]
     tape = Tape(
         recorder=recorder,
@@ -119,7 +117,7 @@ def checkpointed(
         single=isinstance(y0, Tensor),
         whole=grid is not None,
         direction=direction,
-        autocast=autocast,
+        autocast=autocast_state(start[0]),
     )
     recorder.kept, recorder.forward_done = None, True
     times = ts if grid is None else grid

@@ -58,6 +58,7 @@ class Recorder:
     last: tuple[State, State] | None = None
     kept: list[Step] | None = None
     keep_slopes: bool = False
+    keep_last: bool = True
 
     def __post_init__(self) -> None:
         self.t_reached = self.t_start
@@ -74,7 +75,8 @@ class Recorder:
             raise BudgetError
         self.stats.nfe_forward += 1
         dy = self.f(t, y)
-        self.last = (detached(y), detached(dy))
+        if self.keep_last:
+            self.last = (detached(y), detached(dy))
         if not self.adjoint:
             self._count_backward(dy)
         return dy

@@ -10,6 +10,7 @@ from torch import Tensor
 from grandpp.solvers.adaptive import AdaptiveProximal
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import Solution, State, VectorField
+from grandpp.solvers.explicit import Tsit5
 from grandpp.solvers.exponential import Exact
 from grandpp.solvers.proximal import Proximal
 from grandpp.solvers.schemes import PROXIMAL_METHODS
@@ -36,6 +37,7 @@ _CLASSES: dict[str, type[Any]] = {
     "steady": Steady,
     **dict.fromkeys(PROXIMAL_METHODS, Proximal),
     "prox_adaptive": AdaptiveProximal,
+    "tsit5": Tsit5,
     **dict.fromkeys(METHODS, TorchDiffEq),
 }
 
@@ -51,7 +53,7 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
         **options: Those of the solver's class, see :func:`solver_options`: ``step_size`` for
             fixed-step methods, ``rtol`` and ``atol`` for adaptive ones, ``gradient`` and
             ``max_nfe`` for all that march in time, ``inner``, ``inner_tol`` and ``max_inner``
-            for proximal ones, ``rtol`` for ``"exact"``.
+            for proximal ones, ``rtol`` for ``"exact"``, ``first_step`` for ``"tsit5"``.
 
     Raises:
         ValueError: For an unknown name, or a value out of range.

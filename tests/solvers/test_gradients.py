@@ -11,9 +11,10 @@ from grandpp.solvers.torchdiffeq import METHODS, ONE_STEP_METHODS
 
 F64 = torch.float64
 ADAPTIVE = ("adaptive_heun", "bosh3", "dopri5", "dopri8", "fehlberg2")
+CHECKPOINTED = (*ONE_STEP_METHODS, "tsit5")
 OPTIONS = {
-    name: {"rtol": 1e-3, "atol": 1e-4} if name in ADAPTIVE else {"step_size": 0.07}
-    for name in ONE_STEP_METHODS
+    name: {"rtol": 1e-3, "atol": 1e-4} if name in (*ADAPTIVE, "tsit5") else {"step_size": 0.07}
+    for name in CHECKPOINTED
 }
 
 
@@ -99,7 +100,7 @@ def assert_equal(found, expected, tol=1e-10):
             torch.testing.assert_close(a, b, rtol=tol, atol=tol)
 
 
-@pytest.mark.parametrize("method", ONE_STEP_METHODS)
+@pytest.mark.parametrize("method", CHECKPOINTED)
 @pytest.mark.parametrize("times", [(0.0, 2.0), (0.0, 0.3, 0.35, 1.1, 2.0), (1.5, 1.2, 0.1, -0.2)])
 def test_checkpoint_gradients_are_the_direct_ones_for_states_parameters_and_times(method, times):
     direct, expected = of_module("direct", method, times, **OPTIONS[method])
@@ -111,7 +112,7 @@ def test_checkpoint_gradients_are_the_direct_ones_for_states_parameters_and_time
     assert_equal(found, direct)
 
 
-@pytest.mark.parametrize("method", ONE_STEP_METHODS)
+@pytest.mark.parametrize("method", CHECKPOINTED)
 @pytest.mark.parametrize("field", [Pull, Pendulum])
 @pytest.mark.parametrize("times", [(0.0, 0.4, 0.5, 2.0), (2.0, 1.0, 0.5)])
 def test_checkpoint_gradients_reach_what_a_field_captured_and_parts_of_a_state(
@@ -145,7 +146,7 @@ def test_rejected_steps_leave_the_gradient_alone():
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", ["dopri5", "rk4", "bosh3"])
+@pytest.mark.parametrize("method", ["dopri5", "rk4", "bosh3", "tsit5"])
 @pytest.mark.parametrize("run", [of_module, of_bound])
 def test_adjoint_gradients_are_the_direct_ones_to_tolerance(method, run):
     options = {"rtol": 1e-8, "atol": 1e-9} if method != "rk4" else {"step_size": 0.01}
@@ -167,7 +168,7 @@ def test_implicit_gradients_agree_with_those_of_all_others():
     assert_equal(implicit, direct, tol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["heun3", "dopri5"])
+@pytest.mark.parametrize("method", ["heun3", "dopri5", "tsit5"])
 def test_checkpoint_gradients_pass_gradcheck(method):
     # Tight, because finite differences also see the step sizes change.
     options = {"step_size": 0.23} if method == "heun3" else {"rtol": 1e-11, "atol": 1e-12}
@@ -227,7 +228,7 @@ def held(gradient, method, end):
     return forward, Held.peak, solution.stats
 
 
-@pytest.mark.parametrize("method", ["rk4", "dopri5", "adaptive_heun"])
+@pytest.mark.parametrize("method", ["rk4", "dopri5", "adaptive_heun", "tsit5"])
 def test_checkpoints_keep_one_state_per_step_and_the_graph_of_one_step(method):
     kept, peak, stats = held("checkpoint", method, 12.0)
     direct, direct_peak, _ = held("direct", method, 12.0)
@@ -316,7 +317,7 @@ def test_wrong_choices_are_refused_in_words():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, F64])
-@pytest.mark.parametrize("solver", ["dopri5", "rk4"])
+@pytest.mark.parametrize("solver", ["dopri5", "rk4", "tsit5"])
 @pytest.mark.parametrize("mode", ["linear", "nonlinear"])
 def test_a_layer_learns_the_same_from_checkpoints(dtype, solver, mode, karate):
     def run(gradient):

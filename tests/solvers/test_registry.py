@@ -16,7 +16,7 @@ from grandpp.solvers.schemes import PROXIMAL_METHODS
 
 
 def test_the_names_are_those_of_all_methods():
-    own = {"auto", "exact", "steady", "prox_adaptive"}
+    own = {"auto", "exact", "steady", "prox_adaptive", "tsit5"}
     assert set(SOLVER_NAMES) == own | set(PROXIMAL_METHODS) | set(SOLVERS)
     assert len(SOLVER_NAMES) == len(set(SOLVER_NAMES))
 
@@ -54,6 +54,7 @@ def test_every_name_gives_a_solver_of_that_name_with_the_options_it_lists(name):
         ("exact", "rtol", "step_size"),
         ("prox_be", "inner", "rtol"),
         ("prox_adaptive", "atol", "step_size"),
+        ("tsit5", "first_step", "step_size"),
     ],
 )
 def test_a_solver_takes_the_options_that_mean_something_to_it(name, has, lacks):

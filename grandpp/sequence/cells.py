@@ -1,0 +1,129 @@
+"""The networks inside an ODE-RNN: field, recurrent update (as ``nn.RNNCell``), initial state."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from grandpp.fields.dense import MLPField
+from grandpp.fields.dynamics import Dynamics
+from grandpp.fields.momentum import SecondOrder
+
+
+def default_field(dynamics: Dynamics, n: int) -> MLPField:
+    """The perceptron of plane vibration around an equation (hbnode.md App. E.4, Tab. 4).
+
+    Args:
+        dynamics: The equation.
+        n: Channels of the position.
+    """
+    if dynamics.parts == 1:
+        return MLPField(n, (3 * n, 4 * n), activation="relu")
+    in_channels = 2 * n if isinstance(dynamics, SecondOrder) else n
+    return MLPField(n, (in_channels, n), in_channels=in_channels, activation="relu")
+
+
+class LinearCell(nn.Module):
+    r"""Residual linear update of a state by an observation (hbnode.md App. E.4).
+
+    .. math:: h^+ = h + W_x x + b_x + \sum_i (W_i h_i + b_i)
+
+    where the h_i are the parts of the state: the position, and for equations of second order the
+    momentum.
+
+    Args:
+        input_size: Values of an observation.
+        hidden_size: Channels n of one part.
+        parts: Number d of parts. (default: ``1``)
+
+    Shape:
+        x ``[B, input_size]``, h ``[B, d n]``; output ``[B, d n]``.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, parts: int = 1) -> None:
+        super().__init__()
+        self.input = nn.Linear(input_size, parts * hidden_size)
+        self.hidden = nn.ModuleList(
+            nn.Linear(hidden_size, parts * hidden_size) for _ in range(parts)
+        )
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """The state after the observation."""
+        update: Tensor = h + self.input(x)
+        for linear, part in zip(self.hidden, h.chunk(len(self.hidden), dim=-1), strict=True):
+            update = update + linear(part)
+        return update
+
+
+class MLPCell(nn.Module):
+    r"""Perceptron of state and observation with tanh (hbnode.md App. E.5).
+
+    .. math:: h^+ = [h] + W_3 \tanh(W_2 \tanh(W_1 [h, x]))
+
+    Args:
+        input_size: Values of an observation.
+        state_size: Values d n of a state.
+        hidden: Sizes of the two hidden layers.
+        residual: Whether the old state is added, as for the heavy ball. (default: ``True``)
+
+    Shape:
+        x ``[B, input_size]``, h ``[B, d n]``; output ``[B, d n]``.
+    """
+
+    def __init__(
+        self, input_size: int, state_size: int, hidden: tuple[int, int], *, residual: bool = True
+    ) -> None:
+        super().__init__()
+        first, second = hidden
+        self.residual = residual
+        self.layers = nn.Sequential(
+            nn.Linear(state_size + input_size, first),
+            nn.Tanh(),
+            nn.Linear(first, second),
+            nn.Tanh(),
+            nn.Linear(second, state_size),
+        )
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """The state after the observation."""
+        out: Tensor = self.layers(torch.cat([h, x], dim=-1))
+        return h + out if self.residual else out
+
+    def extra_repr(self) -> str:
+        """Whether the old state is added."""
+        return f"residual={self.residual}"
+
+
+class WindowInitial(nn.Module):
+    """Initial state as a linear map of the first observations of a sequence (plane vibration).
+
+    A model with a whole window here has seen every observation of it before the first jump; only
+    its forecasts are about the unknown.
+
+    Args:
+        input_size: Values of an observation.
+        size: Values of the initial state.
+        window: Number W of observations. (default: ``1``)
+        bias: Whether to add a bias. (default: ``True``)
+
+    Shape:
+        x ``[L, B, input_size]``, zero at padding, of which the first W count; where L < W, the
+        others are zero. Output ``[B, size]``.
+    """
+
+    def __init__(self, input_size: int, size: int, window: int = 1, *, bias: bool = True) -> None:
+        super().__init__()
+        self.window = window
+        self.linear = nn.Linear(window * input_size, size, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The initial state."""
+        flat = x[: self.window].transpose(0, 1).flatten(1)
+        missing = self.linear.in_features - flat.size(1)
+        out: Tensor = self.linear(F.pad(flat, (0, missing)) if missing else flat)
+        return out
+
+    def extra_repr(self) -> str:
+        """The window."""
+        return f"window={self.window}"

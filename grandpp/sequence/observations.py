@@ -1,0 +1,153 @@
+"""A batch of irregular sequences, checked and ready for a recurrent loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from grandpp.solvers.base import is_finite
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Sequences of unequal length and with time stamps of their own.
+
+    Args:
+        x: Observations ``[L, B, I]``, zero at padding; L is the largest length.
+        times: Time stamps ``[L, B]``; past its end an element stays at its last one.
+        gaps: Time ``[L - 1, B]`` to the next observation, zero past the end.
+        longest: The longest gap of every row.
+        present: Which observations exist ``[L, B]``; ``None`` where all do.
+        last: Last time stamp ``[B]`` of every element.
+        horizon: Later times ``[H, B]``, or ``None``.
+    """
+
+    x: Tensor
+    times: Tensor
+    gaps: Tensor
+    longest: list[float]
+    present: Tensor | None
+    last: Tensor
+    horizon: Tensor | None
+
+    @classmethod
+    def of(
+        cls, x: Tensor, times: Tensor, lengths: Tensor | None, horizon: Tensor | None
+    ) -> Observations:
+        """Check a batch and free it from whatever stands in its padding.
+
+        Args:
+            x: Observations ``[L, B, I]``.
+            times: Time stamps ``[L, B]``, strictly increasing along every element.
+            lengths: Number of observations ``[B]`` of every element, ``None`` for L each.
+            horizon: Times ``[H, B]`` not before the last observation, strictly increasing.
+
+        Raises:
+            ValueError: For a wrong shape, a value that is not finite, lengths out of range, or
+                times out of order; padding may hold anything.
+        """
+        present = _present(lengths, *x.shape[:2])
+        if present is not None:
+            longest = int(present.sum(0).max())
+            x, times, present = x[:longest], times[:longest], present[:longest]
+            x = torch.where(present.unsqueeze(-1), x, 0.0)
+            count = present.sum(0)
+            last = times.gather(0, count.unsqueeze(0) - 1)
+            times = torch.where(present, times, last)
+            if bool(present.all()):
+                present = None
+        last = times[-1]
+        gaps = times[1:] - times[:-1]
+        _check_values(x, times, gaps, present)
+        if horizon is not None:
+            _check_horizon(horizon, last)
+        longest = gaps.detach().amax(1).tolist()
+        return cls(x, times, gaps, longest, present, last, horizon)
+
+    @property
+    def is_last(self) -> Tensor:
+        """Which observations ``[L, B]`` are the last of their element."""
+        if self.present is None:
+            rows = torch.arange(len(self.x), device=self.x.device).unsqueeze(1)
+            return rows == len(self.x) - 1
+        after = torch.cat([self.present[1:], torch.zeros_like(self.present[:1])])
+        return self.present & ~after
+
+    def choose(self, k: int, new: Tensor, old: Tensor) -> Tensor:
+        """The new state of elements that have an observation k, the old one of the others.
+
+        Args:
+            k: Number of the observation.
+            new, old: States ``[B, n]`` or ``[parts, B, n]``.
+        """
+        if self.present is None:
+            return new
+        return torch.where(self.present[k].unsqueeze(-1), new, old)
+
+
+def check_shapes(
+    x: Tensor, times: Tensor, lengths: Tensor | None, horizon: Tensor | None, input_size: int
+) -> None:
+    """Refuse tensors that do not belong together.
+
+    Args:
+        x, times, lengths, horizon: As of :meth:`Observations.of`.
+        input_size: Number of values of an observation.
+
+    Raises:
+        ValueError: If a shape or the type of lengths is wrong.
+    """
+    if x.dim() != 3 or x.size(2) != input_size or x.size(0) == 0 or x.size(1) == 0:
+        raise ValueError(
+            f"expected observations [L, B, {input_size}] with L, B >= 1 (got {list(x.shape)})"
+        )
+    steps, batch = x.shape[:2]
+    if times.shape != (steps, batch):
+        raise ValueError(f"expected times {[steps, batch]} (got {list(times.shape)})")
+    if horizon is not None and (horizon.dim() != 2 or horizon.size(1) != batch or not len(horizon)):
+        raise ValueError(f"expected a horizon [H, {batch}] with H >= 1 (got {list(horizon.shape)})")
+    if lengths is not None and (lengths.shape != (batch,) or lengths.dtype != torch.int64):
+        raise ValueError(
+            f"expected int64 lengths [{batch}] (got {lengths.dtype} {list(lengths.shape)})"
+        )
+
+
+def _present(lengths: Tensor | None, steps: int, batch: int) -> Tensor | None:
+    if lengths is None:
+        return None
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < 1 or high > steps:
+        raise ValueError(f"expected lengths between 1 and {steps} (got {low} to {high})")
+    return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths
+
+
+def _check_values(x: Tensor, times: Tensor, gaps: Tensor, present: Tensor | None) -> None:
+    if not is_finite(x.detach()):
+        raise ValueError("expected finite observations (got NaN or inf)")
+    if not is_finite(times.detach()):
+        raise ValueError("expected finite times (got NaN or inf)")
+    late = gaps <= 0
+    if present is not None:
+        late = late & present[1:]
+    if bool(late.any()):
+        step, element = (int(i) for i in late.nonzero()[0])
+        raise ValueError(
+            f"expected strictly increasing times (got {float(times[step, element]):g}, then "
+            f"{float(times[step + 1, element]):g} at observation {step + 1} of element {element})"
+        )
+
+
+def _check_horizon(horizon: Tensor, last: Tensor) -> None:
+    if not is_finite(horizon.detach()):
+        raise ValueError("expected a finite horizon (got NaN or inf)")
+    early = horizon[0] < last
+    if bool(early.any()):
+        element = int(early.nonzero()[0])
+        raise ValueError(
+            f"expected a horizon at or after the last observation at {float(last[element]):g} "
+            f"(got {float(horizon[0, element]):g} for element {element})"
+        )
+    if bool((horizon[1:] <= horizon[:-1]).any()):
+        raise ValueError("expected a strictly increasing horizon (got one out of order)")

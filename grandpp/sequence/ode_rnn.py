@@ -1,0 +1,246 @@
+"""Recurrent jumps at observations, an equation of motion between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grandpp.fields.bound import as_bound
+from grandpp.fields.dynamics import Augmented, Dynamics
+from grandpp.layers.neural_ode import make_dynamics
+from grandpp.sequence.adjoints import AdjointNorms
+from grandpp.sequence.cells import LinearCell, default_field
+from grandpp.sequence.observations import Observations, check_shapes
+from grandpp.sequence.output import ODERNNOutput
+from grandpp.sequence.passage import Passage
+from grandpp.solvers import SolveError, Solver, resolve_solver
+
+
+class ODERNN(nn.Module):
+    r"""ODE-RNN: an equation of motion between observations, a recurrent jump at each of them.
+
+    Source: Rubanova et al. (2019), thesis (2.39)-(2.40); hbnode.md §5.3-5.4 for equations of
+    second order; thesis (3.89)-(3.91) for the time intervals.
+
+    .. math::
+        h'(t) = f(t, h(t)) \quad (t_k < t < t_{k+1}), \qquad
+        h^+(t_k) = \mathrm{cell}(x_k, h^-(t_k))
+
+    Every element of a batch has time stamps of its own: an interval is solved on [0, 1], with the
+    right-hand side scaled by the element's duration.
+
+    Args:
+        kind: One of :data:`grandpp.layers.KINDS`, or a :class:`grandpp.fields.Dynamics` with
+            choices of its own.
+        input_size: Number of values of an observation.
+        hidden_size: Channels n of the position, those that augment it included.
+        output_size: Number of values of a prediction.
+        batch_first: Whether batch comes before time in inputs and outputs. (default: ``False``)
+        field: Right-hand side f(t, h) from n channels to n, from 2n to n for SONODE.
+            (default: ``None``, that of plane vibration: a perceptron with two hidden layers, of 3n
+            and 4n channels for equations of first order and n and n for the others)
+        cell: Jump from x ``[B, input_size]`` and h ``[B, d n]`` to ``[B, d n]``, with d = 1 for
+            equations of first order and 2 for the others (position and momentum; the second
+            moment of AdamNODE does not jump). An ``nn.RNNCell`` will do.
+            (default: ``None``, :class:`LinearCell`)
+        initial: Network from all observations ``[L, B, input_size]``, zero at padding, to the
+            state before the first jump: ``[B, n]``, or ``[B, 2 n]`` with a momentum, or, for
+            ANODE, what remains to be padded with zeros. (default: ``None``, a state of zero)
+        solver: Name or solver object. ``"tsit5"`` starts every interval with the step that ended
+            the one before. (default: ``"tsit5"``)
+        rtol: Relative tolerance. (default: ``None``, the solver's own)
+        atol: Absolute tolerance. (default: ``None``, the solver's own)
+        gradient: ``"direct"``, ``"adjoint"`` or ``"checkpoint"``.
+            (default: ``None``, the solver's own)
+        step_size: Step of fixed-step methods, as a fraction of an interval.
+            (default: ``None``, the solver's own)
+        max_nfe: Evaluation budget of one interval. (default: ``None``, the solver's own)
+
+    Raises:
+        ValueError: For an unknown choice or a number out of range.
+        TypeError: For an option that the solver does not take.
+
+    Shape:
+        x ``[L, B, input_size]``, times ``[L, B]``, lengths ``[B]``, horizon ``[H, B]``; the output
+        is an :class:`ODERNNOutput`. With ``batch_first``: ``[B, L, ...]`` and ``[B, H]``.
+
+    Note:
+        Cost: one solve per interval. All elements share its steps, so that a batch agrees with
+        its elements one by one to the tolerance.
+    """
+
+    def __init__(
+        self,
+        kind: str | Dynamics,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        batch_first: bool = False,
+        field: nn.Module | None = None,
+        cell: nn.Module | None = None,
+        initial: nn.Module | None = None,
+        solver: str | Solver = "tsit5",
+        rtol: float | None = None,
+        atol: float | None = None,
+        gradient: str | None = None,
+        step_size: float | None = None,
+        max_nfe: int | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = (input_size, hidden_size, output_size)
+        if min(sizes) < 1:
+            raise ValueError(f"expected positive sizes (got {sizes})")
+        self.input_size, self.hidden_size, self.output_size = sizes
+        self.batch_first = batch_first
+        extra = {"extra": max(hidden_size - input_size, 0)} if kind == "anode" else {}
+        self.dynamics = make_dynamics(kind, **extra) if isinstance(kind, str) else kind
+        self.field = default_field(self.dynamics, hidden_size) if field is None else field
+        self.cell = LinearCell(input_size, hidden_size, self.jumping) if cell is None else cell
+        self.initial = initial
+        self.output = nn.Linear(hidden_size, output_size)
+        given: dict[str, Any] = {
+            "rtol": rtol,
+            "atol": atol,
+            "gradient": gradient,
+            "step_size": step_size,
+            "max_nfe": max_nfe,
+        }
+        options = {name: value for name, value in given.items() if value is not None}
+        self.solver: Solver = resolve_solver(solver, **options)
+        self._listener: AdjointNorms | None = None
+
+    @property
+    def jumping(self) -> int:
+        """Number d of parts of a state that jump."""
+        return min(self.dynamics.parts, 2)
+
+    def forward(
+        self,
+        x: Tensor,
+        times: Tensor,
+        lengths: Tensor | None = None,
+        horizon: Tensor | None = None,
+    ) -> ODERNNOutput:
+        """Run through a batch of sequences.
+
+        Args:
+            x: Observations ``[L, B, input_size]``.
+            times: Their time stamps ``[L, B]``, strictly increasing.
+            lengths: Number of observations of every element, int64 ``[B]``; padding after it may
+                hold anything. (default: ``None``, L for each)
+            horizon: Times ``[H, B]`` to forecast, strictly increasing and not before the
+                element's last observation. (default: ``None``)
+
+        Raises:
+            ValueError: For a wrong shape, a value that is not finite, or times out of order.
+            SolveError: If a solve fails; it names the observation after which.
+        """
+        return self.solve(x, times, lengths, horizon)
+
+    def solve(
+        self,
+        x: Tensor,
+        times: Tensor,
+        lengths: Tensor | None = None,
+        horizon: Tensor | None = None,
+        *,
+        throw: bool = True,
+    ) -> ODERNNOutput:
+        """:meth:`forward`, or with ``throw=False`` an output with the status of a failure.
+
+        Raises:
+            ValueError: As :meth:`forward`.
+            SolveError: If a solve fails and ``throw`` is set.
+        """
+        if self.batch_first and x.dim() == 3:
+            x, times = x.transpose(0, 1), times.transpose(0, 1)
+            horizon = None if horizon is None else horizon.transpose(0, 1)
+        check_shapes(x, times, lengths, horizon, self.input_size)
+        seen = Observations.of(x, times, lengths, horizon)
+        passage = self._pass(seen, len(x))
+        if throw and passage.failure is not None:
+            where = f"{self.solver.method} after observation {passage.observation}"
+            raise SolveError(passage.failure, where)
+        return passage.output(self.output, len(x), self.batch_first)
+
+    @contextmanager
+    def adjoint_norms(self) -> Iterator[AdjointNorms]:
+        """Note the norm of the loss gradient to the state at every observation (hbnode.md Fig. 4).
+
+        Use::
+
+            with model.adjoint_norms() as adjoints:
+                out = model(x, times)
+            loss(out).backward()
+            adjoints.norms  # [L, B]
+
+        Yields:
+            Norms of dL/d(h, m) right after the jump, of the last run inside the block.
+        """
+        self._listener = AdjointNorms(self.batch_first)
+        try:
+            yield self._listener
+        finally:
+            self._listener = None
+
+    def initial_state(self, x: Tensor) -> Tensor:
+        """The state before the first jump.
+
+        Args:
+            x: Observations ``[L, B, input_size]``, zero at padding.
+
+        Raises:
+            ValueError: If ``initial`` gives another number of values than the state needs.
+        """
+        n, parts = self.hidden_size, self.dynamics.parts
+        if self.initial is None:
+            shape = (x.size(1), n) if parts == 1 else (parts, x.size(1), n)
+            return x.new_zeros(shape)
+        values: Tensor = self.initial(x)
+        width = values.size(-1)
+        if isinstance(self.dynamics, Augmented) and width < n:
+            return nn.functional.pad(values, (0, n - width))
+        if width == n:
+            return self.dynamics.start(values)
+        if parts > 1 and width == 2 * n:
+            return self.dynamics.start(*values.chunk(2, dim=-1))
+        raise ValueError(
+            f"expected 'initial' to give {n} values{f' or {2 * n}' if parts > 1 else ''} "
+            f"(got {width})"
+        )
+
+    def jump(self, x: Tensor, state: Tensor) -> Tensor:
+        """The state after an observation x ``[B, input_size]``."""
+        if self.dynamics.parts == 1:
+            out: Tensor = self.cell(x, state)
+            return out
+        moved, batch = self.jumping, x.size(0)
+        flat = state[:moved].transpose(0, 1).reshape(batch, -1)
+        new = self.cell(x, flat).view(batch, moved, -1).transpose(0, 1)
+        return new if len(state) == moved else torch.cat([new, state[moved:]])
+
+    def _pass(self, seen: Observations, steps: int) -> Passage:
+        passage = Passage(
+            self.dynamics, as_bound(self.dynamics.prepare(self.field)), self.solver, seen
+        )
+        state = self.initial_state(seen.x)
+        for k, x in enumerate(seen.x.unbind(0)):
+            state = seen.choose(k, self.jump(x, state), state)
+            if self._listener is not None:
+                self._listener.listen(state, self.dynamics.batch_dim, seen, k, steps)
+            state = passage.arrive(k, state)
+            if passage.failure is not None:
+                break
+        return passage
+
+    def extra_repr(self) -> str:
+        """Sizes and solver."""
+        return (
+            f"{self.input_size}, {self.hidden_size}, {self.output_size}, "
+            f"batch_first={self.batch_first}, solver={self.solver}"
+        )

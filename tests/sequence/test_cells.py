@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.sequence import LinearCell, MLPCell, WindowInitial
+
+
+def test_the_linear_cell_adds_a_map_of_observation_position_and_momentum():
+    cell = LinearCell(2, 3, parts=2).double()
+    x, h = torch.randn(4, 2).double(), torch.randn(4, 6).double()
+    p, q = h.chunk(2, dim=1)
+    on_p, on_q = cell.hidden
+    exact = h + x @ cell.input.weight.T + p @ on_p.weight.T + q @ on_q.weight.T
+    exact = exact + cell.input.bias + on_p.bias + on_q.bias
+    torch.testing.assert_close(cell(x, h), exact)
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_the_perceptron_may_add_the_old_state(residual):
+    cell = MLPCell(2, 6, (5, 4), residual=residual)
+    x, h = torch.randn(4, 2), torch.randn(4, 6)
+    first, second, third = cell.layers[0], cell.layers[2], cell.layers[4]
+    out = third(second(first(torch.cat([h, x], 1)).tanh()).tanh())
+    torch.testing.assert_close(cell(x, h), h + out if residual else out)
+
+
+def test_the_initial_state_sees_its_window_and_takes_what_is_missing_as_zero():
+    initial = WindowInitial(2, 3, window=4)
+    x = torch.randn(6, 5, 2)
+    exact = initial.linear(torch.cat([x[0], x[1], x[2], x[3]], dim=1))
+    torch.testing.assert_close(initial(x), exact)
+    short = torch.cat([x[:2], torch.zeros(2, 5, 2)])
+    torch.testing.assert_close(initial(x[:2]), initial(short))

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from series import F64, Given, Identity, Linear, batch, model
+from torch import nn
+
+from grandpp.fields import HeavyBall
+from grandpp.layers import KINDS
+from grandpp.sequence import ODERNN
+from grandpp.solvers import SolveError, Status
+
+
+def follow(generator, start, times):
+    """exp(A (t - t_0)) y_0 for the times [S, B] of every element."""
+    moved = torch.linalg.matrix_exp(generator * (times - times[0])[..., None, None])
+    return (moved @ start.unsqueeze(-1)).squeeze(-1)
+
+
+def carrier(kind, initial, field, **options):
+    """A model whose prediction is its position and whose cell does nothing."""
+    n = 3
+    net = ODERNN(
+        kind, 2, n, n, field=field, cell=Identity(), initial=Given(initial),
+        rtol=1e-10, atol=1e-10, **options,
+    ).double()  # fmt: skip
+    net.output = nn.Identity()
+    return net
+
+
+def test_without_jumps_positions_follow_the_matrix_exponential_at_each_elements_own_times():
+    x, times, horizon = batch()
+    a, h0 = torch.randn(3, 3, dtype=F64), torch.randn(3, 3, dtype=F64)
+    out = carrier("node", h0, Linear(a))(x, times, horizon=horizon)
+    exact = follow(a, h0, torch.cat([times, horizon]))
+    torch.testing.assert_close(out.reconstruction, exact[:5])
+    torch.testing.assert_close(out.outputs, exact[1:6])
+    torch.testing.assert_close(out.forecast, exact[5:])
+    torch.testing.assert_close(out.state, exact[-1])
+
+
+def test_heavy_balls_without_jumps_follow_their_block_matrix():
+    x, times, horizon = batch()
+    a, start = torch.randn(3, 3, dtype=F64), torch.randn(3, 6, dtype=F64)
+    eye = torch.eye(3, dtype=F64)
+    block = torch.cat([torch.cat([0 * eye, eye], 1), torch.cat([a, -0.3 * eye], 1)])
+    out = carrier(HeavyBall(gamma=0.3), start, Linear(a))(x, times, horizon=horizon)
+    exact = follow(block, start, torch.cat([times, horizon]))
+    torch.testing.assert_close(out.forecast, exact[5:, :, :3])
+    torch.testing.assert_close(torch.cat(list(out.state), dim=1), exact[-1])
+
+
+def test_the_field_is_told_the_absolute_time():
+    class Clock(nn.Module):
+        def forward(self, t, h):
+            return t.expand_as(h)
+
+    x, times, horizon = batch()
+    out = carrier("node", torch.zeros(3, 3, dtype=F64), Clock())(x, times, horizon=horizon)
+    exact = ((horizon**2 - times[0] ** 2) / 2).unsqueeze(-1).expand(-1, -1, 3)
+    torch.testing.assert_close(out.forecast, exact)
+
+
+def test_a_jump_changes_the_state_at_the_observation_and_not_before():
+    class Replace(nn.Module):
+        def forward(self, x, h):
+            return torch.cat([x, x[:, :1]], dim=1)
+
+    x, times, _ = batch()
+    net = carrier("node", torch.zeros(3, 3, dtype=F64), Linear(-torch.eye(3, dtype=F64)))
+    net.cell = Replace()
+    out = net(x, times)
+    seen = torch.cat([x, x[..., :1]], dim=-1)
+    torch.testing.assert_close(out.reconstruction, seen)
+    decay = (times[:-1] - times[1:]).exp().unsqueeze(-1)
+    torch.testing.assert_close(out.outputs[:-1], seen[:-1] * decay)
+    # There is nowhere to go from the last observation.
+    torch.testing.assert_close(out.outputs[-1], seen[-1])
+    assert out.forecast is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_is_the_same_as_its_elements_one_by_one(kind):
+    x, times, horizon = batch()
+    lengths = torch.tensor([5, 2, 4])
+    horizon = horizon - (times[-1] - times.gather(0, lengths[None] - 1)[0])
+    net = model(kind)
+    whole = net(x, times, lengths, horizon)
+    for b, length in enumerate(lengths.tolist()):
+        one = slice(b, b + 1)
+        alone = net(x[:length, one], times[:length, one], horizon=horizon[:, one])
+        for name in ("outputs", "reconstruction", "forecast"):
+            got = getattr(whole, name)[:, one]
+            got = got if name == "forecast" else got[:length]
+            torch.testing.assert_close(got, getattr(alone, name), rtol=1e-5, atol=1e-5)
+        state = whole.state.narrow(net.dynamics.batch_dim, b, 1)
+        torch.testing.assert_close(state, alone.state, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["node", "ghbnode"])
+def test_nothing_depends_on_what_stands_in_the_padding_nor_on_how_much_of_it(kind):
+    x, times, horizon = batch()
+    lengths = torch.tensor([4, 2, 3])
+    horizon = horizon + 1
+    net = model(kind)
+    plain = net(x, times, lengths, horizon)
+    junk = torch.full((3, *x.shape[1:]), math.nan, dtype=F64)
+    x, times = torch.cat([x, junk]).clone(), torch.cat([times, junk[..., 0]]).clone()
+    for b, length in enumerate(lengths.tolist()):
+        x[length:, b], times[length:, b] = math.nan, -1e9
+    padded = net(x, times, lengths, horizon)
+    assert torch.equal(padded.forecast, plain.forecast)
+    assert torch.equal(padded.state, plain.state)
+    assert torch.equal(padded.outputs[:5], plain.outputs)
+    assert torch.equal(padded.reconstruction[:5], plain.reconstruction)
+    for b, length in enumerate(lengths.tolist()):
+        assert not padded.outputs[length:, b].any()
+        assert torch.equal(padded.outputs[length - 1, b], padded.forecast[0, b])
+    (padded.outputs.sum() + padded.forecast.sum()).backward()
+    assert all(torch.isfinite(p.grad).all() for p in net.parameters() if p.grad is not None)
+
+
+def test_batch_first_exchanges_the_first_two_dimensions_of_everything():
+    x, times, horizon = batch()
+    lengths = torch.tensor([5, 3, 4])
+    plain = model()(x, times, lengths, horizon)
+    turned = model(batch_first=True)(x.transpose(0, 1), times.T, lengths, horizon.T)
+    for name in ("outputs", "reconstruction", "forecast"):
+        assert torch.equal(getattr(turned, name).transpose(0, 1), getattr(plain, name))
+    assert torch.equal(turned.state, plain.state)
+
+
+def test_gradients_pass_gradcheck_times_included():
+    x, times, horizon = batch(steps=3, size=2, ahead=2)
+    net = model(hidden=2, solver="rk4", step_size=0.5, rtol=None, atol=None)
+    inputs = [v.clone().requires_grad_() for v in (x, times, horizon)]
+
+    def run(x, times, horizon):
+        out = net(x, times, torch.tensor([3, 2]), horizon)
+        return out.outputs, out.forecast
+
+    assert torch.autograd.gradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("gradient", ["adjoint", "checkpoint"])
+@pytest.mark.parametrize("kind", ["anode", "hbnode", "sonode"])
+def test_all_gradients_agree(kind, gradient):
+    x, times, horizon = batch(steps=3, size=2)
+    found = []
+    for how in ("direct", gradient):
+        net = model(kind, gradient=how)
+        out = net(x, times, torch.tensor([3, 2]), horizon + 1)
+        (out.outputs.square().sum() + out.forecast.square().sum()).backward()
+        found.append([p.grad for p in net.parameters()])
+    for direct, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, direct, rtol=1e-4, atol=1e-6)
+
+
+def test_stats_sum_over_all_intervals_and_horizons():
+    x, times, horizon = batch(steps=5, ahead=3)
+    net = model(solver="rk4", step_size=0.5, rtol=None, atol=None)
+    out = net(x, times, horizon=horizon)
+    # rk4 takes four evaluations a step, two steps an interval.
+    assert out.stats.nfe_forward == (4 + 3) * 2 * 4
+    assert out.stats.nfe_backward == 0
+    out.forecast.sum().backward()
+    assert out.stats.nfe_backward > 0
+
+
+def test_extra_padding_costs_nothing():
+    x, times, _ = batch()
+    net = model(solver="euler", step_size=1.0, rtol=None, atol=None)
+    out = net(x, times, torch.tensor([3, 1, 2]))
+    assert out.stats.nfe_forward == 2
+
+
+def test_the_second_moment_of_adam_does_not_jump():
+    net = model("adamnode")
+    state = torch.rand(3, 2, 4, dtype=F64)
+    jumped = net.jump(torch.randn(2, 2, dtype=F64), state)
+    assert torch.equal(jumped[2], state[2])
+    assert not torch.equal(jumped[:2], state[:2])
+
+
+def test_recurrent_cells_of_torch_fit():
+    x, times, _ = batch()
+    net = ODERNN("hbnode", 2, 4, 1, cell=nn.GRUCell(2, 8), rtol=1e-6, atol=1e-6).double()
+    out = net(x, times)
+    assert out.outputs.shape == (5, 3, 1) and out.state.shape == (2, 3, 4)
+
+
+def exploding(**options):
+    class Square(nn.Module):
+        def forward(self, t, h):
+            return h * h * h
+
+    h0 = torch.full((3, 3), 0.5, dtype=F64)
+    return carrier("node", h0, Square(), max_nfe=300, **options)
+
+
+def test_a_blow_up_names_its_observation():
+    # h' = h^3 from 1/2 is infinite after a time of 2.
+    x, times, horizon = batch(steps=6)
+    blown = int(((times - times[0]).max(dim=1).values < 2).sum()) - 1
+    with pytest.raises(SolveError, match=f"after observation {blown} stopped"):
+        exploding()(x, times, horizon=horizon)
+
+
+def test_a_blow_up_is_a_status_where_nothing_is_raised():
+    x, times, horizon = batch(steps=6)
+    out = exploding().solve(x, times, horizon=horizon, throw=False)
+    assert not out.successful and out.status is not Status.SUCCESS
+    k = out.failed_at
+    assert torch.isfinite(out.outputs[:k]).all() and out.outputs[k:].isnan().all()
+    assert out.forecast.isnan().all() and out.state.isnan().all()
+    assert out.stats.nfe_forward > 0
+
+
+def test_a_jump_to_infinity_is_a_status_too():
+    class Huge(nn.Module):
+        def forward(self, x, h):
+            return h / 0
+
+    net = carrier("node", torch.ones(3, 3, dtype=F64), Linear(torch.eye(3, dtype=F64)))
+    net.cell = Huge()
+    x, times, _ = batch()
+    for steps in (1, 5):
+        out = net.solve(x[:steps], times[:steps], throw=False)
+        assert out.status is Status.NON_FINITE and out.failed_at == 0
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="kind"):
+        ODERNN("lstm", 2, 4, 2)
+    with pytest.raises(ValueError, match=r"positive sizes \(got \(2, 0, 2\)\)"):
+        ODERNN("node", 2, 0, 2)
+    with pytest.raises(TypeError, match="step_size"):
+        ODERNN("node", 2, 4, 2, step_size=0.1)
+    x, times, _ = batch()
+    net = ODERNN("hbnode", 2, 4, 2, initial=Given(torch.ones(3, 5))).double()
+    with pytest.raises(ValueError, match=r"to give 4 values or 8 \(got 5\)"):
+        net(x, times)
+
+
+def test_repr_names_sizes_and_solver():
+    text = repr(ODERNN("ghbnode", 2, 4, 3, batch_first=True, rtol=1e-5))
+    assert "2, 4, 3, batch_first=True" in text and "rtol=1e-05" in text
+    assert "GeneralizedHeavyBall" in text and "LinearCell" in text
