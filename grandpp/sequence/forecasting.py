@@ -1,70 +1,22 @@
-"""One ODE-RNN in training: what a batch costs, what an epoch measures, what can be drawn after."""
+"""One ODE-RNN in training: what is minimised, and what an epoch measures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from grandpp.sequence.ode_rnn import ODERNN
 from grandpp.sequence.output import ODERNNOutput
+from grandpp.sequence.window_set import Splits, WindowSet
 
 Objective = Literal["forecast", "next"]
 """What is learned: rows after the window, or the row after every observation."""
 
 REGULARIZATION = 0.1
 EVALUATION_BATCH = 1024
-
-
-class WindowSet(Protocol):
-    """Windows of irregular series, like :class:`grandpp.data.Windows`."""
-
-    @property
-    def x(self) -> Tensor:
-        """Observations ``[N, T, C]``."""
-        ...
-
-    @property
-    def times(self) -> Tensor:
-        """Their times ``[N, T]``."""
-        ...
-
-    @property
-    def horizon(self) -> Tensor:
-        """Times to forecast ``[N, H]``."""
-        ...
-
-    @property
-    def targets(self) -> Tensor:
-        """Rows at those times ``[N, H, C]``."""
-        ...
-
-    @property
-    def next_rows(self) -> Tensor:
-        """The row after each observation ``[N, T, C]``."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Tensor | slice) -> WindowSet: ...
-
-
-class Splits(NamedTuple):
-    """Windows to learn from, to choose the epoch by, and to report."""
-
-    train: WindowSet
-    validation: WindowSet
-    test: WindowSet
-
-
-class Curve(NamedTuple):
-    """A window of one channel: T observations and H forecasts, in the order of time."""
-
-    times: list[float]
-    truth: list[float]
-    predicted: list[float]
 
 
 class Forecasting:
@@ -204,51 +156,3 @@ class Forecasting:
             decoded = self.net.output(self.net.dynamics.position(start))
             penalty = penalty + (decoded - batch.x[:, 0]).square().mean()
         return REGULARIZATION * penalty
-
-    @torch.no_grad()
-    def curve(self, window: int = 0, channel: int = -1) -> Curve:
-        """Predictions next to the truth for one test window (hbnode.md Fig. 8).
-
-        The value at an observation is what was predicted from the observations before it; the
-        first one has none, and stands for itself.
-
-        Args:
-            window: Number of the test window. (default: ``0``)
-            channel: Number of the channel. (default: ``-1``)
-
-        Raises:
-            SolveError: If a solve fails.
-        """
-        batch = self.data.test[slice(window, window + 1)]
-        out = self.net(batch.x, batch.times, horizon=batch.horizon)
-        assert out.forecast is not None  # noqa: S101
-        # The last output is about the first horizon, which the forecast has too.
-        predicted = torch.cat([batch.x[:, :1], out.outputs[:, :-1], out.forecast], 1)
-        truth = torch.cat([batch.x, batch.targets], 1)
-        times = torch.cat([batch.times, batch.horizon], 1)
-        return Curve(
-            times[0].tolist(), truth[0, :, channel].tolist(), predicted[0, :, channel].tolist()
-        )
-
-    def adjoint_norms(self, count: int = 256) -> list[float]:
-        """How much of the last error's gradient reaches each observation (hbnode.md Fig. 4).
-
-        Args:
-            count: Test windows to average over. (default: ``256``)
-
-        Returns:
-            Mean norm over windows of dL/d(state) right after each of the T jumps, where L is the
-            squared error of the forecast rows alone.
-
-        Raises:
-            SolveError: If a solve fails.
-        """
-        batch = self.data.test[slice(0, count)]
-        with self.net.adjoint_norms() as adjoints:
-            out = self.net(batch.x, batch.times, horizon=batch.horizon)
-        assert out.forecast is not None  # noqa: S101
-        # A sum over windows keeps their gradients independent of how many there are.
-        error = (out.forecast - batch.targets).square().mean((1, 2)).sum()
-        error.backward()
-        self.net.zero_grad()
-        return [float(norm) for norm in adjoints.norms.mean(0)]
