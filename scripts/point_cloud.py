@@ -27,6 +27,7 @@ from grandpp.experiment.cli import OneLineParser, fail, positive_int
 from grandpp.experiment.figures import check_picture
 from grandpp.experiment.flow_figures import draw_point_cloud
 from grandpp.experiment.records import append_record
+from grandpp.experiment.run_lines import read_runs
 from grandpp.experiment.tables import aligned
 from grandpp.image import POINT_CLOUD_MODELS, describe, train_point_cloud
 from grandpp.image.point_cloud_training import SNAPSHOTS
@@ -57,30 +58,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def read_runs(path: Path | None) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Runs in a file by their key.
-
-    Raises:
-        ValueError: If a line is no run, or there is no folder for the file.
-    """
-    if path is not None and not path.parent.is_dir():
-        raise ValueError(f"expected an existing folder for {path}")
-    lines = path.read_text().splitlines() if path is not None and path.exists() else []
-    runs = {}
-    for n, line in enumerate(lines, start=1):
-        try:
-            run = json.loads(line)
-            runs[tuple(run[name] for name in KEY)] = run
-        except (ValueError, KeyError, TypeError):
-            raise ValueError(f"expected one run per line in {path} (line {n} is none)") from None
-    return runs
-
-
 def train(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
     """Do the runs that are not in the file yet; append all to ``found``."""
     models = tuple(dict.fromkeys(args.models or tuple(POINT_CLOUD_MODELS)[:5]))
     seeds = range(args.first_seed, args.first_seed + args.runs)
-    known = read_runs(args.out)
+    known = read_runs(args.out, KEY)
     for model, seed in [(model, seed) for seed in seeds for model in models]:
         key = (model, seed, args.epochs)
         if key not in known:

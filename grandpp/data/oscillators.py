@@ -62,8 +62,8 @@ class DampedOscillators(SequenceData):
         train: Windows to learn from. (default: ``256``)
         validation: Windows that choose the epoch. (default: ``128``)
         test: Windows to report. (default: ``128``)
-        length: Observations in a window. (default: ``24``)
-        horizon: Rows to forecast. (default: ``8``)
+        length: Observations in a window. (default: ``12``)
+        horizon: Rows to forecast. (default: ``4``)
 
     Raises:
         ValueError: For a number below 1.
@@ -76,8 +76,8 @@ class DampedOscillators(SequenceData):
         train: int = 256,
         validation: int = 128,
         test: int = 128,
-        length: int = 24,
-        horizon: int = 8,
+        length: int = 12,
+        horizon: int = 4,
     ) -> None:
         sizes = {"train": train, "validation": validation, "test": test}
         for name, size in {**sizes, "length": length, "horizon": horizon}.items():

@@ -56,6 +56,17 @@ def positive_int(text: str) -> int:
     return value
 
 
+def positive_float(text: str) -> float:
+    """Parse a finite number above 0, for ``type=``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number (got '{text}')")
+    return value
+
+
 def load_graphs(
     program: str, names: Sequence[str] | None, root: Path | None, *, progress: bool
 ) -> list[Data]:

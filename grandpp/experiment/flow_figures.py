@@ -12,22 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-_COLOURS = {
-    "node": "#0072B2",
-    "anode": "#E69F00",
-    "sonode": "#009E73",
-    "hbnode": "#D55E00",
-    "ghbnode": "#CC79A7",
-    "adamnode": "#56B4E9",
-    "ghbnode-hardtanh": "#000000",
-}
+from grandpp.experiment.model_styles import COLOURS, title
+
 _DISC, _RING = "#0072B2", "#D55E00"
-_TITLES = {
-    "hbnode": "HBNODE",
-    "ghbnode": "GHBNODE",
-    "adamnode": "AdamNODE",
-    "ghbnode-hardtanh": "GHBNODE (hardtanh)",
-}
 
 
 class GrowthRun(Protocol):
@@ -54,7 +41,7 @@ def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], 
         times: When the snapshots were taken.
         path: Where the picture goes.
     """
-    models = [name for name in _COLOURS if any(r["model"] == name for r in runs)]
+    models = [name for name in COLOURS if any(r["model"] == name for r in runs)]
     height = 1 + 1.6 * max(len(models), 3)
     figure = Figure(figsize=(15.5, height), layout="constrained")
     left, right = cast(Any, figure.subfigures(1, 2, width_ratios=(9, 6)))
@@ -90,7 +77,7 @@ def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float
     for axes in panels:
         axes.set(xticks=[], yticks=[])
         axes.set_box_aspect(1)
-    label = _TITLES.get(name, name.upper())
+    label = title(name)
     if not good:
         panels[0].set_ylabel(f"{label}\nfailed")
         return
@@ -111,10 +98,10 @@ def _curve(axes: Axes, curves: list[list[float]], model: str) -> None:
     for row, curve in zip(table, curves, strict=True):
         row[: len(curve)] = curve
     epochs = np.arange(1, length + 1)
-    axes.plot(epochs, np.nanmean(table, axis=0), color=_COLOURS[model], linewidth=1.4,
-              label=_TITLES.get(model, model.upper()))  # fmt: skip
+    axes.plot(epochs, np.nanmean(table, axis=0), color=COLOURS[model], linewidth=1.4,
+              label=title(model))  # fmt: skip
     axes.fill_between(epochs, np.nanmin(table, axis=0), np.nanmax(table, axis=0),
-                      color=_COLOURS[model], alpha=0.12, linewidth=0)  # fmt: skip
+                      color=COLOURS[model], alpha=0.12, linewidth=0)  # fmt: skip
 
 
 def draw_growth(runs: Sequence[GrowthRun], exact: Tensor, path: Path) -> None:
@@ -130,11 +117,11 @@ def draw_growth(runs: Sequence[GrowthRun], exact: Tensor, path: Path) -> None:
     for model in dict.fromkeys(run.model for run in runs):
         table = np.array([run.norms for run in runs if run.model == model])
         logs = np.log10(np.maximum(table, 1e-12))
-        axes.plot(logs.T, color=_COLOURS[model], linewidth=0.5, alpha=0.35)
+        axes.plot(logs.T, color=COLOURS[model], linewidth=0.5, alpha=0.35)
         mean = [fmean(column[~np.isnan(column)]) if (~np.isnan(column)).any() else np.nan
                 for column in logs.T]  # fmt: skip
-        axes.plot(mean, color=_COLOURS[model], linewidth=2.2,
-                  label=_TITLES.get(model, model.upper()))  # fmt: skip
+        axes.plot(mean, color=COLOURS[model], linewidth=2.2,
+                  label=title(model))  # fmt: skip
     size = np.log10(np.maximum(exact[: len(runs[0].norms)].abs().numpy(), 1e-12))
     axes.plot(size, color="black", linewidth=1.2, linestyle="--", label="measured |V2(t)|")
     powers = range(-2, int(np.nanmax(axes.dataLim.intervaly)) + 2, 2)

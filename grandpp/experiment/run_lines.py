@@ -1,0 +1,33 @@
+"""One JSON line per run, for scripts whose runs have a key of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Run = dict[str, Any]
+
+
+def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Run]:
+    """Runs in a file by their key; none if there is no file yet.
+
+    Args:
+        path: The file, or None.
+        key: Fields that tell runs apart.
+
+    Raises:
+        ValueError: If a line is no run, or there is no folder for the file.
+    """
+    if path is not None and not path.parent.is_dir():
+        raise ValueError(f"expected an existing folder for {path}")
+    lines = path.read_text().splitlines() if path is not None and path.exists() else []
+    runs = {}
+    for n, line in enumerate(lines, start=1):
+        try:
+            run = json.loads(line)
+            runs[tuple(run[name] for name in key)] = run
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"expected one run per line in {path} (line {n} is none)") from None
+    return runs

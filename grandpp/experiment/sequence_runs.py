@@ -1,0 +1,83 @@
+"""Trainings on sequences: what is kept of one, and the table of many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from grandpp.experiment.fitting import Fit
+from grandpp.experiment.run_lines import Run
+from grandpp.experiment.tables import aligned
+
+KEY = ("dataset", "model", "seed", "epochs", "windows", "tolerance", "gradient", "lr")
+"""Fields that decide a run."""
+
+_HEAD = ("model", "runs", "failed", "train", "validation", "test", "test at best", "nfe forward",
+         "nfe backward", "nfe test", "adjoint backward", "first/last", "seconds")  # fmt: skip
+
+
+def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> Run:
+    """One training in plain values.
+
+    Args:
+        key: Values of :data:`KEY`.
+        parameters: Number of parameters.
+        done: The training.
+
+    Returns:
+        The key with ``parameters``, ``status``, ``seconds``, ``history`` and, if an epoch was
+        finished, ``best_epoch``: the one with the smallest validation loss.
+    """
+    run = {
+        **key,
+        "parameters": parameters,
+        "status": done.status,
+        "seconds": sum(row["seconds"] for row in done.history),
+        "history": done.history,
+    }
+    if done.history:
+        run["best_epoch"] = int(best(done.history)["epoch"])
+    return run
+
+
+def best(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The row with the smallest validation loss."""
+    return min(history, key=lambda row: row["validation_loss"])
+
+
+def summary_table(runs: Sequence[Run]) -> str:
+    """Means over the runs of every model that did not fail, one line per model.
+
+    Losses are those of the last epoch; "test at best" is the test loss of the epoch with the
+    smallest validation loss. Evaluations are those of one batch, the mean over epochs; "adjoint
+    backward" is what the adjoint solve of one batch takes after the last epoch, and "first/last"
+    the norm of its state at the first observation over that at the last one.
+    """
+    rows = []
+    for model in dict.fromkeys(run["model"] for run in runs):
+        own = [run for run in runs if run["model"] == model]
+        good = [run for run in own if run["status"] == "success"]
+        cells = [model, str(len(own)), str(len(own) - len(good))]
+        if good:
+            cells += _cells(good)
+        rows.append(cells)
+    return aligned(_HEAD, rows)
+
+
+def _cells(good: Sequence[Run]) -> list[str]:
+    last = [run["history"][-1] for run in good]
+    losses = [[row[f"{part}_loss"] for row in last] for part in ("train", "validation", "test")]
+    losses.append([best(run["history"])["test_loss"] for run in good])
+    costs = [
+        [fmean(row[f"nfe_{part}"] for row in run["history"]) for run in good]
+        for part in ("forward", "backward", "evaluation")
+    ]
+    costs.append([run["adjoint"]["nfe_backward"] for run in good])
+    ratios = [run["adjoint"]["norms"][0] / run["adjoint"]["norms"][-1] for run in good]
+    return [
+        *(f"{fmean(values):.4g}" for values in losses),
+        *(f"{fmean(values):.1f}" for values in costs),
+        f"{fmean(ratios):.2g}",
+        f"{fmean(run['seconds'] for run in good):.1f}",
+    ]

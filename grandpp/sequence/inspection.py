@@ -1,0 +1,89 @@
+"""What a trained ODE-RNN does with a few windows: its curves, and how far gradients reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+
+from grandpp.sequence.ode_rnn import ODERNN
+from grandpp.sequence.window_set import WindowSet
+
+
+class Curve(NamedTuple):
+    """A window of one channel: T observations and H forecasts, in the order of time."""
+
+    times: list[float]
+    truth: list[float]
+    predicted: list[float]
+
+
+class AdjointProbe(NamedTuple):
+    """How much of the gradient of the forecast error reaches every observation, and at what cost.
+
+    Args:
+        norms: Mean over windows of the norm of dL/d(state) right after each of the T jumps, where L is
+            a window's own error.
+        nfe_forward: Evaluations of all intervals of the batch.
+        nfe_backward: Likewise of its adjoint solves.
+    """
+
+    norms: list[float]
+    nfe_forward: int
+    nfe_backward: int
+
+
+@torch.no_grad()
+def forecast_curve(model: ODERNN, windows: WindowSet, window: int = 0, channel: int = -1) -> Curve:
+    """Predictions next to the truth for one window (hbnode.md Fig. 8).
+
+    The value at an observation is what was predicted from the observations before it; the first
+    one has none, and stands for itself.
+
+    Args:
+        model: An ODE-RNN with ``batch_first``.
+        windows: Windows.
+        window: Number of the window. (default: ``0``)
+        channel: Number of the channel. (default: ``-1``)
+
+    Raises:
+        SolveError: If a solve fails.
+    """
+    batch = windows[slice(window, window + 1)]
+    out = model(batch.x, batch.times, horizon=batch.horizon)
+    # The last output is about the first horizon, which the forecast has too.
+    predicted = torch.cat([batch.x[:, :1], out.outputs[:, :-1], out.forecast], 1)
+    truth = torch.cat([batch.x, batch.targets], 1)
+    times = torch.cat([batch.times, batch.horizon], 1)
+    return Curve(
+        times[0].tolist(), truth[0, :, channel].tolist(), predicted[0, :, channel].tolist()
+    )
+
+
+def probe_adjoint(model: ODERNN, windows: WindowSet) -> AdjointProbe:
+    """Solve the adjoint equation once, as the parameters are now (hbnode.md Fig. 4).
+
+    Whatever gradient the model has, this one is ``"adjoint"``, so that its backward evaluations are
+    those that the paper counts.
+
+    Args:
+        model: An ODE-RNN with ``batch_first``; its solver must have a choice of gradients.
+        windows: The windows of the batch.
+
+    Raises:
+        SolveError: If a solve fails.
+        TypeError: If the solver has no gradient to choose.
+    """
+    solver: Any = model.solver
+    model.solver = replace(solver, gradient="adjoint")
+    try:
+        with model.adjoint_norms() as adjoints:
+            out = model(windows.x, windows.times, horizon=windows.horizon)
+        (out.forecast - windows.targets).square().mean().backward()
+    finally:
+        model.solver = solver
+        model.zero_grad()
+    # The loss is a mean over windows; the sum of its gradients is the mean of those of each one.
+    norms = [float(norm) for norm in adjoints.norms.sum(0)]
+    return AdjointProbe(norms, out.stats.nfe_forward, out.stats.nfe_backward)

@@ -1,0 +1,139 @@
+"""Forecast irregular time series with ODE-RNNs: the plane, the walker, or coupled oscillators.
+
+Examples:
+    python scripts/sequence_forecast.py
+    python scripts/sequence_forecast.py --dataset plane-vibration --model hbnode --describe
+    python scripts/sequence_forecast.py --dataset walker2d --model node --model hbnode --runs 3 \
+--windows 1024 --epochs 5 --out walker.jsonl --plot walker.png
+
+Run the last command again after an interruption: runs already in the file are not repeated. With
+--checkpoint and --resume a run goes on after its last finished epoch, to the same result.
+
+Columns: losses are mean squared errors (of the forecast rows, for walker2d of the next rows) after
+the last epoch; "test at best" is the test loss at the epoch of smallest validation loss. "nfe" are
+evaluations of one batch, all intervals together, the mean over epochs; "adjoint backward" are those
+of one adjoint solve after the last epoch, and "first/last" is the norm of the adjoint state at the
+first observation over that at the last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from grandpp.data import SEQUENCES, DatasetError, SequenceData, load_sequences
+from grandpp.experiment.cli import fail
+from grandpp.experiment.figures import check_picture
+from grandpp.experiment.fitting import fit
+from grandpp.experiment.records import append_record
+from grandpp.experiment.run_lines import read_runs
+from grandpp.experiment.sequence_figures import draw_sequence_runs
+from grandpp.experiment.sequence_options import sequence_parser
+from grandpp.experiment.sequence_runs import KEY, make_run, summary_table
+from grandpp.layers import KINDS, describe_module
+from grandpp.sequence import ODERNN, RECIPES, Forecasting, Splits, forecast_curve, probe_adjoint
+from grandpp.solvers import SolveError
+
+PROGRAM = "sequence_forecast"
+MAX_NFE = 2000
+
+
+def build_model(args: argparse.Namespace, model: str, seed: int = 0) -> ODERNN:
+    """A model with parameters drawn by the seed; float64, as small tolerances need."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return RECIPES[args.dataset].model(
+            model, batch_first=True, gradient=args.gradient, max_nfe=MAX_NFE,
+            rtol=args.tolerance, atol=args.tolerance,
+        ).double()  # fmt: skip
+
+
+def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> dict[str, Any]:
+    """One run."""
+    recipe, seed = RECIPES[args.dataset], key["seed"]
+    net = build_model(args, key["model"], seed)
+    splits = Splits(data.train.sample(args.windows, seed), data.validation, data.test)
+    task = Forecasting(net, splits, recipe.objective, batch_size=recipe.batch_size, lr=args.lr,
+                       seed=seed)  # fmt: skip
+    settings = {name: value for name, value in key.items() if name != "epochs"}
+    path = args.checkpoint
+    if path is not None and args.several:
+        path = path.with_name(f"{path.stem}-{key['model']}-{seed}{path.suffix}")
+    label = f"{key['model']} {seed}"
+    with tqdm(total=args.epochs * task.batches, desc=label, disable=args.quiet) as bar:
+
+        def on_epoch(row: dict[str, float]) -> None:
+            bar.n = int(row["epoch"]) * task.batches  # a resumed run starts further on
+            bar.set_postfix(test=f"{row['test_loss']:.3g}")
+
+        done = fit(task, args.epochs, settings, checkpoint=path, resume=args.resume,
+                   on_epoch=on_epoch, on_batch=bar.update)  # fmt: skip
+    run = make_run(key, sum(p.numel() for p in net.parameters()), done)
+    if done.status == "success":
+        try:
+            run["curve"] = forecast_curve(net, data.test, channel=recipe.channel)._asdict()
+            run["adjoint"] = probe_adjoint(net, data.test[: recipe.batch_size])._asdict()
+        except SolveError as error:
+            run["status"] = str(error)
+    return run
+
+
+def train_all(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
+    """Do the runs that are not in the file yet; append all to ``found``."""
+    known = read_runs(args.out, KEY)
+    for seed in range(args.seed, args.seed + args.runs):
+        data = load_sequences(args.dataset, args.root, seed)
+        for model in args.models:
+            key = dict(zip(KEY, (args.dataset, model, seed, args.epochs, args.windows,
+                                 args.tolerance, args.gradient, args.lr), strict=True))  # fmt: skip
+            run = known.get(tuple(key.values()))
+            if run is None:
+                run = train(args, key, data)
+                if args.out is not None:
+                    append_record(args.out, run)
+            if run["status"] != "success":
+                sys.stderr.write(f"{PROGRAM}: notice: {model} {seed}: {run['status']}\n")
+            found.append(run)
+            if args.json:
+                print(json.dumps(run, sort_keys=True), flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    args = sequence_parser(PROGRAM, __doc__, SEQUENCES, tuple(KINDS)).parse_args(argv)
+    recipe = RECIPES[args.dataset]
+    for name in ("epochs", "tolerance", "lr"):
+        setattr(args, name, getattr(args, name) or getattr(recipe, name))
+    args.models = list(dict.fromkeys(args.models or tuple(KINDS)[:5]))
+    args.several = len(args.models) * args.runs > 1
+    runs: list[dict[str, Any]] = []
+    code = 0
+    try:
+        if args.describe:
+            shown = {m: {"model": m, **describe_module(build_model(args, m))} for m in args.models}
+            print(json.dumps(shown if len(shown) > 1 else shown[args.models[0]]))
+            return 0
+        if args.plot:
+            check_picture(args.plot)
+        if args.resume and args.checkpoint is None:
+            raise ValueError("expected --checkpoint with --resume (got none)")
+        train_all(args, runs)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(runs)} finished runs follow\n")
+        code = 130
+    except (ValueError, OSError, DatasetError) as error:
+        fail(PROGRAM, error)
+    if runs:
+        print(summary_table(runs), file=sys.stderr if args.json else sys.stdout)
+        if args.plot:
+            draw_sequence_runs(runs, args.plot)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
