@@ -1,0 +1,26 @@
+"""A model in plain values: what a program prints as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+def describe_module(net: nn.Module) -> dict[str, Any]:
+    """Number of trainable parameters and layers of a module.
+
+    Args:
+        net: The module.
+
+    Returns:
+        A dictionary of plain values: ``parameters``, and ``layers``, which lists every module
+        that has parameters of its own or no children, with its name and its own parameters.
+    """
+    layers = []
+    for name, module in net.named_modules():
+        own = sum(p.numel() for p in module.parameters(recurse=False))
+        if own or not any(module.children()):
+            layers.append({"name": name, "layer": repr(module), "parameters": own})
+    total = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    return {"parameters": total, "layers": layers}
