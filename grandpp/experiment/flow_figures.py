@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-_COLOURS = {
+COLOURS = {
     "node": "#0072B2",
     "anode": "#E69F00",
     "sonode": "#009E73",
@@ -21,13 +21,15 @@ _COLOURS = {
     "adamnode": "#56B4E9",
     "ghbnode-hardtanh": "#000000",
 }
+"""By model, in the order of legends."""
 _DISC, _RING = "#0072B2", "#D55E00"
-_TITLES = {
+TITLES = {
     "hbnode": "HBNODE",
     "ghbnode": "GHBNODE",
     "adamnode": "AdamNODE",
     "ghbnode-hardtanh": "GHBNODE (hardtanh)",
 }
+"""Names in pictures, where they are not the model's in capitals."""
 
 
 class GrowthRun(Protocol):
@@ -54,7 +56,7 @@ def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], 
         times: When the snapshots were taken.
         path: Where the picture goes.
     """
-    models = [name for name in _COLOURS if any(r["model"] == name for r in runs)]
+    models = [name for name in COLOURS if any(r["model"] == name for r in runs)]
     height = 1 + 1.6 * max(len(models), 3)
     figure = Figure(figsize=(15.5, height), layout="constrained")
     left, right = cast(Any, figure.subfigures(1, 2, width_ratios=(9, 6)))
@@ -75,7 +77,7 @@ def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], 
     stack = right.subplots(3, 1, sharex=True)
     for axes, (column, label) in zip(stack, columns.items(), strict=True):
         for model in models:
-            _curve(axes, [r[column] for r in runs if r["model"] == model], model)
+            draw_curve(axes, [r[column] for r in runs if r["model"] == model], model)
         axes.set(ylabel=label)
         axes.grid(alpha=0.3)
     stack[2].set(xlabel="epoch", yscale="log")
@@ -90,7 +92,7 @@ def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float
     for axes in panels:
         axes.set(xticks=[], yticks=[])
         axes.set_box_aspect(1)
-    label = _TITLES.get(name, name.upper())
+    label = TITLES.get(name, name.upper())
     if not good:
         panels[0].set_ylabel(f"{label}\nfailed")
         return
@@ -104,17 +106,18 @@ def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float
         axes.margins(0.08)
 
 
-def _curve(axes: Axes, curves: list[list[float]], model: str) -> None:
+def draw_curve(axes: Axes, curves: Sequence[Sequence[float]], model: str) -> None:
+    """A model's mean over runs against the epoch, in its colour, and the range of the runs."""
     # A failed run is shorter; the others go on without it.
     length = max(map(len, curves))
     table = np.full((len(curves), length), np.nan)
     for row, curve in zip(table, curves, strict=True):
         row[: len(curve)] = curve
     epochs = np.arange(1, length + 1)
-    axes.plot(epochs, np.nanmean(table, axis=0), color=_COLOURS[model], linewidth=1.4,
-              label=_TITLES.get(model, model.upper()))  # fmt: skip
+    axes.plot(epochs, np.nanmean(table, axis=0), color=COLOURS[model], linewidth=1.4,
+              label=TITLES.get(model, model.upper()))  # fmt: skip
     axes.fill_between(epochs, np.nanmin(table, axis=0), np.nanmax(table, axis=0),
-                      color=_COLOURS[model], alpha=0.12, linewidth=0)  # fmt: skip
+                      color=COLOURS[model], alpha=0.12, linewidth=0)  # fmt: skip
 
 
 def draw_growth(runs: Sequence[GrowthRun], exact: Tensor, path: Path) -> None:
@@ -130,11 +133,11 @@ def draw_growth(runs: Sequence[GrowthRun], exact: Tensor, path: Path) -> None:
     for model in dict.fromkeys(run.model for run in runs):
         table = np.array([run.norms for run in runs if run.model == model])
         logs = np.log10(np.maximum(table, 1e-12))
-        axes.plot(logs.T, color=_COLOURS[model], linewidth=0.5, alpha=0.35)
+        axes.plot(logs.T, color=COLOURS[model], linewidth=0.5, alpha=0.35)
         mean = [fmean(column[~np.isnan(column)]) if (~np.isnan(column)).any() else np.nan
                 for column in logs.T]  # fmt: skip
-        axes.plot(mean, color=_COLOURS[model], linewidth=2.2,
-                  label=_TITLES.get(model, model.upper()))  # fmt: skip
+        axes.plot(mean, color=COLOURS[model], linewidth=2.2,
+                  label=TITLES.get(model, model.upper()))  # fmt: skip
     size = np.log10(np.maximum(exact[: len(runs[0].norms)].abs().numpy(), 1e-12))
     axes.plot(size, color="black", linewidth=1.2, linestyle="--", label="measured |V2(t)|")
     powers = range(-2, int(np.nanmax(axes.dataLim.intervaly)) + 2, 2)

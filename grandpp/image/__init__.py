@@ -1,7 +1,7 @@
 """Neural ODEs that classify points and images; they never touch a graph."""
 
 from grandpp.image.augmentation import random_flip, random_shift
-from grandpp.image.classification import ImageClassification, nfe_by_tolerance
+from grandpp.image.classification import ImageClassification, nfe_at_tolerance
 from grandpp.image.classifier import ODEClassifier
 from grandpp.image.point_cloud import (
     POINT_CLOUD_MODELS,
@@ -22,7 +22,7 @@ __all__ = [
     "describe",
     "describe_classifier",
     "image_classifier",
-    "nfe_by_tolerance",
+    "nfe_at_tolerance",
     "point_cloud",
     "random_flip",
     "random_shift",

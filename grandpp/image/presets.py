@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
+
 from grandpp.image.classifier import ODEClassifier
 from grandpp.layers.describe import describe_module
 
@@ -56,12 +58,16 @@ and at most 2 % more for the others.
 """
 
 
-def image_classifier(dataset: str, model: str, **options: Any) -> ODEClassifier:
+def image_classifier(
+    dataset: str, model: str, *, seed: int | None = None, **options: Any
+) -> ODEClassifier:
     """Build a classifier in the size of :data:`IMAGE_MODELS`.
 
     Args:
         dataset: ``"mnist"``, ``"cifar10"`` or ``"digits"``.
         model: See :class:`ODEClassifier`, its ``kind``.
+        seed: Of the parameters; the global generator is then left alone.
+            (default: ``None``, drawn from the global generator)
         **options: Of :class:`ODEClassifier`, ``tolerance`` and what follows it.
 
     Raises:
@@ -75,7 +81,10 @@ def image_classifier(dataset: str, model: str, **options: Any) -> ODEClassifier:
     if model not in sizes:
         raise ValueError(f"expected 'model' to be one of {', '.join(sizes)} (got '{model}')")
     n, h = sizes[model]
-    return ODEClassifier(model, IMAGE_SHAPES[dataset], n, h, **options)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        return ODEClassifier(model, IMAGE_SHAPES[dataset], n, h, **options)
 
 
 def describe_classifier(dataset: str, model: str) -> dict[str, Any]:
