@@ -21,15 +21,15 @@ def stripes(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def task(kind: str = "hbnode", seed: int = 0, **options) -> ImageClassification:
     torch.manual_seed(seed)
     net = ODEClassifier(kind, (1, 4, 4), 1 if kind == "node" else 2, 3, 2, tolerance=1e-3)
-    options = {"lr": 0.02, "batch_size": 8} | options
+    options = {"lr": 0.03, "batch_size": 8} | options
     return ImageClassification(net, stripes(20, 1), stripes(10, 2), seed=seed, **options)
 
 
 @pytest.mark.parametrize("kind", ["node", "hbnode", "adamnode"])
 def test_training_learns_and_counts(kind):
     work, steps = task(kind), []
-    rows = [work.train_epoch(lambda: steps.append(1)) | work.evaluate() for _ in range(8)]
-    assert len(steps) == 8 * work.batches == 24
+    rows = [work.train_epoch(lambda: steps.append(1)) | work.evaluate() for _ in range(6)]
+    assert len(steps) == 6 * work.batches == 18
     assert rows[-1]["loss"] < 0.5 * rows[0]["loss"]
     assert rows[-1]["test_accuracy"] == 1.0
     for name in ("nfe_forward", "nfe_backward", "nfe_test"):
@@ -66,8 +66,9 @@ def test_evaluations_by_tolerance_leave_the_classifier_as_it_was():
     assert fine["tolerance"] == 1e-6
     assert fine["accuracy"] == work.evaluate()["test_accuracy"]
     assert net.flow.solver == solver and all(p.grad is None for p in net.parameters())
+    torch.nn.init.constant_(net.flow.field.outer.bias, float("nan"))
     with pytest.raises(SolveError):
-        nfe_at_tolerance(net, images * float("nan"), labels, 1e-3)
+        nfe_at_tolerance(net, images, labels, 1e-3)
     assert net.flow.solver == solver
 
 
