@@ -1,9 +1,10 @@
-"""Graphs by name, low-label splits and rewiring; time series; embedded synthetic sets."""
+"""Graphs, images and time series by name; embedded sets; low-label splits and rewiring."""
 
 from grandpp.data.checks import check_data
 from grandpp.data.diffusion_rewiring import DiffusionRewiring
 from grandpp.data.errors import DatasetError, DatasetIntegrityError, DatasetNotFoundError
 from grandpp.data.graphs import DATASETS, load_dataset
+from grandpp.data.images import IMAGE_DATASETS, ImageSplit, load_images
 from grandpp.data.oscillators import DampedOscillators
 from grandpp.data.rewiring import REWIRINGS, TwoHopRewiring, rewire
 from grandpp.data.sequences import SEQUENCES, PlaneVibration, Walker2D, load_sequences
@@ -15,6 +16,7 @@ from grandpp.data.windows import SequenceData, Windows
 
 __all__ = [
     "DATASETS",
+    "IMAGE_DATASETS",
     "PROTOCOLS",
     "REWIRINGS",
     "SEQUENCES",
@@ -24,6 +26,7 @@ __all__ = [
     "DatasetNotFoundError",
     "DiffusionRewiring",
     "GraphStatistics",
+    "ImageSplit",
     "PlaneVibration",
     "SequenceData",
     "Silverbox",
@@ -33,6 +36,7 @@ __all__ = [
     "check_data",
     "graph_statistics",
     "load_dataset",
+    "load_images",
     "load_sequences",
     "load_silverbox",
     "low_label_split",

@@ -62,7 +62,7 @@ def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], 
     stack = right.subplots(3, 1, sharex=True)
     for axes, (column, label) in zip(stack, columns.items(), strict=True):
         for model in models:
-            _curve(axes, [r[column] for r in runs if r["model"] == model], model)
+            draw_curve(axes, [r[column] for r in runs if r["model"] == model], model)
         axes.set(ylabel=label)
         axes.grid(alpha=0.3)
     stack[2].set(xlabel="epoch", yscale="log")
@@ -91,7 +91,8 @@ def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float
         axes.margins(0.08)
 
 
-def _curve(axes: Axes, curves: list[list[float]], model: str) -> None:
+def draw_curve(axes: Axes, curves: Sequence[Sequence[float]], model: str) -> None:
+    """A model's mean over runs against the epoch, in its colour, and the range of the runs."""
     # A failed run is shorter; the others go on without it.
     length = max(map(len, curves))
     table = np.full((len(curves), length), np.nan)

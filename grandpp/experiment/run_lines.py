@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,17 @@ def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Ru
     for n, line in enumerate(lines, start=1):
         try:
             run = json.loads(line)
-            runs[tuple(run[name] for name in key)] = run
+            runs[key_of(run, key)] = run
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"expected one run per line in {path} (line {n} is none)") from None
     return runs
+
+
+def key_of(run: Mapping[str, Any], key: Sequence[str]) -> tuple[Any, ...]:
+    """What tells a run apart; several numbers in one field count as a whole.
+
+    Raises:
+        KeyError: If the run lacks a field.
+    """
+    values = (run[name] for name in key)
+    return tuple(tuple(v) if isinstance(v, list | tuple) else v for v in values)

@@ -10,6 +10,7 @@ from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.fields.oscillation import LinearOscillation, Wave
+from grandpp.fields.precision import LowPrecision
 from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
 
@@ -32,6 +33,7 @@ __all__ = [
     "HeavyBall",
     "LinearDiffusion",
     "LinearOscillation",
+    "LowPrecision",
     "MLPField",
     "NonlinearDiffusion",
     "Rate",

@@ -1,0 +1,128 @@
+"""Classify images with neural ODEs of first and second order.
+
+Examples:
+    python scripts/image_classify.py
+    python scripts/image_classify.py --dataset mnist --describe
+    python scripts/image_classify.py --dataset mnist --tol 1e-3 --train 1000 --test 500 \\
+        --batch-size 32 --epochs 3 --runs 3 --out runs.jsonl --plot training.png
+    python scripts/image_classify.py --dataset cifar10 --augment --device cuda --amp --tol 1e-3 \\
+        --checkpoint checkpoints --resume --tolerances 1e-3 1e-4 1e-5 1e-6 --plot-tolerances t.png
+
+Run a command with --out again after an interruption: runs already in the file are not repeated.
+Columns: "nfe" counts evaluations of the field per batch of training, the mean over all epochs, and
+"last" those of the last epoch; "efficacy" is the test accuracy in percent by the sum of both in the
+last epoch. With --tolerances a second table counts those of the trained models on test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+
+from grandpp.data import DatasetError, ImageSplit, load_images
+from grandpp.experiment.cli import fail, resolve_device
+from grandpp.experiment.figures import check_picture
+from grandpp.experiment.image_figures import draw_tolerances, draw_training
+from grandpp.experiment.image_options import image_parser, parsed_configs
+from grandpp.experiment.image_runs import (
+    IMAGE_KEY,
+    ImageConfig,
+    ImageRecord,
+    image_record,
+    read_image_records,
+)
+from grandpp.experiment.image_tables import image_table, tolerance_table
+from grandpp.experiment.image_training import check_folder, train_images
+from grandpp.experiment.records import append_record
+from grandpp.experiment.run_lines import key_of
+from grandpp.image import (
+    IMAGE_MODELS,
+    ImageClassification,
+    describe_classifier,
+    image_classifier,
+    nfe_at_tolerance,
+)
+from grandpp.solvers import SolveError
+
+PROGRAM = "image_classify"
+
+
+def run(config: ImageConfig, split: ImageSplit, args: argparse.Namespace) -> ImageRecord:
+    """Train one model, then count its evaluations."""
+    device = resolve_device(args.device)
+    model = image_classifier(
+        config.dataset, config.model, seed=config.seed, tolerance=config.tolerance, amp=config.amp
+    ).to(device)
+    train = (split.train_images, split.train_labels)
+    test = (split.test_images, split.test_labels)
+    task = ImageClassification(
+        model, train, test, lr=config.lr, batch_size=config.batch_size, seed=config.seed,
+        **config.augmentation,
+    )  # fmt: skip
+    done = train_images(
+        config, task, batches=task.batches, images=split.note, checkpoints=args.checkpoint,
+        resume=args.resume, show=not args.quiet,
+    )  # fmt: skip
+    rows = []
+    for tolerance in config.tolerances if done.status == "success" else ():
+        try:
+            rows.append(nfe_at_tolerance(model, *test, tolerance, config.batch_size))
+        except SolveError as error:
+            sys.stderr.write(f"{PROGRAM}: {config.name} at tolerance {tolerance:g}: {error}\n")
+    parameters = sum(p.numel() for p in model.parameters())
+    return image_record(config, done, images=split.note, parameters=parameters,
+                        device=str(device), by_tolerance=rows)  # fmt: skip
+
+
+def run_all(args: argparse.Namespace, found: list[ImageRecord]) -> None:
+    """Do the runs that are not in the file yet; append all to ``found``."""
+    known = read_image_records(args.out)
+    check_folder(args.checkpoint)
+    split: ImageSplit | None = None
+    for config in parsed_configs(args):
+        key = key_of(asdict(config), IMAGE_KEY)
+        if key not in known:
+            if split is None:
+                split = load_images(args.dataset, args.root, progress=not args.quiet)
+                split = split.subset(args.train, args.test)
+            known[key] = run(config, split, args)
+            if args.out is not None:
+                append_record(args.out, known[key])
+        found.append(known[key])
+        if args.json:
+            print(json.dumps(known[key], sort_keys=True), flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    args = image_parser(PROGRAM, __doc__, IMAGE_MODELS["mnist"]).parse_args(argv)
+    found: list[ImageRecord] = []
+    code = 0
+    try:
+        if args.describe:
+            models = dict.fromkeys(args.models or IMAGE_MODELS[args.dataset])
+            shown = {model: describe_classifier(args.dataset, model) for model in models}
+            print(json.dumps(next(iter(shown.values())) if len(shown) == 1 else shown))
+            return 0
+        for picture in filter(None, (args.plot, args.plot_tolerances)):
+            check_picture(picture)
+        run_all(args, found)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(found)} finished runs follow\n")
+        code = 130
+    except (DatasetError, ImportError, ValueError, OSError) as error:
+        fail(PROGRAM, error)
+    if found:
+        tables = [text for text in (image_table(found), tolerance_table(found)) if text]
+        print("\n\n".join(tables), file=sys.stderr if args.json else sys.stdout)
+        if args.plot:
+            draw_training(found, args.plot)
+        if args.plot_tolerances:
+            draw_tolerances(found, args.plot_tolerances)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
