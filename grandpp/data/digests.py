@@ -103,3 +103,34 @@ RAW_SETS = {
         archive_folder="arxiv/raw/",
     ),
 }
+
+MNIST_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k")
+                    for kind in ("images-idx3", "labels-idx1"))  # fmt: skip
+_MNIST_DIGESTS = (
+    "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+)
+
+IMAGE_SETS = {
+    "mnist": RawSet(
+        "MNIST/raw",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        tuple(
+            RawFile(f"{name}.gz", digest)
+            for name, digest in zip(MNIST_FILES, _MNIST_DIGESTS, strict=True)
+        ),
+    ),
+    "cifar10": RawSet(
+        "CIFAR10/raw",
+        "https://www.cs.toronto.edu/~kriz/",
+        (
+            RawFile(
+                "cifar-10-python.tar.gz",
+                "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            ),
+        ),
+    ),
+}
+"""Sets of images; CIFAR-10 is an archive of pickles, which its digest vouches for."""

@@ -17,9 +17,8 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 
 from grandpp.data.checks import check_data
 from grandpp.data.digests import RAW_SETS
-from grandpp.data.download import DownloadError, download_missing
-from grandpp.data.errors import DatasetIntegrityError, DatasetNotFoundError
-from grandpp.data.files import cache_folder, missing_files, read_verified, search_folders
+from grandpp.data.errors import DatasetIntegrityError
+from grandpp.data.locate import locate
 from grandpp.data.readers import read_arxiv, read_benchmark, read_planetoid
 from grandpp.data.synthetic import sbm
 
@@ -97,7 +96,8 @@ def load_dataset(
     if name == "KarateClub":
         data = KarateClub()[0]
     else:
-        data = _read(name, _find_files(name, root, download, progress))
+        content = locate(name, RAW_SETS[name], root, download=download, progress=progress)
+        data = _read(name, content)
     if name == "ogbn-arxiv":  # its published size is that of the directed citations
         _check_size(name, data, data.edge_index.size(1))
     data = _tidy(data)
@@ -115,33 +115,6 @@ def _canonical(name: str) -> str:
     if not isinstance(name, str) or name.lower() not in by_lower:
         raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}")
     return by_lower[name.lower()]
-
-
-def _find_files(
-    name: str, root: str | Path | None, download: bool, progress: bool
-) -> Mapping[str, bytes]:
-    """Verified content of a set's files from the first folder that has all, or the download."""
-    raw = RAW_SETS[name]
-    looked = []
-    for folder in search_folders(root):
-        missing = missing_files(folder / raw.folder, raw.files)
-        if not missing:
-            return read_verified(folder / raw.folder, raw.files)
-        found = len(raw.files) - len(missing)
-        looked.append(f"{folder} (incomplete: no {', '.join(missing)})" if found else str(folder))
-    reason = "downloading is switched off"
-    if download:
-        target = cache_folder() / raw.folder
-        try:
-            download_missing(raw, target, progress)
-            return read_verified(target, raw.files)
-        except DownloadError as error:
-            reason = f"the download from {raw.url} failed ({error})"
-    raise DatasetNotFoundError(
-        f"data set {name} was not found: looked in {', '.join(looked)}, and {reason}; "
-        f"connect to the network, or put its raw files into <folder>/{raw.folder} "
-        "and pass that folder as root or in $GRANDPP_DATA"
-    ) from None
 
 
 def _read(name: str, content: Mapping[str, bytes]) -> Data:
