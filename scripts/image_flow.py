@@ -28,8 +28,8 @@ from grandpp.experiment.cli import OneLineParser, complain, positive_int, resolv
 from grandpp.experiment.figures import check_picture
 from grandpp.experiment.fitting import Fit, Row, fit
 from grandpp.experiment.image_flow_figures import draw_flow_training, draw_samples
-from grandpp.experiment.image_flow_tables import cost_table, training_table
 from grandpp.experiment.image_flow_options import add_flow_solver_options
+from grandpp.experiment.image_flow_tables import cost_table, training_table
 from grandpp.experiment.records import append_record
 from grandpp.experiment.saving import check_target
 from grandpp.image import flow as flows
@@ -96,9 +96,8 @@ def train(args: argparse.Namespace, done: Fit) -> tuple[flows.FlowTask, str]:
     task = flows.FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
         lr=args.lr, decay=args.decay, batch_size=args.batch_size, seed=args.seed)  # fmt: skip
     batches = -(-len(task.train) // args.batch_size)
-    with tqdm(
-        total=args.epochs * batches, desc=args.dataset, unit="batch", disable=args.quiet
-    ) as bar:
+    whole = batches * args.epochs
+    with tqdm(total=whole, desc=args.dataset, unit="batch", disable=args.quiet) as bar:
 
         def on_epoch(row: Row) -> None:
             done.history.append(row)

@@ -58,8 +58,7 @@ def draw_samples(samples: Tensor, real: Tensor, title: str, path: Path, columns:
     for axes, image, name in zip(
         figure.subplots(1, 2), (left, right), (title, "held-out images"), strict=True
     ):
-        axes.imshow(image.cpu().numpy().squeeze(-1) if image.size(-1) == 1 else image.cpu(),
-                    cmap="gray_r", vmin=0, vmax=1)  # fmt: skip
+        axes.imshow(image.squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
         axes.set_title(name, fontsize=10)
         axes.set_axis_off()
     figure.savefig(path, dpi=150)
@@ -70,6 +69,6 @@ def sheet(images: Tensor, columns: int) -> Tensor:
     count, channels, height, width = images.shape
     rows = -(-count // columns)
     full = torch.zeros(rows * columns, channels, height, width, dtype=images.dtype)
-    full[:count] = images.cpu()
+    full[:count] = images.detach().cpu()
     grid = full.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
     return grid.reshape(rows * height, columns * width, channels)

@@ -97,10 +97,11 @@ class ImageFlow(nn.Module):
         """Log-densities in bits per entry, where less is better."""
         return -log_prob / (math.prod(self.shape) * math.log(2))
 
+    @torch.no_grad()
     def sample(
         self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw images ``[count, C, H, W]`` with intensities between 0 and 1.
+        """Draw images ``[count, C, H, W]`` with intensities between 0 and 1, without gradients.
 
         Args:
             count: Number of images.
