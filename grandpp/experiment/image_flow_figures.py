@@ -65,10 +65,15 @@ def draw_samples(samples: Tensor, real: Tensor, title: str, path: Path, columns:
 
 
 def sheet(images: Tensor, columns: int) -> Tensor:
-    """Images ``[N, C, H, W]`` side by side, ``[rows * H, columns * W, C]``; blanks at the end."""
+    """Images ``[N, C, H, W]`` side by side with gaps of W // 8, ``[height, width, C]``.
+
+    The gaps, and what is missing in the last row, are 0.
+    """
     count, channels, height, width = images.shape
+    gap = width // 8
     rows = -(-count // columns)
-    full = torch.zeros(rows * columns, channels, height, width, dtype=images.dtype)
-    full[:count] = images.detach().cpu()
-    grid = full.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
-    return grid.reshape(rows * height, columns * width, channels)
+    full = torch.zeros(rows * columns, channels, height + gap, width + gap, dtype=images.dtype)
+    full[:count, :, :height, :width] = images.detach().cpu()
+    grid = full.view(rows, columns, *full.shape[1:]).permute(0, 3, 1, 4, 2)
+    whole = grid.reshape(rows * (height + gap), columns * (width + gap), channels)
+    return whole[: len(whole) - gap, : whole.size(1) - gap]

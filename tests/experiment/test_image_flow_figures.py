@@ -24,6 +24,10 @@ def test_a_sheet_has_every_image_in_its_place() -> None:
     assert found.shape == (4, 12, 3)
     assert found[::2, ::4, 0].tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 0.0]]
     assert torch.equal(found[:2, :4, 1], images[0].permute(1, 2, 0)[..., 1])
+    spaced = sheet(torch.ones(4, 1, 8, 8), columns=2)
+    assert spaced.shape == (17, 17, 1)
+    assert spaced[8].sum() == spaced[:, 8].sum() == 0
+    assert spaced.sum() == 4 * 64
 
 
 def test_pictures_are_drawn(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class ImageFlow(nn.Module):
     def sample(
         self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw images ``[count, C, H, W]`` with intensities between 0 and 1, without gradients.
+        """Draw images ``[count, C, H, W]`` of the L intensities, from 0 to 1; without gradients.
 
         Args:
             count: Number of images.
@@ -111,7 +111,8 @@ class ImageFlow(nn.Module):
         """
         like = next(self.parameters())
         z = torch.randn(count, math.prod(self.shape), generator=generator, dtype=like.dtype)
-        return self.decode(temperature * z.to(like.device)).clamp(0, 1)
+        v = self.decode(temperature * z.to(like.device))
+        return (v * self.levels).floor().clamp(0, self.levels - 1) / (self.levels - 1)
 
     def use_solver(self, solver: str | Solver) -> None:
         """Let another solver carry all continuous flows."""
