@@ -25,19 +25,17 @@ from tqdm import tqdm
 
 from grandpp.data import IMAGE_DATASETS, DatasetError, load_images
 from grandpp.experiment.cli import OneLineParser, complain, positive_int, resolve_device
-from grandpp.experiment.figures import check_picture
 from grandpp.experiment.fitting import Fit, Row, fit
 from grandpp.experiment.image_flow_figures import draw_flow_training, draw_samples
-from grandpp.experiment.image_flow_options import add_flow_solver_options
+from grandpp.experiment.image_flow_options import add_flow_solver_options, check_flow_files
 from grandpp.experiment.image_flow_tables import cost_table, training_table
 from grandpp.experiment.records import append_record
-from grandpp.experiment.saving import check_target
 from grandpp.image import flow as flows
 from grandpp.solvers import SolveError
 
 PROGRAM = "image_flow"
 DECIDES = ("dataset", "architecture", "train", "divergence", "solver", "tol", "step_size", "inner",
-           "inner_tol", "gradient", "batch_size", "lr", "decay", "seed")  # fmt: skip
+           "inner_tol", "gradient", "batch_size", "lr", "seed")  # fmt: skip
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -45,18 +43,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog=PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_flow_solver_options(parser)
     add = parser.add_argument
     add("--dataset", choices=IMAGE_DATASETS, default="digits", help="(default: digits)")
     add("--architecture", choices=flows.ARCHITECTURES, help="perceptrons on all pixels, or "
         "convolutions at several scales (default: dense for digits, else multiscale)")  # fmt: skip
-    add_flow_solver_options(parser)
-    add("--divergence", choices=flows.DIVERGENCES, default="rademacher", metavar="NAME",
-        help=f"one of {', '.join(flows.DIVERGENCES)} (default: rademacher)")  # fmt: skip
+    add("--divergence", choices=flows.DIVERGENCES, default="rademacher", help="of the trace")
     add("--epochs", type=positive_int, default=60, help="(default: 60)")
     add("--train", type=positive_int, metavar="N", help="first N images alone (default: all)")
     add("--batch-size", type=positive_int, default=100, help="(default: 100)")
-    add("--lr", type=float, default=0.005, help="learning rate (default: 0.005)")
-    add("--decay", type=float, default=0.97, help="its factor per epoch (default: 0.97)")
+    add(
+        "--lr",
+        type=float,
+        default=0.005,
+        help="of the first epoch; 3 %% less each (default: 0.005)",
+    )
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     add("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: cpu)")
     add("--root", type=Path, metavar="DIR", help="folder of raw data files, looked in first")
@@ -72,14 +73,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse what could not be written or gone on from, before the work."""
-    for picture in filter(None, (args.plot, args.samples)):
-        check_picture(picture)
-    if args.out:
-        check_target(args.out)
-    if args.resume and not args.checkpoint:
-        raise ValueError("expected --checkpoint with --resume (got none)")
+def chosen(args: argparse.Namespace) -> dict[str, Any]:
+    """What decides the result of a training."""
+    return {name: getattr(args, name) for name in DECIDES}
 
 
 def train(args: argparse.Namespace, done: Fit) -> tuple[flows.FlowTask, str]:
@@ -94,19 +90,20 @@ def train(args: argparse.Namespace, done: Fit) -> tuple[flows.FlowTask, str]:
     flow = flows.image_flow(args.dataset, kind, divergence=args.divergence, solver=solver,
         seed=args.seed).to(device)  # fmt: skip
     task = flows.FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
-        lr=args.lr, decay=args.decay, batch_size=args.batch_size, seed=args.seed)  # fmt: skip
+        lr=args.lr, batch_size=args.batch_size, seed=args.seed)  # fmt: skip
     batches = -(-len(task.train) // args.batch_size)
-    whole = batches * args.epochs
-    with tqdm(total=whole, desc=args.dataset, unit="batch", disable=args.quiet) as bar:
+    with tqdm(total=batches * args.epochs, desc=args.dataset, disable=args.quiet) as bar:
 
         def on_epoch(row: Row) -> None:
             done.history.append(row)
             bar.set_postfix(bits_per_dim=f"{row['bits_per_dim']:.3f}", refresh=False)
             bar.update(int(row["epoch"]) * batches - bar.n)  # a resumed bar starts late
 
-        settings = {name: getattr(args, name) for name in DECIDES}
-        result = fit(task, args.epochs, settings, checkpoint=args.checkpoint, resume=args.resume,
-                     on_epoch=on_epoch, on_batch=bar.update)  # fmt: skip
+        def on_batch() -> None:
+            bar.update()
+
+        result = fit(task, args.epochs, chosen(args), checkpoint=args.checkpoint,
+                     resume=args.resume, on_epoch=on_epoch, on_batch=on_batch)  # fmt: skip
     done.history[:], done.status = result.history, result.status
     return task, split.note
 
@@ -120,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.describe:
             print(json.dumps(flows.describe_flow(args.dataset, args.architecture)))
             return 0
-        check(args)
+        check_flow_files(args)
         task, note = train(args, done)
         if args.samples and done.status == "success":
             images = task.flow.sample(48, torch.Generator().manual_seed(args.seed))
@@ -129,8 +126,7 @@ def main(argv: list[str] | None = None) -> int:
             solvers = flows.reference_solvers(args.step_size, args.inner, args.inner_tol)
             batch = task.test[: args.batch_size]
             costs = [asdict(cost) for cost in flows.compare_solvers(task.flow, batch, solvers)]
-        decided = {name: getattr(args, name) for name in DECIDES}
-        record = {**decided, "images": note, **asdict(done), "solvers": costs}
+        record = {**chosen(args), "images": note, **asdict(done), "solvers": costs}
         if args.out:
             append_record(args.out, record)
         if args.json:

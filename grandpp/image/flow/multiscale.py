@@ -49,16 +49,8 @@ class MultiscaleFlow(Bijection):
         solver: str | Solver = "dopri5",
     ) -> None:
         super().__init__()
-        if scales < 1 or blocks < 1:
-            raise ValueError(
-                f"expected positive 'scales' and 'blocks' (got scales={scales}, blocks={blocks})"
-            )
+        _check(shape, scales, blocks)
         channels, height, width = shape
-        if height % 2 ** (scales - 1) or width % 2 ** (scales - 1):
-            raise ValueError(
-                f"expected sides that are multiples of {2 ** (scales - 1)} for {scales} scales "
-                f"(got {height} x {width})"
-            )
         self.shape = (channels, height, width)
         self.scales = nn.ModuleList()
         self.latents: list[tuple[int, int, int]] = []
@@ -110,3 +102,16 @@ class MultiscaleFlow(Bijection):
                 x = torch.cat([parts.pop(), x], dim=1)
             x = scale.inverse(x)  # type: ignore[operator]
         return x
+
+
+def _check(shape: tuple[int, int, int], scales: int, blocks: int) -> None:
+    if scales < 1 or blocks < 1:
+        raise ValueError(
+            f"expected positive 'scales' and 'blocks' (got scales={scales}, blocks={blocks})"
+        )
+    _, height, width = shape
+    if height % 2 ** (scales - 1) or width % 2 ** (scales - 1):
+        raise ValueError(
+            f"expected sides that are multiples of {2 ** (scales - 1)} for {scales} scales "
+            f"(got {height} x {width})"
+        )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from grandpp.image.flow.costs import EVALUATION_SEED, bits_per_dim, total_cost
 from grandpp.image.flow.model import ImageFlow
+from grandpp.solvers import SolveStats
 
 
 class FlowTask:
@@ -46,14 +47,15 @@ class FlowTask:
         self.train, self.test = train, test
         self.batch_size, self.clip, self.decay = batch_size, clip, decay
         self.generator = torch.Generator().manual_seed(seed)
-        self.optimizer = torch.optim.Adam(flow.parameters(), lr=lr)
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(flow.parameters(), lr=lr)
         flow.fit_standardization(train, self.generator)
 
     def train_epoch(self, on_batch: Callable[[], None]) -> dict[str, float]:
         """Take one pass over the training images."""
         order = torch.randperm(len(self.train), generator=self.generator)
         batches = order.split(self.batch_size)
-        total, stats = 0.0, []
+        total = 0.0
+        stats: list[SolveStats] = []
         for batch in batches:
             self.optimizer.zero_grad()
             scored = self.flow.score(self.train[batch], self.generator)
