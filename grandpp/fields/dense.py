@@ -48,7 +48,7 @@ class MLPField(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [channels if in_channels is None else in_channels, *hidden, channels]
-        _check(sizes, activation)
+        check_sizes(sizes, activation)
         self.time = time
         sizes[0] += time
         layers: list[nn.Module] = []
@@ -92,7 +92,7 @@ class ConvField(nn.Module):
     ) -> None:
         super().__init__()
         first = channels if in_channels is None else in_channels
-        _check([first, hidden, channels], activation)
+        check_sizes([first, hidden, channels], activation)
         self.inner = nn.Conv2d(first + 1, hidden, 1)
         self.middle = nn.Conv2d(hidden + 1, hidden, 3, padding=1)
         self.outer = nn.Conv2d(hidden + 1, channels, 1)
@@ -130,7 +130,7 @@ class DrivenField(nn.Module):
     def __init__(self, channels: int, signal: Tensor, *, in_channels: int | None = None) -> None:
         super().__init__()
         first = channels if in_channels is None else in_channels
-        _check([first, channels], "elu")
+        check_sizes([first, channels], "elu")
         if signal.dim() != 1 or len(signal) < 2:
             raise ValueError(f"expected a signal [T] with T >= 2 (got {list(signal.shape)})")
         self.register_buffer("signal", signal)
@@ -151,7 +151,8 @@ class DrivenField(nn.Module):
         return torch.lerp(self.signal[left], self.signal[left + 1], (t - left).to(self.signal))
 
 
-def _check(sizes: list[int], activation: str) -> None:
+def check_sizes(sizes: list[int], activation: str) -> None:
+    """Raise ``ValueError`` for a size below 1 or an unknown activation."""
     if min(sizes) < 1:
         raise ValueError(f"expected positive sizes of layers (got {sizes})")
     if activation not in ACTIVATIONS:

@@ -13,10 +13,15 @@ from grandpp.solvers.base import Solution, SolveError, State, Status, parts_of
 from grandpp.solvers.inner import NewtonKrylov
 from grandpp.solvers.iteration import InnerResult, InnerSolver, Residual, difference_step
 from grandpp.solvers.krylov import gmres
+from grandpp.solvers.quadrature import QuadratureField
 from grandpp.solvers.recorder import Recorder
 
 _POWER_ITERATIONS = 10
 _POWER_MARGIN = 1.1
+
+
+def _flat(part: Tensor) -> Tensor:
+    return (torch.view_as_real(part) if part.is_complex() else part).reshape(-1)
 
 
 class StepError(Exception):
@@ -41,8 +46,13 @@ class Packing:
 
     def pack(self, y: State) -> Tensor:
         """Flatten."""
-        flat = [torch.view_as_real(p) if p.is_complex() else p for p in parts_of(y)]
-        return flat[0].reshape(-1) if self.single else torch.cat([p.reshape(-1) for p in flat])
+        flat = [_flat(part) for part in parts_of(y)]
+        return flat[0] if self.single else torch.cat(flat)
+
+    @property
+    def size(self) -> int:
+        """Length of a packed state."""
+        return sum(shape.numel() * (2 if kind.is_complex else 1) for shape, kind in self.parts)
 
     def unpack(self, flat: Tensor) -> State:
         """Undo :meth:`pack` in the last dimension; leading dimensions stay."""
@@ -65,7 +75,9 @@ class ImplicitEquation:
         \bar\theta = s\, (\partial_\theta f)^\top u
 
     Inner iterations store nothing; one evaluation at the solution is stored where a gradient is
-    wanted. The backward pass solves for u by GMRES with vector-Jacobian products.
+    wanted. The backward pass solves for u by GMRES with vector-Jacobian products. Of a
+    :class:`QuadratureField` the first part alone is solved for, forwards and backwards; the others
+    follow by one evaluation, and one product.
 
     Args:
         f: The counted right-hand side.
@@ -89,26 +101,56 @@ class ImplicitEquation:
         """f(t, z) on flat states; evaluated at a time of the state's own precision."""
         return self.packing.pack(self.f(t.to(z.dtype), self.packing.unpack(z)))
 
+    @property
+    def coupled(self) -> int:
+        """Number of leading entries of a flat state that the derivative depends on."""
+        parts = self.packing.parts
+        split = isinstance(self.f.f, QuadratureField) and not self.packing.single
+        return sum(Packing((part,), True).size for part in (parts[:1] if split else parts))
+
+    def coupled_rate(self, t: Tensor, z: Tensor) -> Tensor:
+        """The derivative of the coupled entries by themselves, on flat states."""
+        if self.coupled == self.packing.size:
+            return self.rate(t, z)
+        first = Packing(self.packing.parts[:1], True)
+        return first.pack(self.f.coupled(t.to(z.dtype), torch.as_tensor(first.unpack(z))))
+
     def solve(self, t: Tensor, b: Tensor, s: Tensor, guess: Tensor) -> Tensor:
         """Solve from ``guess``.
 
         Raises:
             StepError: If the inner solver does not converge or meets NaN.
         """
-        size, base = float(s.detach()), b.detach()
+        n = self.coupled
+        size, base = float(s.detach()), b.detach()[:n]
         scale = 1 + abs(size) * self.spectral
         # Rounding in s f(z) keeps residuals from falling further.
         tol = max(self.tol, 4 * torch.finfo(b.dtype).eps * scale)
         with torch.no_grad():
             now = t.detach()
-            z = self._iterate(lambda z: z - base - size * self.rate(now, z), guess, scale, tol)
-        if not self.differentiable:
-            return z
+            z = self._iterate(
+                lambda z: z - base - size * self.coupled_rate(now, z), guess[:n], scale, tol
+            )
+            if not self.differentiable:
+                return z if n == len(b) else self._follow(now, b, size, z)
         with torch.enable_grad():
             leaf = z.detach().requires_grad_()
-            pull = s.to(z.dtype) * self.rate(t, leaf)
-            step = _Adjoint(self, leaf, pull, tol)
-            return _ImplicitFunction.apply(b + pull, z, step)
+            rates = parts_of(self.f(t.to(z.dtype), self._complete(leaf, b)))
+            pulls = [s.to(z.dtype) * flat for flat in map(_flat, rates)]
+            split = 1 if n < len(b) else len(pulls)
+            pull, added = torch.cat(pulls[:split]), torch.cat([*pulls[split:], z[:0]])
+            step = _Adjoint(self, leaf, pull, added, tol)
+            end = torch.cat([z, b.detach()[n:] + added.detach()])
+            return _ImplicitFunction.apply(b + torch.cat([pull, added]), end, step)
+
+    def _complete(self, z: Tensor, b: Tensor) -> State:
+        """The state with the coupled entries ``z``; the derivative ignores the others."""
+        return self.packing.unpack(torch.cat([z, b.detach()[len(z) :]]))
+
+    def _follow(self, t: Tensor, b: Tensor, s: float, z: Tensor) -> Tensor:
+        """Append what is only added up to the solution of the coupled entries."""
+        rate = self.packing.pack(self.f(t.to(z.dtype), self._complete(z, b)))
+        return torch.cat([z, b[len(z) :] + s * rate[len(z) :]])
 
     def _iterate(self, residual: Residual, z: Tensor, scale: float, tol: float) -> Tensor:
         result = self._attempt(residual, z, scale, tol, self.max_inner)
@@ -138,17 +180,18 @@ class _Adjoint:
     equation: ImplicitEquation
     leaf: Tensor
     pull: Tensor
+    added: Tensor
     tol: float
 
     def __call__(self, grad: Tensor) -> Tensor:
-        def product(u: Tensor) -> Tensor:
-            (back,) = torch.autograd.grad(
-                self.pull, self.leaf, u, retain_graph=True, materialize_grads=True
-            )
-            return u - back
-
-        equation = self.equation
-        u, _, done = gmres(product, grad, self.tol, equation.max_inner)
+        equation, n = self.equation, len(self.leaf)
+        right, rest = grad[:n], grad[n:]
+        if len(rest):
+            right = right + self._back(self.added, rest)
+            equation.f.stats.nfe_backward += 1
+        u, _, done = gmres(
+            lambda u: u - self._back(self.pull, u), right, self.tol, equation.max_inner
+        )
         if not done:
             recorder = equation.f
             end = torch.tensor([recorder.t_start], dtype=torch.float64)
@@ -156,7 +199,13 @@ class _Adjoint:
                 end, end, recorder.stats, Status.INNER_NOT_CONVERGED, recorder.t_reached
             )
             raise SolveError(failed, "the implicit gradient of this solve")
-        return u
+        return torch.cat([u, rest])
+
+    def _back(self, value: Tensor, grad: Tensor) -> Tensor:
+        (back,) = torch.autograd.grad(
+            value, self.leaf, grad, retain_graph=True, materialize_grads=True
+        )
+        return back
 
 
 class _ImplicitFunction(torch.autograd.Function):

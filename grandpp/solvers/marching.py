@@ -84,13 +84,25 @@ def march(
     return Solution(ts[1:], packing.unpack(ys), recorder.stats, status, recorder.t_reached)
 
 
-def first_rate(equation: ImplicitEquation, y: Tensor, ts: Tensor) -> Tensor:
-    """f at the start; also shows whether a gradient is wanted and how stiff the field is."""
+def first_rate(
+    equation: ImplicitEquation, y: Tensor, ts: Tensor, spectral: float | None = None
+) -> Tensor:
+    """f at the start; also shows whether a gradient is wanted and how stiff the field is.
+
+    Args:
+        equation: Gets both answers.
+        y: Initial state.
+        ts: Times.
+        spectral: Largest eigenvalue, if it is known. (default: ``None``, estimated)
+    """
     first = equation.rate(ts[0], y)
     equation.differentiable = torch.is_grad_enabled() and (
         first.requires_grad or y.requires_grad or ts.requires_grad
     )
-    estimate_spectrum(equation, ts[0].detach(), y.detach(), first.detach())
+    if spectral is None:
+        estimate_spectrum(equation, ts[0].detach(), y.detach(), first.detach())
+    else:
+        equation.spectral = spectral
     return first
 
 
@@ -100,6 +112,7 @@ def estimate_spectrum(equation: ImplicitEquation, t: Tensor, y: Tensor, rate: Te
     Raises:
         StepError: If it is not finite.
     """
-    equation.spectral = spectral_estimate(lambda z: equation.rate(t, z), y, rate)
+    n = equation.coupled
+    equation.spectral = spectral_estimate(lambda z: equation.coupled_rate(t, z), y[:n], rate[:n])
     if not math.isfinite(equation.spectral):
         raise StepError(Status.NON_FINITE)

@@ -43,13 +43,16 @@ class Proximal:
         max_inner: Most inner iterations per equation; also bounds the backward solve.
         max_nfe: Evaluation budget of one forward solve.
         gradient: ``"implicit"``, the only choice.
+        spectral: Largest eigenvalue of the Jacobian of f, in size, where it is roughly known;
+            0 where a step times it is well below 1. ``None`` estimates it.
 
     Raises:
         ValueError: For an unknown method, inner solver or gradient, or a number out of range.
 
     Note:
-        An evaluation and the 10 of the eigenvalue estimate once, then the inner iterations and
-        one or two checks per step (the estimate anew where an equation resists). Nothing judges
+        An evaluation and the 10 of the eigenvalue estimate, if any, once, then the inner
+        iterations and one or two checks per step (the estimate anew where an equation resists).
+        Nothing judges
         the error of a step, and of several roots of a strongly nonlinear equation any may be
         found: ``"prox_adaptive"`` judges it. Gradients are those of the implicit function theorem:
         one stored evaluation per step, none of the inner iterations.
@@ -62,6 +65,7 @@ class Proximal:
     max_inner: int = 500
     max_nfe: int = 100_000
     gradient: str = "implicit"
+    spectral: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in SCHEMES:
@@ -70,6 +74,10 @@ class Proximal:
             )
         positive = {"step_size": self.step_size, "inner_tol": self.inner_tol}
         check_options(self, self.gradient, positive)
+        if self.spectral is not None and not (math.isfinite(self.spectral) and self.spectral >= 0):
+            raise ValueError(
+                f"expected spectral to be finite and not negative (got {self.spectral})"
+            )
 
     @property
     def order(self) -> int:
@@ -87,7 +95,8 @@ class Proximal:
         return march(f, y0, ts, options=self, tol=self.inner_tol, loop=self._states)
 
     def _states(self, equation: ImplicitEquation, y: Tensor, ts: Tensor) -> Iterator[Tensor]:
-        loop = _March(equation, SCHEMES[self.method], self.step_size, self.method == "prox_cn")
+        trapezoidal = self.method == "prox_cn"
+        loop = _March(equation, SCHEMES[self.method], self.step_size, trapezoidal, self.spectral)
         return loop.states(y, ts)
 
 
@@ -99,13 +108,14 @@ class _March:
     scheme: Scheme
     step_size: float
     trapezoidal: bool
+    spectral: float | None = None
     history: list[Tensor] = field(default_factory=list)
     spacing: float = 0.0
     slope: Tensor | None = None  # f(h_k), kept for Crank-Nicolson
 
     def states(self, y: Tensor, ts: Tensor) -> Iterator[Tensor]:
         """Yield the state at each of ``ts[1:]``."""
-        first = first_rate(self.equation, y, ts)
+        first = first_rate(self.equation, y, ts, self.spectral)
         self.slope = first if self.trapezoidal else None
         self.history = [y]
         recorder = self.equation.f

@@ -18,6 +18,7 @@ from grandpp.solvers.base import (
     map_parts,
     parts_of,
 )
+from grandpp.solvers.quadrature import QuadratureField
 
 
 class BudgetError(Exception):
@@ -80,6 +81,15 @@ class Recorder:
         if not self.adjoint:
             self._count_backward(dy)
         return dy
+
+    def coupled(self, t: Tensor, z: Tensor) -> Tensor:
+        """Evaluate the first part of a :class:`QuadratureField` alone and count, without graph."""
+        if self.stats.nfe_forward >= self.max_nfe:
+            raise BudgetError
+        if not isinstance(self.f, QuadratureField):
+            raise TypeError(f"expected a QuadratureField (got a {type(self.f).__name__})")
+        self.stats.nfe_forward += 1
+        return self.f.without_quadrature(t, z)
 
     def _count_backward(self, dy: State) -> None:
         first = parts_of(dy)[0]

@@ -1,0 +1,120 @@
+"""The script of image flows as a user meets it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "image_flow.py"
+SMALL = ["--quiet", "--solver", "prox_bdf2", "--train", "60", "--batch-size", "30"]
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("image_flow", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_describe_needs_no_data(script, capsys):
+    assert script.main(["--describe"]) == 0
+    digits = json.loads(capsys.readouterr().out)
+    assert (digits["architecture"], digits["shape"]) == ("dense", [1, 8, 8])
+    assert digits["parameters"] == 65 * 128 + 128 + 129 * 128 + 128 * 64 + 64
+    assert script.main(["--describe", "--dataset", "cifar10"]) == 0
+    assert json.loads(capsys.readouterr().out)["architecture"] == "multiscale"
+
+
+def test_a_training_is_told_kept_drawn_and_gone_on_with(script, capsys, tmp_path):
+    out, sheet, plot = (tmp_path / name for name in ("runs.jsonl", "sheet.png", "plot.png"))
+    kept = ["--checkpoint", str(tmp_path / "flow.pt")]
+    pictures = ["--samples", str(sheet), "--plot", str(plot)]
+    assert script.main([*SMALL, *kept, "--epochs", "1"]) == 0
+    assert "bits_per_dim" in capsys.readouterr().out
+    goes_on = [*SMALL, *kept, *pictures, "--epochs", "2", "--resume", "--json", "--out", str(out)]
+    assert script.main(goes_on) == 0
+    printed, table = capsys.readouterr()
+    record = json.loads(printed)
+    assert json.loads(out.read_text()) == record
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    assert (record["solver"], record["status"], record["train"]) == ("prox_bdf2", "success", 60)
+    assert "first 60 and 359 images" in record["images"]
+    assert "nfe_forward" in table
+    assert sheet.stat().st_size > 10_000
+    assert plot.stat().st_size > 10_000
+
+
+def test_solvers_are_compared_on_request(script, capsys):
+    assert script.main([*SMALL, "--epochs", "1", "--compare-solvers", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    costs = {cost["solver"]: cost for cost in record["solvers"]}
+    assert costs["dopri5 1e-05"]["change"] < 1e-3
+    assert costs["prox_bdf2 0.2"]["nfe_forward"] < costs["dopri5 1e-07"]["nfe_forward"]
+
+
+def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeypatch):
+    path, real = tmp_path / "flow.pt", script.flows.FlowTask.evaluate
+    calls = []
+
+    def evaluate(task):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(task)
+
+    monkeypatch.setattr(script.flows.FlowTask, "evaluate", evaluate)
+    assert script.main([*SMALL, "--epochs", "3", "--checkpoint", str(path)]) == 130
+    shown, error = capsys.readouterr()
+    assert "interrupted; 1 finished epochs follow" in error
+    assert len(shown.splitlines()) == 2
+    assert path.exists()
+
+
+def test_a_training_that_fails_says_so_with_its_table(script, capsys, monkeypatch):
+    real = script.flows.flow_solver
+
+    def short(*args, **options):
+        solver = real(*args, **options)
+        object.__setattr__(solver, "max_nfe", 8)
+        return solver
+
+    monkeypatch.setattr(script.flows, "flow_solver", short)
+    assert script.main([*SMALL, "--epochs", "1"]) == 2
+    assert "after 8 evaluations" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "svhn"], "'svhn'"),
+        (["--solver", "newton"], "'newton'"),
+        (["--epochs", "0"], "positive integer (got '0')"),
+        (["--tol", "-1"], "rtol to be positive"),
+        (["--inner", "bisection", "--solver", "prox_be"], "'inner' to be one of"),
+        (["--train", "5000"], "'train' between 1 and 1438 (got 5000)"),
+        (["--resume"], "--checkpoint with --resume"),
+        (["--plot", "nowhere/p.png"], "existing folder"),
+        (["--samples", "p.txt"], "file ending in one of"),
+        (["--out", "nowhere/runs.jsonl"], "existing folder for nowhere/runs.jsonl"),
+        (["--checkpoint", "notes.txt", "--resume"], "expected a checkpoint in notes.txt"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(
+    script, capsys, tmp_path, monkeypatch, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("my notes\n")
+    try:
+        code = script.main([*arguments, "--quiet"])
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("image_flow: error: ")
+    assert words in error
+    assert Path("notes.txt").read_text() == "my notes\n"
