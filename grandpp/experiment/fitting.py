@@ -32,7 +32,7 @@ class Task(Protocol):
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
 
-    def train_epoch(self, on_batch: Callable[[], None]) -> Row:
+    def train_epoch(self, on_batch: Callable[[], object]) -> Row:
         """Take one pass over the training data; call ``on_batch`` after every step."""
         ...
 
@@ -61,8 +61,8 @@ def fit(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
-    on_epoch: Callable[[Row], None] | None = None,
-    on_batch: Callable[[], None] | None = None,
+    on_epoch: Callable[[Row], object] | None = None,
+    on_batch: Callable[[], object] | None = None,
 ) -> Fit:
     """Train for a number of epochs; a checkpoint is written whole after each.
 

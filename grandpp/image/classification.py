@@ -73,7 +73,7 @@ class ImageClassification:
         """Number of steps in an epoch."""
         return -(-len(self.train[1]) // self.batch_size)
 
-    def train_epoch(self, on_batch: Callable[[], None]) -> dict[str, float]:
+    def train_epoch(self, on_batch: Callable[[], object]) -> dict[str, float]:
         """Take one pass over the training images.
 
         Returns:

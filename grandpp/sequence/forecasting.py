@@ -77,7 +77,7 @@ class Forecasting:
         """Steps of one epoch."""
         return -(-len(self.data.train) // self.batch_size)
 
-    def train_epoch(self, on_batch: Callable[[], None]) -> dict[str, float]:
+    def train_epoch(self, on_batch: Callable[[], object]) -> dict[str, float]:
         """Take one pass over the training windows.
 
         Args:

@@ -50,7 +50,7 @@ class FlowTask:
         self.optimizer: torch.optim.Optimizer = torch.optim.Adam(flow.parameters(), lr=lr)
         flow.fit_standardization(train, self.generator)
 
-    def train_epoch(self, on_batch: Callable[[], None]) -> dict[str, float]:
+    def train_epoch(self, on_batch: Callable[[], object]) -> dict[str, float]:
         """Take one pass over the training images."""
         order = torch.randperm(len(self.train), generator=self.generator)
         batches = order.split(self.batch_size)
