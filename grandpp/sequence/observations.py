@@ -50,8 +50,8 @@ class Observations:
         """
         present = _present(lengths, *x.shape[:2])
         if present is not None:
-            longest = int(present.sum(0).max())
-            x, times, present = x[:longest], times[:longest], present[:longest]
+            rows = int(present.sum(0).max())
+            x, times, present = x[:rows], times[:rows], present[:rows]
             x = torch.where(present.unsqueeze(-1), x, 0.0)
             count = present.sum(0)
             last = times.gather(0, count.unsqueeze(0) - 1)
@@ -63,7 +63,7 @@ class Observations:
         _check_values(x, times, gaps, present)
         if horizon is not None:
             _check_horizon(horizon, last)
-        longest = gaps.detach().amax(1).tolist()
+        longest: list[float] = gaps.detach().amax(1).tolist()
         return cls(x, times, gaps, longest, present, last, horizon)
 
     @property

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 
 _SAFETY = 0.9
+# Against 1 and 0, or 0.7 and 0.4: fewer evaluations at equal error on most problems tried.
+_INTEGRAL, _PROPORTIONAL = 0.85, 0.2
 _GROWTH = 10.0
 _SHRINK = 0.2
 _RESCUE = 0.1  # after a trial that met NaN or infinity, which says nothing about the error
@@ -14,14 +16,15 @@ _STRETCH = 1.05  # so much more than was proposed rarely fails, and spares a sli
 
 @dataclass
 class StepSize:
-    r"""The PI controller (Gustafsson 1991; Hairer and Wanner II, section IV.2).
+    r"""The PI controller with the exponents of the code DOPRI5 (Hairer and Wanner II, IV.2).
 
     With the error :math:`e_n` of step n in units of the tolerance, and k its order in h,
 
-    .. math:: h_{n+1} = 0.9\, h_n\, e_n^{-0.7/k}\, e_{n-1}^{0.4/k}
+    .. math:: h_{n+1} = 0.9\, h_n\, e_n^{-0.85/k}\, e_{n-1}^{0.2/k}
 
     between a fifth of :math:`h_n` and ten times it; :math:`0.9\, h_n\, e_n^{-1/k}` after the
-    first step and after a rejected one, which is not followed by a longer step.
+    first step, after one shortened to end on time, and after a rejected one, which is not followed
+    by a longer step.
 
     Args:
         order: k, one more than the order of the error estimate.
@@ -45,12 +48,14 @@ class StepSize:
                 how long it could have been, leaves the proposal as it was.
             error: Its error in units of the tolerance, at most 1.
         """
-        if self.previous is None or self.failed:
+        shortened = taken < self.length
+        # The error of a shortened step fell because the step did, which is no trend to damp.
+        if self.previous is None or self.failed or shortened:
             factor = _power(error, -1 / self.order)
         else:
-            factor = _power(error, -0.7 / self.order) * _power(self.previous, 0.4 / self.order)
+            factor = _power(error, -_INTEGRAL / self.order)
+            factor *= _power(self.previous, _PROPORTIONAL / self.order)
         factor = min(max(_SAFETY * factor, _SHRINK), 1.0 if self.failed else _GROWTH)
-        shortened = taken < self.length
         unknown = shortened and factor >= (1.0 if self.failed else _GROWTH)
         self.length = max(self.length, taken * factor) if unknown else taken * factor
         self.previous, self.failed = max(error, 1e-4), False
