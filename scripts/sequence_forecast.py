@@ -71,8 +71,11 @@ def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> 
             bar.n = int(row["epoch"]) * task.batches  # a resumed run starts further on
             bar.set_postfix(test=f"{row['test_loss']:.3g}")
 
+        def on_batch() -> None:
+            bar.update()
+
         done = fit(task, args.epochs, settings, checkpoint=path, resume=args.resume,
-                   on_epoch=on_epoch, on_batch=bar.update)  # fmt: skip
+                   on_epoch=on_epoch, on_batch=on_batch)  # fmt: skip
     run = make_run(key, sum(p.numel() for p in net.parameters()), done)
     if done.status == "success":
         try:

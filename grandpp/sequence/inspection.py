@@ -23,8 +23,8 @@ class AdjointProbe(NamedTuple):
     """How much of the gradient of the forecast error reaches every observation, and at what cost.
 
     Args:
-        norms: Mean over windows of the norm of dL/d(state) right after each of the T jumps, where
-            L is a window's own error.
+        norms: Norm of dL/d(state) right after each of the T jumps, where L is the error of one
+            window; the mean over windows.
         nfe_forward: Evaluations of all intervals of the batch.
         nfe_backward: Likewise of its adjoint solves.
     """

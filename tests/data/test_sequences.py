@@ -57,13 +57,14 @@ class TestPlaneVibration:
             expected = torch.stack([n, -n, 2 * n, n * n, torch.ones_like(n)], -1)
             torch.testing.assert_close(r, expected, atol=1e-9, rtol=1e-9)
 
-    def test_times_are_the_row_numbers_of_the_file(self, plane):
-        data = PlaneVibration(plane, length=6, horizon=3)
+    @pytest.mark.parametrize("unit", [1.0, 64.0])
+    def test_times_are_the_row_numbers_of_the_file(self, plane, unit):
+        data = PlaneVibration(plane, length=6, horizon=3, unit=unit)
         test = data.test
         rows = torch.cat([test.x, test.targets], 1)[..., 0] * data.scaling.deviation[0]
         times = torch.cat([test.times, test.horizon], 1)
-        torch.testing.assert_close(rows - rows[:, :1], times)
-        assert float(times.diff().max()) > 1  # rows are missing
+        torch.testing.assert_close(rows - rows[:, :1], unit * times)
+        assert float(times.diff().max()) > 1.5 / unit  # rows are missing
 
     def test_windows_observe_different_rows(self, plane):
         data = PlaneVibration(plane, length=6, horizon=3)
@@ -86,6 +87,10 @@ class TestPlaneVibration:
         )
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
+
+    def test_a_unit_of_time_is_positive(self, plane):
+        with pytest.raises(ValueError, match="'unit' to be positive"):
+            PlaneVibration(plane, unit=0)
 
     def test_too_few_rows_for_the_windows_of_the_paper(self, plane):
         with pytest.raises(ValueError, match="at least one window for validation"):

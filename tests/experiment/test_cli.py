@@ -7,7 +7,7 @@ import argparse
 import pytest
 import torch
 
-from grandpp.experiment.cli import OneLineParser, fail, positive_int, resolve_device
+from grandpp.experiment.cli import OneLineParser, fail, positive_float, positive_int, resolve_device
 
 
 def line(stop, capsys):
@@ -61,3 +61,10 @@ def test_devices_are_found_or_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda")
     assert resolve_device("cpu") == torch.device("cpu")
+
+
+def test_numbers_above_zero():
+    assert positive_float("1e-7") == 1e-7
+    for text in ("0", "-1", "x", "nan", "inf"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"positive number \\(got '{text}'"):
+            positive_float(text)

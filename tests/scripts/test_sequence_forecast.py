@@ -1,0 +1,133 @@
+"""The sequence script as a user meets it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "sequence_forecast.py"
+PLANE = {"node": 15_986, "anode": 16_730, "sonode": 16_649, "hbnode": 16_127, "ghbnode": 16_127}
+WALKER = {"node": 8_729, "hbnode": 8_899, "ghbnode": 8_899}
+SHORT = ["--epochs", "1", "--windows", "8", "--tolerance", "1e-2", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def module():
+    spec = importlib.util.spec_from_file_location("sequence_forecast", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GRANDPP_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(("dataset", "counts"), [("plane-vibration", PLANE), ("walker2d", WALKER)])
+def test_describe_needs_no_data_and_counts_parameters(module, capsys, dataset, counts):
+    assert module.main(["--dataset", dataset, "--describe"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    for model, count in counts.items():
+        assert abs(found[model]["parameters"] - count) <= 2
+    assert module.main(["--dataset", dataset, "--describe", "--model", "hbnode"]) == 0
+    one = json.loads(capsys.readouterr().out)
+    assert one == found["hbnode"]
+    assert one["parameters"] == sum(layer["parameters"] for layer in one["layers"])
+
+
+def test_runs_are_printed_kept_and_not_repeated(module, capsys):
+    arguments = [*SHORT, "--out", "runs.jsonl", "--model", "hbnode"]
+    assert module.main([*arguments, "--json"]) == 0
+    printed, table = capsys.readouterr()
+    run = json.loads(printed)
+    assert (run["dataset"], run["model"], run["seed"]) == ("oscillator", "hbnode", 0)
+    assert (run["status"], run["windows"], run["best_epoch"]) == ("success", 8, 1)
+    assert len(run["history"]) == 1
+    assert len(run["adjoint"]["norms"]) == 12
+    assert "test at best" in table
+    first = Path("runs.jsonl").read_text()
+    assert module.main([*arguments, "--model", "node", "--plot", "picture.png"]) == 0
+    assert Path("runs.jsonl").read_text().startswith(first)
+    assert Path("runs.jsonl").read_text().count("\n") == 2
+    table = capsys.readouterr().out
+    assert "hbnode" in table
+    assert "\n  node" in table
+    assert Path("picture.png").stat().st_size > 10_000
+
+
+def test_an_interrupted_run_resumes_to_the_same_result(module, capsys, monkeypatch):
+    arguments = [*SHORT[2:], "--epochs", "2", "--model", "ghbnode", "--json"]
+    assert module.main(arguments) == 0
+    whole = json.loads(capsys.readouterr().out)
+    epoch = module.Forecasting.train_epoch
+    done = []
+
+    def interrupted(task, on_batch):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(1)
+        return epoch(task, on_batch)
+
+    monkeypatch.setattr(module.Forecasting, "train_epoch", interrupted)
+    assert module.main([*arguments, "--checkpoint", "run.pt"]) == 130
+    assert "interrupted; 0 finished runs" in capsys.readouterr().err
+    monkeypatch.setattr(module.Forecasting, "train_epoch", epoch)
+    assert module.main([*arguments, "--checkpoint", "run.pt", "--resume"]) == 0
+    resumed = json.loads(capsys.readouterr().out)
+    for run in (whole, resumed):
+        run.pop("seconds")
+        for row in run["history"]:
+            row.pop("seconds")
+    assert resumed == whole
+
+
+def test_several_runs_have_a_checkpoint_each(module, capsys):
+    arguments = [*SHORT, "--model", "node", "--runs", "2", "--checkpoint", "run.pt"]
+    assert module.main(arguments) == 0
+    assert sorted(path.name for path in Path().glob("*.pt")) == ["run-node-0.pt", "run-node-1.pt"]
+
+
+def test_a_model_that_fails_is_a_status_and_the_others_go_on(module, capsys, monkeypatch):
+    monkeypatch.setattr(module, "MAX_NFE", 5)
+    assert module.main([*SHORT, "--model", "hbnode", "--json"]) == 0
+    printed, messages = capsys.readouterr()
+    assert "evaluation budget" in json.loads(printed)["status"]
+    assert "sequence_forecast: notice: hbnode 0: tsit5 after observation 0" in messages
+    assert "hbnode" in messages.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "cnn"], "'cnn'"),
+        (["--dataset", "mnist"], "'mnist'"),
+        (["--runs", "0"], "positive integer (got '0')"),
+        (["--windows", "-1"], "positive integer (got '-1')"),
+        (["--tolerance", "0"], "positive number (got '0')"),
+        (["--lr", "nan"], "positive number (got 'nan')"),
+        (["--plot", "nowhere/p.png"], "existing folder"),
+        (["--plot", "p.txt"], "file ending in one of"),
+        (["--out", "notes.txt"], "expected one run per line in notes.txt (line 1 is none)"),
+        (["--checkpoint", "nowhere/run.pt"], "existing folder"),
+        (["--checkpoint", "notes.txt", "--resume"], "expected a checkpoint in notes.txt"),
+        (["--resume"], "expected --checkpoint with --resume"),
+        (["--dataset", "walker2d"], "data set Walker2D was not found"),
+        (["--dataset", "plane-vibration", "--root", "."], "<folder>/PlaneVibration/raw"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(module, capsys, arguments, words):
+    Path("notes.txt").write_text("my notes\n")
+    with pytest.raises(SystemExit) as stop:
+        module.main([*SHORT, "--model", "node", *arguments])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("sequence_forecast: error: ")
+    assert words in error
+    assert Path("notes.txt").read_text() == "my notes\n"

@@ -1,0 +1,36 @@
+"""A recipe for every data set, fit for its windows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.data import SEQUENCES, load_sequences
+from grandpp.layers import KINDS
+from grandpp.sequence import RECIPES, plane_vibration_model
+
+
+def parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_every_data_set_has_a_recipe():
+    assert tuple(RECIPES) == SEQUENCES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_oscillators_fit_their_model(kind):
+    recipe, windows = RECIPES["oscillator"], load_sequences("oscillator").test[:2]
+    net = recipe.model(kind, batch_first=True, rtol=1e-3, atol=1e-3).double()
+    assert net.initial.window == windows.x.size(1)
+    out = net(windows.x, windows.times, horizon=windows.horizon)
+    assert out.forecast.shape == windows.targets.shape
+
+
+@pytest.mark.parametrize("kind", ["node", "hbnode"])
+def test_a_calm_jump_adds_what_it_sees(kind):
+    net = RECIPES["plane-vibration"].model(kind)
+    assert parameters(net) == parameters(plane_vibration_model(kind))
+    width = net.hidden_size * net.jumping
+    x, h = torch.randn(2, 5), torch.randn(2, width)
+    torch.testing.assert_close(net.cell(x, h) - h, net.cell(x, torch.zeros(2, width)))
