@@ -106,3 +106,12 @@ def test_a_known_eigenvalue_saves_its_estimate():
 def test_an_impossible_eigenvalue_is_refused(value):
     with pytest.raises(ValueError, match="spectral to be finite and not negative"):
         Proximal(spectral=value)
+
+
+def test_a_solve_without_gradients_ends_where_one_with_them_does():
+    solver = Proximal("prox_bdf3", step_size=0.2, inner_tol=1e-12)
+    a = matrix().requires_grad_()
+    with_gradients, _ = outcome(Counted(a), a, start(), solver)
+    with torch.no_grad():
+        plain = solve(Counted(a), start(), (0.0, 1.0), solver=solver)
+    torch.testing.assert_close(plain.ys, with_gradients.ys, atol=1e-10, rtol=0, check_stride=False)
