@@ -84,7 +84,7 @@ class Walk:
     ) -> tuple[Trial, float]:
         """One accepted step and the time it reaches, after as many trials as it needs."""
         while True:
-            left = _reaching(t, times[-1])
+            left = reaching(t, times[-1])
             length = control.within(left)
             size = math.copysign(length, times[-1] - times[0])
             end = times[-1] if length == left else t + size
@@ -138,7 +138,7 @@ class Walk:
         return min(longest, length, abs(span))
 
 
-def _reaching(t: float, end: float) -> float:
+def reaching(t: float, end: float) -> float:
     """Length of the step from t to the end, no rounding short of it."""
     length, direction = abs(end - t), math.copysign(1.0, end - t)
     while direction * (t + direction * length) < direction * end:

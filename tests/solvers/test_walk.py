@@ -12,7 +12,7 @@ from grandpp.solvers import Status
 from grandpp.solvers.implicit import StepError
 from grandpp.solvers.stages import ErrorNorm
 from grandpp.solvers.tableau import TSIT5
-from grandpp.solvers.walk import Walk
+from grandpp.solvers.walk import Walk, reaching
 
 F64 = torch.float64
 
@@ -177,3 +177,16 @@ def test_the_last_step_reaches_the_end_despite_rounding(end):
     start = 1 / 3
     _, log, _ = walk(wave, ONE, [start, start + end], tol=1e-3, first=0.1)
     assert log.steps[-1][1] == start + end
+
+
+def test_no_rounding_leaves_the_last_step_short_of_the_end():
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.rand(2000, 2, generator=generator, dtype=F64).tolist()
+    short = 0
+    for start, end in pairs:
+        sign = math.copysign(1.0, end - start)
+        short += sign * (start + (end - start)) < sign * end
+        length = reaching(start, end)
+        assert sign * (start + sign * length) >= sign * end
+        assert length == pytest.approx(abs(end - start), rel=0, abs=3e-16)
+    assert short > 0  # the naive length is, now and then
