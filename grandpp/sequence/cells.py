@@ -30,7 +30,8 @@ class LinearCell(nn.Module):
     .. math:: h^+ = h + W_x x + b_x + \sum_i (W_i h_i + b_i)
 
     where the h_i are the parts of the state: the position, and for equations of second order the
-    momentum.
+    momentum. The W_i start at zero: at the start of ``nn.Linear`` the largest eigenvalue of I + W
+    is about 1.6, and 64 observations in a row multiply a state by 10^12.
 
     Args:
         input_size: Values of an observation.
@@ -47,6 +48,14 @@ class LinearCell(nn.Module):
         self.hidden = nn.ModuleList(
             nn.Linear(hidden_size, parts * hidden_size) for _ in range(parts)
         )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the map of the observation, and set those of the state to zero."""
+        self.input.reset_parameters()
+        for linear in self.hidden:
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """The state after the observation."""

@@ -11,9 +11,19 @@ def test_the_linear_cell_adds_a_map_of_observation_position_and_momentum():
     x, h = torch.randn(4, 2).double(), torch.randn(4, 6).double()
     p, q = h.chunk(2, dim=1)
     on_p, on_q = cell.hidden
+    for linear in cell.hidden:
+        linear.reset_parameters()
     exact = h + x @ cell.input.weight.T + p @ on_p.weight.T + q @ on_q.weight.T
     exact = exact + cell.input.bias + on_p.bias + on_q.bias
     torch.testing.assert_close(cell(x, h), exact)
+
+
+def test_a_new_linear_cell_neither_grows_nor_shrinks_a_state():
+    cell = LinearCell(2, 3, parts=2)
+    h = torch.randn(4, 6)
+    with torch.no_grad():
+        cell.input.bias.zero_()
+    assert torch.equal(cell(torch.zeros(4, 2), h), h)
 
 
 @pytest.mark.parametrize("residual", [True, False])
