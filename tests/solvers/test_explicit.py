@@ -69,6 +69,17 @@ def test_every_evaluation_is_counted_and_one_saved_by_a_first_step():
     assert first.nfe_forward == 6 * (first.steps + first.rejected) + 1
 
 
+@pytest.mark.parametrize(("saved", "last"), [(None, 0), ([0.1, 3.0], 1)])
+def test_checkpoints_take_the_last_slope_of_a_step_again_only_for_states_saved_inside(saved, last):
+    y0 = Y0.clone().requires_grad_()
+    options = {"save_at": saved, "gradient": "checkpoint"}
+    solution = tsit5(lambda t, y: y.cos(), y0, (0.0, 3.0), **options)
+    solution.ys.sum().backward()
+    stats = solution.stats
+    assert stats.steps > 2
+    assert stats.nfe_backward == 12 * stats.steps + 2 * last
+
+
 @pytest.mark.parametrize("direction", [1.0, -1.0])
 def test_tuples_complex_parts_saved_times_and_both_directions(direction):
     ends = [direction * t for t in (0.5, 1.0, 2.0)]
