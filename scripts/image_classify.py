@@ -65,10 +65,10 @@ def run(config: ImageConfig, split: ImageSplit, args: argparse.Namespace) -> Ima
         config, task, batches=task.batches, images=split.note, checkpoints=args.checkpoint,
         resume=args.resume, show=not args.quiet,
     )  # fmt: skip
-    rows = []
+    rows, few = [], [part[: config.tolerance_images] for part in test]
     for tolerance in config.tolerances if done.status == "success" else ():
         try:
-            rows.append(nfe_at_tolerance(model, *test, tolerance, config.batch_size))
+            rows.append(nfe_at_tolerance(model, few[0], few[1], tolerance, config.batch_size))
         except SolveError as error:
             sys.stderr.write(f"{PROGRAM}: {config.name} at tolerance {tolerance:g}: {error}\n")
     parameters = sum(p.numel() for p in model.parameters())
@@ -106,6 +106,8 @@ def main(argv: list[str] | None = None) -> int:
             shown = {model: describe_classifier(args.dataset, model) for model in models}
             print(json.dumps(next(iter(shown.values())) if len(shown) == 1 else shown))
             return 0
+        if args.resume and args.checkpoint is None:
+            raise ValueError("expected --checkpoint beside --resume")
         for picture in filter(None, (args.plot, args.plot_tolerances)):
             check_picture(picture)
         run_all(args, found)

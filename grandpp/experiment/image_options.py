@@ -61,6 +61,8 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
     )
     add("--tolerances", type=positive_float, nargs="+", default=[], metavar="TOL",
         help="count the trained models' evaluations at these tolerances")  # fmt: skip
+    add("--tolerance-images", type=positive_int, default=64, metavar="N", help="on the first N "
+        "test images (default: 64)")  # fmt: skip
 
 
 def parsed_configs(args: argparse.Namespace) -> list[ImageConfig]:
@@ -73,6 +75,7 @@ def parsed_configs(args: argparse.Namespace) -> list[ImageConfig]:
         tolerance=args.tol,
         lr=args.lr,
         tolerances=tuple(args.tolerances),
+        tolerance_images=args.tolerance_images,
         batch_size=args.batch_size,
         train=args.train,
         test=args.test,

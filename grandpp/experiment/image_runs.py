@@ -59,6 +59,7 @@ class ImageConfig:
         augment: Whether training images are moved, and mirrored where that makes sense.
         amp: Whether the field is evaluated in bfloat16.
         tolerances: At which the trained model's evaluations are counted.
+        tolerance_images: Number of test images for that: below 1e-5 one batch can take minutes.
     """
 
     dataset: str
@@ -73,6 +74,7 @@ class ImageConfig:
     augment: bool = False
     amp: bool = False
     tolerances: tuple[float, ...] = ()
+    tolerance_images: int = 64
 
     @property
     def name(self) -> str:
@@ -87,7 +89,7 @@ class ImageConfig:
 
     def training(self, note: str) -> dict[str, Any]:
         """What decides the parameters at any epoch, for a checkpoint."""
-        later = ("epochs", "tolerances", "train", "test")
+        later = ("epochs", "tolerances", "tolerance_images", "train", "test")
         return {k: v for k, v in asdict(self).items() if k not in later} | {"images": note}
 
 

@@ -30,6 +30,8 @@ def test_classifiers_have_the_papers_number_of_parameters(dataset):
     for shown in found.values():
         assert sum(layer["parameters"] for layer in shown["layers"]) == shown["parameters"]
         assert shown["dataset"] == dataset
+    slopes = [x["layer"] for x in found["hbnode"]["layers"] if "LeakyReLU" in x["layer"]]
+    assert slopes == ["LeakyReLU(negative_slope=0.3)"] * 2
 
 
 def test_models_of_digits_are_of_one_size():

@@ -1,0 +1,107 @@
+"""scripts/image_classify.py as its user meets it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from grandpp.image import classification
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "image_classify.py"
+SMALL = ["--train", "16", "--test", "16", "--batch-size", "16", "--epochs", "1", "--tol", "0.01"]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.delenv("GRANDPP_DATA", raising=False)
+    spec = importlib.util.spec_from_file_location("image_classify", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_describe_needs_no_data_and_counts_parameters(script, capsys):
+    assert script.main(["--describe", "--dataset", "mnist"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["node"]["parameters"] == 85316
+    assert script.main(["--describe", "--dataset", "mnist", "--model", "node"]) == 0
+    assert json.loads(capsys.readouterr().out) == found["node"]
+
+
+def test_runs_are_printed_kept_and_not_repeated(script, capsys, tmp_path):
+    out, plot, other = tmp_path / "runs.jsonl", tmp_path / "a.png", tmp_path / "b.png"
+    line = [*SMALL, "--model", "hbnode", "--tolerances", "0.1", "0.01", "--out", str(out)]
+    assert script.main([*line, "--json", "--plot", str(plot), "--plot-tolerances", str(other)]) == 0
+    printed, shown = capsys.readouterr()
+    run = json.loads(printed)
+    assert (run["model"], run["status"], run["parameters"]) == ("hbnode", "success", 6258)
+    assert run["images"].endswith("by seed 0; first 16 and 16 images")
+    assert [row["tolerance"] for row in run["by_tolerance"]] == [0.1, 0.01]
+    assert run["history"][0]["nfe_backward"] >= 8
+    assert "efficacy" in shown and "solved at" in shown and "1/1" in shown
+    assert plot.stat().st_size > 10_000 and other.stat().st_size > 10_000
+    first = out.read_text()
+    assert script.main([*line, "--quiet", "--root", "nowhere"]) == 0
+    shown = capsys.readouterr()
+    assert out.read_text() == first and "efficacy" in shown.out and shown.err == ""
+
+
+def test_an_interrupted_run_resumes_to_the_same_result(script, capsys, tmp_path, monkeypatch):
+    line = [*SMALL, "--model", "node", "--augment", "--quiet", "--json", "--batch-size", "8"]
+
+    def run(epochs, *more):
+        code = script.main([*line, "--epochs", str(epochs), *more])
+        printed = capsys.readouterr().out
+        return code, [r for text in printed.splitlines() for r in json.loads(text)["history"]]
+
+    _, whole = run(2)
+    keep = ["--checkpoint", str(tmp_path / "states"), "--resume"]
+    train, calls = classification.ImageClassification.train_epoch, []
+
+    def interrupted(self, on_batch):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(self, on_batch)
+
+    monkeypatch.setattr(classification.ImageClassification, "train_epoch", interrupted)
+    assert run(2, *keep) == (130, [])
+    code, resumed = run(2, *keep)
+    assert (code, len(calls)) == (0, 3)
+    for one, other in zip(whole, resumed, strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "cnn"], "'cnn'"),
+        (["--train", "2000"], "expected 'train' between 1 and 1438 (got 2000)"),
+        (["--plot", "nowhere/p.png"], "existing folder"),
+        (["--plot-tolerances", "p.txt"], "file ending in one of"),
+        (["--out", "notes.txt"], "expected one run per line in notes.txt (line 1 is none)"),
+        (["--checkpoint", "notes.txt"], "expected a folder"),
+        (["--dataset", "mnist", "--root", "raw"], "refused raw/MNIST/raw/t10k-images"),
+        (["--resume"], "--checkpoint"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(
+    script, capsys, tmp_path, monkeypatch, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("my notes\n")
+    raw = Path("raw/MNIST/raw")
+    raw.mkdir(parents=True)
+    for name in ("images-idx3", "labels-idx1"):
+        (raw / f"t10k-{name}-ubyte.gz").write_bytes(b"altered")
+    with pytest.raises(SystemExit) as stop:
+        script.main([*arguments, "--epochs", "1", "--quiet"])
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("image_classify: error: ")
+    assert words in error
+    assert Path("notes.txt").read_text() == "my notes\n"
