@@ -24,17 +24,17 @@ from dataclasses import asdict
 from grandpp.data import DatasetError, ImageSplit, load_images
 from grandpp.experiment.cli import fail, resolve_device
 from grandpp.experiment.figures import check_picture
-from grandpp.experiment.image_figures import draw_tolerances, draw_training
-from grandpp.experiment.image_options import image_parser, parsed_configs
-from grandpp.experiment.image_runs import (
+from grandpp.experiment.images.figures import draw_tolerances, draw_training
+from grandpp.experiment.images.options import image_parser, parsed_configs
+from grandpp.experiment.images.runs import (
     IMAGE_KEY,
     ImageConfig,
     ImageRecord,
     image_record,
     read_image_records,
 )
-from grandpp.experiment.image_tables import image_table, tolerance_table
-from grandpp.experiment.image_training import check_folder, train_images
+from grandpp.experiment.images.tables import image_table, tolerance_table
+from grandpp.experiment.images.training import check_folder, train_images
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import key_of
 from grandpp.image import (

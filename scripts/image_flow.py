@@ -26,9 +26,9 @@ from tqdm import tqdm
 from grandpp.data import IMAGE_DATASETS, DatasetError, load_images
 from grandpp.experiment.cli import OneLineParser, complain, positive_int, resolve_device
 from grandpp.experiment.fitting import Fit, Row, fit
-from grandpp.experiment.image_flow_figures import draw_flow_training, draw_samples
-from grandpp.experiment.image_flow_options import add_flow_solver_options, check_flow_files
-from grandpp.experiment.image_flow_tables import cost_table, training_table
+from grandpp.experiment.flows.figures import draw_flow_training, draw_samples
+from grandpp.experiment.flows.options import add_flow_solver_options, check_flow_files
+from grandpp.experiment.flows.tables import cost_table, training_table
 from grandpp.experiment.records import append_record
 from grandpp.image import flow as flows
 from grandpp.solvers import SolveError

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from grandpp.experiment.cli import OneLineParser, fail, positive_int
 from grandpp.experiment.figures import check_picture
-from grandpp.experiment.flow_figures import draw_point_cloud
+from grandpp.experiment.motion_figures import draw_point_cloud
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import read_runs
 from grandpp.experiment.tables import aligned

@@ -32,9 +32,9 @@ from grandpp.experiment.figures import check_picture
 from grandpp.experiment.fitting import fit
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import read_runs
-from grandpp.experiment.sequence_figures import draw_sequence_runs
-from grandpp.experiment.sequence_options import sequence_parser
-from grandpp.experiment.sequence_runs import KEY, make_run, summary_table
+from grandpp.experiment.sequences.figures import draw_sequence_runs
+from grandpp.experiment.sequences.options import sequence_parser
+from grandpp.experiment.sequences.runs import KEY, make_run, summary_table
 from grandpp.layers import KINDS, describe_module
 from grandpp.sequence import ODERNN, RECIPES, Forecasting, Splits, forecast_curve, probe_adjoint
 from grandpp.solvers import SolveError

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from grandpp.data import DatasetError, load_silverbox
 from grandpp.experiment.cli import OneLineParser, fail, positive_int
 from grandpp.experiment.figures import check_picture
-from grandpp.experiment.flow_figures import draw_growth
+from grandpp.experiment.motion_figures import draw_growth
 from grandpp.experiment.tables import aligned
 from grandpp.sequence import GROWTH_MODELS, Growth, growth
 

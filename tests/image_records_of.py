@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from grandpp.experiment.fitting import Fit
-from grandpp.experiment.image_runs import ImageConfig, image_record
+from grandpp.experiment.images.runs import ImageConfig, image_record
 
 
 def config(model: str = "node", seed: int = 0, **changes: Any) -> ImageConfig:

@@ -53,9 +53,8 @@ class LinearCell(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the map of the observation, and set those of the state to zero."""
         self.input.reset_parameters()
-        for linear in self.hidden:
-            nn.init.zeros_(linear.weight)
-            nn.init.zeros_(linear.bias)
+        for parameter in self.hidden.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """The state after the observation."""

@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from grandpp.experiment.fitting import Fit, Row, Task, fit
-from grandpp.experiment.image_runs import ImageConfig
+from grandpp.experiment.images.runs import ImageConfig
 
 
 def check_folder(folder: Path | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from grandpp.experiment.image_runs import ImageRecord
+from grandpp.experiment.images.runs import ImageRecord
 from grandpp.experiment.tables import aligned
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grandpp.experiment.image_options import image_parser, parsed_configs
+from grandpp.experiment.images.options import image_parser, parsed_configs
 
 MODELS = ("node", "anode", "hbnode")
 

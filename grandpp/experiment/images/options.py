@@ -8,7 +8,7 @@ from pathlib import Path
 
 from grandpp.data import IMAGE_DATASETS
 from grandpp.experiment.cli import OneLineParser, positive_float, positive_int
-from grandpp.experiment.image_runs import IMAGE_DEFAULTS, ImageConfig, image_configs
+from grandpp.experiment.images.runs import IMAGE_DEFAULTS, ImageConfig, image_configs
 
 
 def image_parser(program: str, description: str | None, models: Iterable[str]) -> OneLineParser:

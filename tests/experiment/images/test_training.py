@@ -10,7 +10,7 @@ from image_records_of import config, row
 from torch import nn
 
 from grandpp.experiment.fitting import Row
-from grandpp.experiment.image_training import check_folder, train_images
+from grandpp.experiment.images.training import check_folder, train_images
 
 
 class Steps:

@@ -10,10 +10,10 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from grandpp.experiment.flow_figures import draw_curve
-from grandpp.experiment.image_runs import ImageRecord
-from grandpp.experiment.image_tables import efficacy
+from grandpp.experiment.images.runs import ImageRecord
+from grandpp.experiment.images.tables import efficacy
 from grandpp.experiment.model_styles import COLOURS, title
+from grandpp.experiment.motion_figures import draw_curve
 
 _PANELS: dict[str, Callable[[Mapping[str, float]], float]] = {
     "evaluations per batch, forward": lambda row: row["nfe_forward"],

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import pytest
 from image_records_of import config, record
 
-from grandpp.experiment.image_runs import (
+from grandpp.experiment.images.runs import (
     IMAGE_DEFAULTS,
     IMAGE_KEY,
     image_configs,

@@ -28,7 +28,7 @@ def draw_sequence_runs(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     over runs and their range.
 
     Args:
-        runs: Records of :func:`grandpp.experiment.sequence_runs.make_run`, with ``curve`` and
+        runs: Records of :func:`grandpp.experiment.sequences.runs.make_run`, with ``curve`` and
             ``adjoint`` where they did not fail.
         path: Where the picture goes.
     """

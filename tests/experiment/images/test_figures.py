@@ -7,7 +7,7 @@ import pytest
 from image_records_of import record
 from matplotlib.figure import Figure
 
-from grandpp.experiment.image_figures import draw_tolerances, draw_training
+from grandpp.experiment.images.figures import draw_tolerances, draw_training
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from grandpp.experiment.image_flow_figures import draw_flow_training, draw_samples, sheet
-from grandpp.experiment.image_flow_tables import cost_table, training_table
+from grandpp.experiment.flows.figures import draw_flow_training, draw_samples, sheet
+from grandpp.experiment.flows.tables import cost_table, training_table
 
 
 def history(epochs: int) -> list[dict[str, float]]:

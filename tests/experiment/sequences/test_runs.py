@@ -6,8 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from grandpp.experiment.fitting import Fit
-from grandpp.experiment.sequence_figures import draw_sequence_runs
-from grandpp.experiment.sequence_runs import KEY, make_run, summary_table
+from grandpp.experiment.sequences.figures import draw_sequence_runs
+from grandpp.experiment.sequences.runs import KEY, make_run, summary_table
 
 
 def row(epoch, validation, test, nfe=100.0):

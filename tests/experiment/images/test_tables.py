@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from image_records_of import record
 
-from grandpp.experiment.image_tables import efficacy, image_table, tolerance_table
+from grandpp.experiment.images.tables import efficacy, image_table, tolerance_table
 
 
 def cells(table: str) -> list[dict[str, str]]:

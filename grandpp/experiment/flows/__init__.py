@@ -1,0 +1,1 @@
+"""Training continuous normalising flows by name: choices, tables and pictures."""

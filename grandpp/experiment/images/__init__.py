@@ -1,0 +1,1 @@
+"""Training image classifiers by name: choices, runs, tables and pictures."""

@@ -1,0 +1,1 @@
+"""Training ODE-RNNs by name: choices, runs and pictures."""
