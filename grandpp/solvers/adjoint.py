@@ -1,4 +1,4 @@
-r"""The adjoint equation by an explicit method: the end state alone is kept for the backward pass.
+r"""The adjoint equation by an explicit method: saved states alone are kept for the backward pass.
 
 With :math:`a = \partial L / \partial y` (Pontryagin; Chen et al. 2018),
 
@@ -10,6 +10,10 @@ runs backwards in time together with y, and a jumps by its gradient at each save
 chosen for y and a alone: the integral over time feeds back into neither, so its error does not grow
 and needs no control of its own (Kidger et al. 2021, "Hey, that's not an ODE"). It is summed with
 the weights of the method over accepted steps, and takes no part in their stages.
+
+The absolute tolerance on a is an absolute one: below it, as with a mean over many outputs, steps
+are those that y needs. On the point cloud's HBNODE at 1e-6 that takes 43 evaluations for gradients
+within 9e-5; a measured in units of its own size takes 175 for 4e-6, as kinks in f' (ELU) then count.
 """
 
 from __future__ import annotations
@@ -124,6 +128,7 @@ class _Sweep:
         wanted = [c for c in self.leaves if c.requires_grad]
         self.totals = [torch.zeros_like(c) for c in wanted]
         self.pair = _Pair(equation.layout.rate(recorder), wanted)
+        self.reached = recorder.t_reached
 
     def run(self, ts: Tensor, ys: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients to the initial state and to all times."""

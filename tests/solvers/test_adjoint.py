@@ -150,3 +150,12 @@ def test_a_field_without_parameters_or_without_the_state_has_gradients_too():
     y = solve(Drift(), y0, (0.0, 1.0), solver="tsit5", gradient="adjoint").y
     (grad,) = torch.autograd.grad(y.sum(), y0)
     assert grad.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_gradient_of_zero_is_zero():
+    y0 = draw(5).requires_grad_()
+    rate = torch.tensor(0.8, dtype=F64, requires_grad=True)
+    y = solve(Field(rate, draw(1)), y0, (0.0, 1.0), solver="tsit5", gradient="adjoint").y
+    (0 * y).sum().backward()
+    assert not y0.grad.any()
+    assert float(rate.grad) == 0.0
