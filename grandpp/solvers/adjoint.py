@@ -1,4 +1,4 @@
-r"""The adjoint equation by an explicit method: the end state alone is kept for the backward pass.
+r"""The adjoint equation by an explicit method: saved states alone are kept for the backward pass.
 
 With :math:`a = \partial L / \partial y` (Pontryagin; Chen et al. 2018),
 
@@ -12,9 +12,8 @@ and needs no control of its own (Kidger et al. 2021, "Hey, that's not an ODE"). 
 the weights of the method over accepted steps, and takes no part in their stages.
 
 The absolute tolerance on a is an absolute one: below it, as with a mean over many outputs, steps
-are those that y needs. Measured, that loses little, since a has the Jacobian of y. To control a in
-units of its own size instead took four times the evaluations on fields with kinks in their
-derivative (ELU), which y does not feel.
+are those that y needs. On the point cloud's HBNODE at 1e-6 that takes 43 evaluations for gradients
+within 9e-5; in units of its own size it takes 175 for 4e-6, as kinks in f' (ELU) then count.
 """
 
 from __future__ import annotations
