@@ -13,7 +13,7 @@ the weights of the method over accepted steps, and takes no part in their stages
 
 The absolute tolerance on a is an absolute one: below it, as with a mean over many outputs, steps
 are those that y needs. On the point cloud's HBNODE at 1e-6 that takes 43 evaluations for gradients
-within 9e-5; a measured in units of its own size takes 175 for 4e-6, as kinks in f' (ELU) then count.
+within 9e-5; in units of its own size it takes 175 for 4e-6, as kinks in f' (ELU) then count.
 """
 
 from __future__ import annotations
