@@ -36,15 +36,15 @@ def test_norms_are_those_of_autograd(kind, gradient):
 
 
 def test_norms_are_zero_past_the_end_and_turn_with_the_batch():
-    x, times, _ = batch()
+    x, times, horizon = batch()
     lengths = torch.tensor([5, 2, 4])
     norms = []
     for first in (False, True):
         net = model(batch_first=first)
         turn = (lambda v: v.transpose(0, 1)) if first else (lambda v: v)
         with net.adjoint_norms() as adjoints:
-            out = net(turn(x), turn(times), lengths)
-        out.outputs.square().sum().backward()
+            out = net(turn(x), turn(times), lengths, turn(horizon))
+        out.forecast.square().sum().backward()
         norms.append(turn(adjoints.norms))
     assert norms[0].shape == (5, 3)
     assert torch.equal(norms[0] > 0, torch.arange(5)[:, None] < lengths)

@@ -169,6 +169,17 @@ def test_stats_sum_over_all_intervals_and_horizons():
     assert out.stats.nfe_backward > 0
 
 
+def test_an_interval_starts_with_the_step_that_ended_the_one_before():
+    x, times, horizon = batch(steps=6)
+    field = Linear(-0.01 * torch.eye(3, dtype=F64))
+    net = carrier("node", torch.ones(3, 3, dtype=F64), field)
+    stats = net(x, times, horizon=horizon).stats
+    # Six evaluations a step and one for its start; only the first interval has to feel its way.
+    later = stats.nfe_forward - net(x[:1], times[:1], horizon=times[1:2]).stats.nfe_forward
+    assert later == 7 * (5 + 3 - 1)
+    assert stats.rejected == 0
+
+
 def test_extra_padding_costs_nothing():
     x, times, _ = batch()
     net = model(solver="euler", step_size=1.0, rtol=None, atol=None)
