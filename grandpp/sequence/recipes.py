@@ -79,8 +79,8 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    "plane-vibration": Recipe(calm(plane_vibration_model), "forecast", 64, 1e-3, 1e-7, 20),
-    "walker2d": Recipe(walker2d_model, "next", 256, 1e-3, 1e-7, 10, channel=2),
+    "plane-vibration": Recipe(calm(plane_vibration_model), "forecast", 64, 3e-3, 1e-7, 20),
+    "walker2d": Recipe(walker2d_model, "next", 256, 1e-2, 1e-7, 10, channel=2),
     "oscillator": Recipe(calm(oscillator_model), "forecast", 64, 1e-2, 1e-5, 15),
 }
 """Recipes by the names of :data:`grandpp.data.SEQUENCES`.
