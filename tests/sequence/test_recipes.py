@@ -7,7 +7,7 @@ import torch
 
 from grandpp.data import SEQUENCES, load_sequences
 from grandpp.layers import KINDS
-from grandpp.sequence import RECIPES, plane_vibration_model
+from grandpp.sequence import RECIPES
 
 
 def parameters(model):
@@ -28,9 +28,8 @@ def test_the_oscillators_fit_their_model(kind):
 
 
 @pytest.mark.parametrize("kind", ["node", "hbnode"])
-def test_a_calm_jump_adds_what_it_sees(kind):
+def test_a_new_jump_adds_what_it_sees(kind):
     net = RECIPES["plane-vibration"].model(kind)
-    assert parameters(net) == parameters(plane_vibration_model(kind))
     width = net.hidden_size * net.jumping
     x, h = torch.randn(2, 5), torch.randn(2, width)
     torch.testing.assert_close(net.cell(x, h) - h, net.cell(x, torch.zeros(2, width)))
