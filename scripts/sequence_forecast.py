@@ -27,7 +27,7 @@ import torch
 from tqdm import tqdm
 
 from grandpp.data import SEQUENCES, DatasetError, SequenceData, load_sequences
-from grandpp.experiment.cli import fail
+from grandpp.experiment.cli import complain
 from grandpp.experiment.figures import check_picture
 from grandpp.experiment.fitting import fit
 from grandpp.experiment.records import append_record
@@ -79,8 +79,9 @@ def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> 
     run = make_run(key, sum(p.numel() for p in net.parameters()), done)
     if done.status == "success":
         try:
-            run["curve"] = forecast_curve(net, data.test, channel=recipe.channel)._asdict()
-            run["adjoint"] = probe_adjoint(net, data.test[: recipe.batch_size])._asdict()
+            curve = forecast_curve(net, data.test, channel=recipe.channel)
+            adjoint = probe_adjoint(net, data.test[: recipe.batch_size])
+            run |= {"curve": curve._asdict(), "adjoint": adjoint._asdict()}
         except SolveError as error:
             run["status"] = str(error)
     return run
@@ -130,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(runs)} finished runs follow\n")
         code = 130
     except (ValueError, OSError, DatasetError) as error:
-        fail(PROGRAM, error)
+        code = complain(PROGRAM, error)
     if runs:
         print(summary_table(runs), file=sys.stderr if args.json else sys.stdout)
         if args.plot:

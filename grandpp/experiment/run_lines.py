@@ -13,6 +13,8 @@ Run = dict[str, Any]
 def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Run]:
     """Runs in a file by their key; none if there is no file yet.
 
+    A last line without its newline that was torn by a crash is passed over.
+
     Args:
         path: The file, or None.
         key: Fields that tell runs apart.
@@ -22,7 +24,9 @@ def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Ru
     """
     if path is not None and not path.parent.is_dir():
         raise ValueError(f"expected an existing folder for {path}")
-    lines = path.read_text().splitlines() if path is not None and path.exists() else []
+    *lines, last = path.read_text().split("\n") if path is not None and path.exists() else [""]
+    if last and not (last.startswith("{") and not _is_json(last)):
+        lines.append(last)
     runs = {}
     for n, line in enumerate(lines, start=1):
         try:
@@ -31,6 +35,14 @@ def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Ru
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"expected one run per line in {path} (line {n} is none)") from None
     return runs
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def key_of(run: Mapping[str, Any], key: Sequence[str]) -> tuple[Any, ...]:

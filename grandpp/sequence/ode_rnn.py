@@ -203,7 +203,7 @@ class ODERNN(nn.Module):
             return x.new_zeros(shape)
         values: Tensor = self.initial(x)
         width = values.size(-1)
-        if isinstance(self.dynamics, Augmented) and width < n:
+        if isinstance(self.dynamics, Augmented) and width <= n:
             return nn.functional.pad(values, (0, n - width))
         if width == n:
             return self.dynamics.start(values)

@@ -26,6 +26,17 @@ def test_a_line_that_is_no_run_is_refused_by_number(tmp_path, line):
         read_runs(path, ("a",))
 
 
+def test_a_torn_last_line_is_passed_over_and_a_whole_one_counts(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2, "hist')
+    assert read_runs(path, ("a",)) == {(1,): {"a": 1}}
+    path.write_text('{"a": 1}\n{"a": 2}')
+    assert set(read_runs(path, ("a",))) == {(1,), (2,)}
+    path.write_text('{"a": 1, "hist\n{"a": 2}\n')
+    with pytest.raises(ValueError, match="line 1 is none"):
+        read_runs(path, ("a",))
+
+
 def test_a_folder_that_is_missing(tmp_path):
     with pytest.raises(ValueError, match="existing folder"):
         read_runs(tmp_path / "none" / "runs.jsonl", ("a",))

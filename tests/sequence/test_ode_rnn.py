@@ -9,7 +9,7 @@ from torch import nn
 
 from grandpp.fields import HeavyBall
 from grandpp.layers import KINDS
-from grandpp.sequence import ODERNN
+from grandpp.sequence import ODERNN, WindowInitial
 from grandpp.solvers import SolveError, Status
 
 
@@ -259,3 +259,14 @@ def test_repr_names_sizes_and_solver():
     text = repr(ODERNN("ghbnode", 2, 4, 3, batch_first=True, rtol=1e-5))
     assert "2, 4, 3, batch_first=True" in text and "rtol=1e-05" in text
     assert "GeneralizedHeavyBall" in text and "LinearCell" in text
+
+
+@pytest.mark.parametrize("width", [3, 6])
+def test_an_initial_network_of_anode_gives_all_channels_or_those_before_the_zeros(width):
+    net = ODERNN("anode", 2, 6, 1, initial=WindowInitial(2, width))
+    x, times = torch.randn(3, 4, 2), torch.arange(3.0).view(3, 1).expand(3, 4)
+    state = net.initial_state(x)
+    assert state.shape == (4, 6)
+    torch.testing.assert_close(state[:, :width], net.initial(x))
+    assert not state[:, width:].any()
+    assert net(x, times).outputs.shape == (3, 4, 1)
