@@ -22,7 +22,7 @@ import sys
 from dataclasses import asdict
 
 from grandpp.data import DatasetError, ImageSplit, load_images
-from grandpp.experiment.cli import fail, resolve_device
+from grandpp.experiment.cli import complain, resolve_device
 from grandpp.experiment.figures import check_picture
 from grandpp.experiment.images.figures import draw_tolerances, draw_training
 from grandpp.experiment.images.options import image_parser, parsed_configs
@@ -90,6 +90,8 @@ def run_all(args: argparse.Namespace, found: list[ImageRecord]) -> None:
             known[key] = run(config, split, args)
             if args.out is not None:
                 append_record(args.out, known[key])
+        if known[key]["status"] != "success":
+            sys.stderr.write(f"{PROGRAM}: notice: {config.name}: {known[key]['status']}\n")
         found.append(known[key])
         if args.json:
             print(json.dumps(known[key], sort_keys=True), flush=True)
@@ -115,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(found)} finished runs follow\n")
         code = 130
     except (DatasetError, ImportError, ValueError, OSError) as error:
-        fail(PROGRAM, error)
+        code = complain(PROGRAM, error)
     if found:
         tables = [text for text in (image_table(found), tolerance_table(found)) if text]
         print("\n\n".join(tables), file=sys.stderr if args.json else sys.stdout)

@@ -34,6 +34,7 @@ from grandpp.image import flow as flows
 from grandpp.solvers import SolveError
 
 PROGRAM = "image_flow"
+DIRECT = {"dense": "direct"}  # what fits into memory; the others take the adjoint
 DECIDES = ("dataset", "architecture", "train", "divergence", "solver", "tol", "step_size", "inner",
            "inner_tol", "gradient", "batch_size", "lr", "seed")  # fmt: skip
 
@@ -52,12 +53,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--epochs", type=positive_int, default=60, help="(default: 60)")
     add("--train", type=positive_int, metavar="N", help="first N images alone (default: all)")
     add("--batch-size", type=positive_int, default=100, help="(default: 100)")
-    add(
-        "--lr",
-        type=float,
-        default=0.005,
-        help="of the first epoch; 3 %% less each (default: 0.005)",
-    )
+    add("--lr", type=float, default=0.005, help="of the first epoch; 3 %% less each "
+        "(default: 0.005)")  # fmt: skip
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     add("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: cpu)")
     add("--root", type=Path, metavar="DIR", help="folder of raw data files, looked in first")
@@ -81,30 +78,26 @@ def chosen(args: argparse.Namespace) -> dict[str, Any]:
 def train(args: argparse.Namespace, done: Fit) -> tuple[flows.FlowTask, str]:
     """Train; ``done`` has the rows of finished epochs after an interruption too."""
     device = resolve_device(args.device)
-    kind = args.architecture or flows.IMAGE_FLOWS[args.dataset].architecture
-    gradient = args.gradient or ("direct" if kind == "dense" else "adjoint")
     solver = flows.flow_solver(args.solver, tol=args.tol, step_size=args.step_size,
-        inner=args.inner, inner_tol=args.inner_tol, gradient=gradient)  # fmt: skip
+        inner=args.inner, inner_tol=args.inner_tol, gradient=args.gradient)  # fmt: skip
     split = load_images(args.dataset, args.root, seed=args.seed, progress=not args.quiet)
     split = split.subset(train=args.train)
-    flow = flows.image_flow(args.dataset, kind, divergence=args.divergence, solver=solver,
-        seed=args.seed).to(device)  # fmt: skip
+    flow = flows.image_flow(args.dataset, args.architecture, divergence=args.divergence,
+        solver=solver, seed=args.seed).to(device)  # fmt: skip
     task = flows.FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
         lr=args.lr, batch_size=args.batch_size, seed=args.seed)  # fmt: skip
     batches = -(-len(task.train) // args.batch_size)
     with tqdm(total=batches * args.epochs, desc=args.dataset, disable=args.quiet) as bar:
 
         def on_epoch(row: Row) -> None:
-            done.history.append(row)
             bar.set_postfix(bits_per_dim=f"{row['bits_per_dim']:.3f}", refresh=False)
             bar.update(int(row["epoch"]) * batches - bar.n)  # a resumed bar starts late
 
         def on_batch() -> None:
             bar.update()
 
-        result = fit(task, args.epochs, chosen(args), checkpoint=args.checkpoint,
-                     resume=args.resume, on_epoch=on_epoch, on_batch=on_batch)  # fmt: skip
-    done.history[:], done.status = result.history, result.status
+        fit(task, args.epochs, chosen(args), checkpoint=args.checkpoint,
+            resume=args.resume, done=done, on_epoch=on_epoch, on_batch=on_batch)  # fmt: skip
     return task, split.note
 
 
@@ -118,12 +111,16 @@ def main(argv: list[str] | None = None) -> int:
             print(json.dumps(flows.describe_flow(args.dataset, args.architecture)))
             return 0
         check_flow_files(args)
+        args.architecture = args.architecture or flows.IMAGE_FLOWS[args.dataset].architecture
+        args.gradient = args.gradient or DIRECT.get(args.architecture, "adjoint")
         task, note = train(args, done)
         if args.samples and done.status == "success":
             images = task.flow.sample(48, torch.Generator().manual_seed(args.seed))
             draw_samples(images, task.test, f"samples, {args.dataset}", args.samples)
         if args.compare_solvers and done.status == "success":
-            solvers = flows.reference_solvers(args.step_size, args.inner, args.inner_tol)
+            solvers = flows.reference_solvers(
+                args.step_size, args.inner, args.inner_tol, args.gradient
+            )
             batch = task.test[: args.batch_size]
             costs = [asdict(cost) for cost in flows.compare_solvers(task.flow, batch, solvers)]
         record = {**chosen(args), "images": note, **asdict(done), "solvers": costs}
@@ -136,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(done.history)} finished epochs follow\n")
         code = 130
-    except (ValueError, ImportError, DatasetError, SolveError, OSError) as error:
+    except (ValueError, TypeError, ImportError, DatasetError, SolveError, OSError) as error:
         code = complain(PROGRAM, error)
     if done.history:
         text = training_table(done.history) + ("\n\n" + cost_table(costs) if costs else "")

@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from torch import Tensor
 
 from grandpp.experiment.problems import Landscape
+from grandpp.experiment.saving import check_target
 
 if TYPE_CHECKING:
     from grandpp.experiment.studies.euler import EulerErrors
@@ -30,10 +31,10 @@ def check_picture(path: Path) -> None:
     """Refuse a picture that could not be saved, before the work that it would show.
 
     Raises:
-        ValueError: If its folder is missing or its ending is no format of matplotlib.
+        ValueError: If its folder is missing, its ending is no format of matplotlib, or a folder is
+            in its place.
     """
-    if not path.parent.is_dir():
-        raise ValueError(f"expected an existing folder for {path}")
+    check_target(path)
     endings = FigureCanvasAgg.get_supported_filetypes()
     if path.suffix.lower().removeprefix(".") not in endings:
         raise ValueError(f"expected a file ending in one of {', '.join(endings)} (got '{path}')")

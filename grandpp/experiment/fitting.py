@@ -61,6 +61,7 @@ def fit(
     *,
     checkpoint: Path | None = None,
     resume: bool = False,
+    done: Fit | None = None,
     on_epoch: Callable[[Row], object] | None = None,
     on_batch: Callable[[], object] | None = None,
 ) -> Fit:
@@ -73,6 +74,7 @@ def fit(
         checkpoint: File to write, and to go on from. (default: ``None``)
         resume: Go on from ``checkpoint`` if it exists; the result is that of a training that was
             never interrupted. (default: ``False``, a file that exists is replaced)
+        done: Filled as the training goes on, for whoever interrupts it. (default: ``None``)
         on_epoch: Called with every new row. (default: ``None``)
         on_batch: Called after every step. (default: ``None``)
 
@@ -82,11 +84,11 @@ def fit(
     Raises:
         ValueError: If the checkpoint is none, belongs to another training or has more epochs.
     """
-    done = Fit()
+    done = Fit() if done is None else done
     if checkpoint is not None:
         check_target(checkpoint)
         if resume and checkpoint.exists():
-            done.history = load_checkpoint(checkpoint, task, settings)
+            done.history[:] = load_checkpoint(checkpoint, task, settings)
     if len(done.history) > epochs:
         raise ValueError(
             f"expected at least the {len(done.history)} epochs of {checkpoint} (got {epochs})"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from grandpp.experiment.fitting import Row, fit, load_checkpoint, save_checkpoint
+from grandpp.experiment.fitting import Fit, Row, fit, load_checkpoint, save_checkpoint
 from grandpp.solvers import solve
 
 SETTINGS = {"lr": 0.1, "model": "line"}
@@ -58,10 +58,14 @@ def test_an_interrupted_training_ends_as_an_undisturbed_one(tmp_path: Path) -> N
         if row["epoch"] == 4:
             raise Killed
 
+    seen = Fit()
     with pytest.raises(Killed):
-        fit(Line(), 6, SETTINGS, checkpoint=path, on_epoch=kill)
+        fit(Line(), 6, SETTINGS, checkpoint=path, done=seen, on_epoch=kill)
+    assert without_seconds(seen.history) == without_seconds(whole.history[:4])
     rest = Line()
-    resumed = fit(rest, 6, SETTINGS, checkpoint=path, resume=True)
+    seen = Fit()
+    resumed = fit(rest, 6, SETTINGS, checkpoint=path, resume=True, done=seen)
+    assert resumed is seen
     assert rest.epochs == 2
     assert without_seconds(resumed.history) == without_seconds(whole.history)
     assert [row["epoch"] for row in resumed.history] == [1, 2, 3, 4, 5, 6]

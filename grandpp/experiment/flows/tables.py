@@ -32,5 +32,7 @@ def cost_table(costs: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for cost in costs:
         values = [cost[name] for name in _COSTS.values()] if cost["status"] == "success" else []
-        rows.append([cost["solver"], *(f"{value:.4g}" for value in values)])
+        rows.append(
+            [cost["solver"], *("-" if value is None else f"{value:.4g}" for value in values)]
+        )
     return aligned(("solver", *_COSTS), rows)

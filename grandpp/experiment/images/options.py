@@ -10,6 +10,9 @@ from grandpp.data import IMAGE_DATASETS
 from grandpp.experiment.cli import OneLineParser, positive_float, positive_int
 from grandpp.experiment.images.runs import IMAGE_DEFAULTS, ImageConfig, image_configs
 
+AMP_TOLERANCE = 1e-3
+"""The least tolerance that steps in bfloat16 can be held to."""
+
 
 def image_parser(program: str, description: str | None, models: Iterable[str]) -> OneLineParser:
     """Describe the command line.
@@ -66,7 +69,17 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def parsed_configs(args: argparse.Namespace) -> list[ImageConfig]:
-    """The runs that a command line asks for."""
+    """The runs that a command line asks for.
+
+    Raises:
+        ValueError: For tolerances that bfloat16 cannot keep.
+    """
+    finest = min([*args.tolerances, args.tol or IMAGE_DEFAULTS[args.dataset].tolerance])
+    if args.amp and finest < AMP_TOLERANCE:
+        raise ValueError(
+            f"expected tolerances of at least {AMP_TOLERANCE:g} with --amp (got {finest:g}): "
+            "below, rounding decides the steps"
+        )
     return image_configs(
         args.dataset,
         args.models,

@@ -44,7 +44,7 @@ class SolverCost:
     Args:
         solver: Its name and what decides its error.
         bits_per_dim: Of the batch; ``None`` if it failed.
-        change: Its distance to that of the first solver, relative to it; 0 if one failed.
+        change: Its distance to that of the first solver, relative to it; ``None`` if one failed.
         nfe_forward: Evaluations without a gradient, of all solves.
         nfe_training: Evaluations forward where a gradient is wanted.
         nfe_backward: Products in the backward pass.
@@ -56,7 +56,7 @@ class SolverCost:
 
     solver: str
     bits_per_dim: float | None = None
-    change: float = 0.0
+    change: float | None = None
     nfe_forward: int = 0
     nfe_training: int = 0
     nfe_backward: int = 0
@@ -105,7 +105,8 @@ def _measure(flow: ImageFlow, images: Tensor, name: str, solver: Solver) -> Solv
         error = reconstruction_error(flow, images)
     except SolveError as failure:
         return SolverCost(name, status=str(failure))
-    flow.zero_grad()
+    finally:
+        flow.zero_grad()
     training, backward = total_cost(stats)
     return SolverCost(
         name,

@@ -11,6 +11,7 @@ from grandpp.image.flow.bijection import Bijection
 from grandpp.image.flow.dense import DenseFlow
 from grandpp.image.flow.model import ImageFlow
 from grandpp.image.flow.multiscale import MultiscaleFlow
+from grandpp.layers.describe import describe_module
 from grandpp.solvers import Solver
 
 ARCHITECTURES: tuple[str, ...] = ("dense", "multiscale")
@@ -105,16 +106,10 @@ def describe_flow(dataset: str, architecture: str | None = None) -> dict[str, An
         dataset, architecture: Of :func:`image_flow`.
     """
     flow = image_flow(dataset, architecture)
-    layers = []
-    for name, module in flow.named_modules():
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        if own or not any(module.children()):
-            layers.append({"name": name, "layer": repr(module), "parameters": own})
     return {
         "dataset": dataset,
         "architecture": architecture or IMAGE_FLOWS[dataset].architecture,
         "shape": list(flow.shape),
         "levels": flow.levels,
-        "parameters": sum(p.numel() for p in flow.parameters() if p.requires_grad),
-        "layers": layers,
+        **describe_module(flow),
     }

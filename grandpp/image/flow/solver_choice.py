@@ -42,14 +42,21 @@ def flow_solver(
 
 
 def reference_solvers(
-    step_size: float = 0.2, inner: str = "fixed_point", inner_tol: float = 2e-3
+    step_size: float = 0.2,
+    inner: str = "fixed_point",
+    inner_tol: float = 2e-3,
+    gradient: str | None = None,
 ) -> dict[str, Solver]:
     """Solvers to compare on one flow, the reference first, by the names to report.
 
     Args:
         step_size, inner, inner_tol: Of the proximal ones, as in :func:`flow_solver`.
+        gradient: Of the others. (default: ``None``, the solver's own)
     """
-    chosen = {f"dopri5 {tol:.0e}": flow_solver("dopri5", tol=tol) for tol in (1e-7, 1e-5, 1e-3)}
+    chosen = {
+        f"dopri5 {tol:.0e}": flow_solver("dopri5", tol=tol, gradient=gradient)
+        for tol in (1e-7, 1e-5, 1e-3)
+    }
     for name in ("prox_cn", "prox_bdf2", "prox_bdf3", "prox_bdf4"):
         chosen[f"{name} {step_size:g}"] = flow_solver(
             name, step_size=step_size, inner=inner, inner_tol=inner_tol

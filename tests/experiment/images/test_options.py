@@ -15,10 +15,10 @@ def configs(line: str):
 
 def test_every_option_reaches_its_setting():
     (run,) = configs(
-        "--dataset cifar10 --model anode --tol 1e-4 --lr 0.2 --batch-size 3 --epochs 7 --seed 5 "
+        "--dataset cifar10 --model anode --tol 2e-3 --lr 0.2 --batch-size 3 --epochs 7 --seed 5 "
         "--train 11 --test 12 --augment --amp --tolerances 1e-2 1e-3 --tolerance-images 9"
     )
-    assert (run.dataset, run.model, run.tolerance, run.lr) == ("cifar10", "anode", 1e-4, 0.2)
+    assert (run.dataset, run.model, run.tolerance, run.lr) == ("cifar10", "anode", 2e-3, 0.2)
     assert (run.batch_size, run.epochs, run.seed, run.train, run.test) == (3, 7, 5, 11, 12)
     assert run.augment and run.amp and run.tolerances == (1e-2, 1e-3)
     assert run.tolerance_images == 9
