@@ -44,7 +44,7 @@ def nothing_to_load(monkeypatch, tmp_path):
 
     monkeypatch.setenv("GRANDPP_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("grandpp.data.graphs.download_missing", no_network)
+    monkeypatch.setattr("grandpp.data.locate.download_missing", no_network)
 
 
 def refused(main, capsys, *arguments):

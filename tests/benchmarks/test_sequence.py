@@ -64,7 +64,11 @@ def test_the_benchmark_has_a_row_for_every_contestant(benchmark, capsys):
         assert own["forward_nfe"] < loop["forward_nfe"]
 
 
-def test_real_windows_that_are_not_there_are_missed_in_one_line(benchmark, capsys, tmp_path):
+def test_real_windows_that_are_not_there_are_missed_in_one_line(
+    benchmark, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("GRANDPP_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(SystemExit) as stop:
         benchmark.main(["--root", str(tmp_path)])
     assert stop.value.code == 2

@@ -43,7 +43,7 @@ def offline(monkeypatch, tmp_path):
     def refuse(*args, **kwargs):
         raise DownloadError("no network")
 
-    monkeypatch.setattr(graphs, "download_missing", refuse)
+    monkeypatch.setattr("grandpp.data.locate.download_missing", refuse)
     monkeypatch.setattr(
         graphs, "sbm", lambda: sbm(1600, 3400, num_classes=3, num_features=64, words_per_node=8)
     )
