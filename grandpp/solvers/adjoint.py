@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import Solution, SolveError
+from grandpp.solvers.base import Solution, SolveError, Status
 from grandpp.solvers.captured import bind_tensors, fresh_leaves
 from grandpp.solvers.implicit import StepError
 from grandpp.solvers.layout import Layout
@@ -102,9 +102,13 @@ class _Pair:
 
     rate: Rate
     wanted: list[Tensor]
+    budget: int
     products: list[Sequence[Tensor | None]] = field(default_factory=list)
 
     def __call__(self, t: Tensor, z: Tensor) -> Tensor:
+        if self.budget == 0:
+            raise StepError(Status.MAX_NFE)
+        self.budget -= 1
         with torch.enable_grad():
             y = z[0].detach().requires_grad_()
             slope = self.rate(t, y)
@@ -127,7 +131,7 @@ class _Sweep:
         recorder.f = bind_tensors(recorder.f, self.leaves)
         wanted = [c for c in self.leaves if c.requires_grad]
         self.totals = [torch.zeros_like(c) for c in wanted]
-        self.pair = _Pair(equation.layout.rate(recorder), wanted)
+        self.pair = _Pair(equation.layout.rate(recorder), wanted, recorder.max_nfe)
         self.reached = recorder.t_reached
 
     def run(self, ts: Tensor, ys: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,7 +43,7 @@ class Tsit5:
         first_step: Length of the first step. (default: ``None``, chosen at the price of one
             evaluation) ``stats.next_step`` of a solve is a good first step for another one close
             to its end, as where many short spans follow one another.
-        max_nfe: Evaluation budget of one forward solve.
+        max_nfe: Evaluation budget of one forward solve, and of one adjoint solve.
         gradient: ``"direct"`` back-propagates through the accepted steps, whose lengths count as
             constants, and stores every evaluation. ``"checkpoint"`` (Zhuang et al. 2020) stores
             the state at the start of each step and takes each step again: the same gradient to

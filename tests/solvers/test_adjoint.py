@@ -159,3 +159,29 @@ def test_a_gradient_of_zero_is_zero():
     (0 * y).sum().backward()
     assert not y0.grad.any()
     assert float(rate.grad) == 0.0
+
+
+def test_a_backward_pass_has_the_budget_of_a_forward_one():
+    weight = torch.tensor(8.0, dtype=F64, requires_grad=True)
+
+    class Decay:
+        captured = (weight,)
+
+        def __init__(self, weight=weight):
+            self.weight = weight
+
+        def bind(self, captured):
+            return Decay(*captured)
+
+        def __call__(self, t, y):
+            return -self.weight * y * (1 + y * y)
+
+    y = torch.tensor([1.0, 0.5], dtype=F64)
+    options = {"solver": "tsit5", "rtol": 1e-8, "atol": 1e-8, "gradient": "adjoint"}
+    enough = solve(Decay(), y, (0.0, 1.0), **options)
+    enough.y.sum().backward()
+    assert enough.stats.nfe_backward > enough.stats.nfe_forward
+    between = (enough.stats.nfe_forward + enough.stats.nfe_backward) // 2
+    scarce = solve(Decay(), y, (0.0, 1.0), max_nfe=between, **options)
+    with pytest.raises(SolveError, match="adjoint of this solve.*max_nfe"):
+        scarce.y.sum().backward()
