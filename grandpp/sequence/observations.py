@@ -88,26 +88,36 @@ class Observations:
 
 
 def check_shapes(
-    x: Tensor, times: Tensor, lengths: Tensor | None, horizon: Tensor | None, input_size: int
+    x: Tensor,
+    times: Tensor,
+    lengths: Tensor | None,
+    horizon: Tensor | None,
+    input_size: int,
+    batch_first: bool = False,
 ) -> None:
     """Refuse tensors that do not belong together.
 
     Args:
         x, times, lengths, horizon: As of :meth:`Observations.of`.
         input_size: Number of values of an observation.
+        batch_first: Whether batch comes before time in all of them. (default: ``False``)
 
     Raises:
         ValueError: If a shape or the type of lengths is wrong.
     """
     if x.dim() != 3 or x.size(2) != input_size or x.size(0) == 0 or x.size(1) == 0:
+        order = "B, L" if batch_first else "L, B"
         raise ValueError(
-            f"expected observations [L, B, {input_size}] with L, B >= 1 (got {list(x.shape)})"
+            f"expected observations [{order}, {input_size}] with L, B >= 1 (got {list(x.shape)})"
         )
-    steps, batch = x.shape[:2]
-    if times.shape != (steps, batch):
-        raise ValueError(f"expected times {[steps, batch]} (got {list(times.shape)})")
-    if horizon is not None and (horizon.dim() != 2 or horizon.size(1) != batch or not len(horizon)):
-        raise ValueError(f"expected a horizon [H, {batch}] with H >= 1 (got {list(horizon.shape)})")
+    batch = x.size(0 if batch_first else 1)
+    if times.shape != x.shape[:2]:
+        raise ValueError(f"expected times {list(x.shape[:2])} (got {list(times.shape)})")
+    if horizon is not None and (
+        horizon.dim() != 2 or horizon.size(0 if batch_first else 1) != batch or not horizon.numel()
+    ):
+        form = f"[{batch}, H]" if batch_first else f"[H, {batch}]"
+        raise ValueError(f"expected a horizon {form} with H >= 1 (got {list(horizon.shape)})")
     if lengths is not None and (lengths.shape != (batch,) or lengths.dtype != torch.int64):
         raise ValueError(
             f"expected int64 lengths [{batch}] (got {lengths.dtype} {list(lengths.shape)})"

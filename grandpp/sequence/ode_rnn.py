@@ -69,8 +69,8 @@ class ODERNN(nn.Module):
         is an :class:`ODERNNOutput`. With ``batch_first``: ``[B, L, ...]`` and ``[B, H]``.
 
     Note:
-        Cost: one solve per interval. All elements share its steps, so that a batch agrees with
-        its elements one by one to the tolerance.
+        Cost: one solve per interval, of the elements that have not ended. They share its steps, so
+        that a batch agrees with its elements one by one to the tolerance.
     """
 
     def __init__(
@@ -157,10 +157,13 @@ class ODERNN(nn.Module):
             ValueError: As :meth:`forward`.
             SolveError: If a solve fails and ``throw`` is set.
         """
-        if self.batch_first and x.dim() == 3:
+        check_shapes(x, times, lengths, horizon, self.input_size, self.batch_first)
+        own = next(self.parameters(), x).dtype
+        if x.dtype != own:
+            raise ValueError(f"expected observations of the model's type {own} (got {x.dtype})")
+        if self.batch_first:
             x, times = x.transpose(0, 1), times.transpose(0, 1)
             horizon = None if horizon is None else horizon.transpose(0, 1)
-        check_shapes(x, times, lengths, horizon, self.input_size)
         seen = Observations.of(x, times, lengths, horizon)
         passage = self._pass(seen, len(x))
         if throw and passage.failure is not None:

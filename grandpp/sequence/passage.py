@@ -75,6 +75,16 @@ class Passage:
         self.state = state
 
     def _carry(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
+        if self.seen.present is None:
+            return self._solve(state, start, duration, longest)
+        # Elements at their end stay out of the solve: they would cost evaluations, and their zeros
+        # would dilute the error norm of the others.
+        dim = self.dynamics.batch_dim
+        moving = (duration.detach() > 0).nonzero().squeeze(1)
+        parts = (state.index_select(dim, moving), start[moving], duration[moving])
+        return state.index_copy(dim, moving, self._solve(*parts, longest))
+
+    def _solve(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
         solver = self.solver
         if self.step is not None and isinstance(solver, Tsit5):
             solver = replace(solver, first_step=self.step / longest)

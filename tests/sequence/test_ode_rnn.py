@@ -270,3 +270,36 @@ def test_an_initial_network_of_anode_gives_all_channels_or_those_before_the_zero
     torch.testing.assert_close(state[:, :width], net.initial(x))
     assert not state[:, width:].any()
     assert net(x, times).outputs.shape == (3, 4, 1)
+
+
+def test_elements_at_their_end_cost_nothing_and_leave_the_errors_of_others_alone():
+    torch.manual_seed(0)
+    net = ODERNN("hbnode", 2, 6, 1, rtol=1e-4, atol=1e-4).double()
+    x = torch.randn(8, 300, 2, dtype=F64)
+    times = torch.arange(8.0, dtype=F64).view(8, 1).expand(8, 300) * 3
+    lengths = torch.ones(300, dtype=torch.int64)
+    lengths[0] = 8
+    together, alone = net(x, times, lengths), net(x[:, :1], times[:, :1])
+    torch.testing.assert_close(together.state[:, 0], alone.state[:, 0], rtol=1e-9, atol=0)
+    assert together.stats.nfe_forward == alone.stats.nfe_forward
+
+
+@pytest.mark.parametrize(
+    ("x", "times", "horizon", "words"),
+    [
+        ((3, 4, 5), (3, 4), None, r"\[B, L, 2\].*got \[3, 4, 5\]"),
+        ((3, 4, 2), (3,), None, r"expected times \[3, 4\] \(got \[3\]\)"),
+        ((3, 4, 2), (4, 3), None, r"expected times \[3, 4\] \(got \[4, 3\]\)"),
+        ((3, 4, 2), (3, 4), (2, 5), r"horizon \[3, H\].*got \[2, 5\]"),
+    ],
+)
+def test_shapes_are_told_in_the_users_order(x, times, horizon, words):
+    net = ODERNN("node", 2, 3, 1, batch_first=True)
+    later = None if horizon is None else torch.ones(horizon)
+    with pytest.raises(ValueError, match=words):
+        net(torch.ones(x), torch.ones(times), horizon=later)
+
+
+def test_observations_of_another_type_are_refused():
+    with pytest.raises(ValueError, match=r"float32 \(got torch.float64\)"):
+        ODERNN("node", 2, 3, 1)(torch.ones(2, 1, 2, dtype=F64), torch.tensor([[0.0], [1.0]]))
