@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from grandpp.data import DatasetError, ImageSplit, load_images
 from grandpp.experiment.cli import complain, resolve_device
@@ -30,6 +30,7 @@ from grandpp.experiment.images.runs import (
     IMAGE_KEY,
     ImageConfig,
     ImageRecord,
+    check_images,
     image_record,
     read_image_records,
 )
@@ -39,6 +40,7 @@ from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import key_of
 from grandpp.image import (
     IMAGE_MODELS,
+    IMAGE_SHAPES,
     ImageClassification,
     describe_classifier,
     image_classifier,
@@ -65,15 +67,25 @@ def run(config: ImageConfig, split: ImageSplit, args: argparse.Namespace) -> Ima
         config, task, batches=task.batches, images=split.note, checkpoints=args.checkpoint,
         resume=args.resume, show=not args.quiet,
     )  # fmt: skip
-    rows, few = [], [part[: config.tolerance_images] for part in test]
-    for tolerance in config.tolerances if done.status == "success" else ():
-        try:
-            rows.append(nfe_at_tolerance(model, few[0], few[1], tolerance, config.batch_size))
-        except SolveError as error:
-            sys.stderr.write(f"{PROGRAM}: {config.name} at tolerance {tolerance:g}: {error}\n")
     parameters = sum(p.numel() for p in model.parameters())
-    return image_record(config, done, images=split.note, parameters=parameters,
-                        device=str(device), by_tolerance=rows)  # fmt: skip
+    rows, few = [], [part[: config.tolerance_images] for part in test]
+
+    def record(config: ImageConfig) -> ImageRecord:
+        return image_record(config, done, images=split.note, parameters=parameters,
+                            device=str(device), by_tolerance=rows)  # fmt: skip
+
+    try:
+        for tolerance in config.tolerances if done.status == "success" else ():
+            try:
+                rows.append(nfe_at_tolerance(model, few[0], few[1], tolerance, config.batch_size))
+            except SolveError as error:
+                sys.stderr.write(f"{PROGRAM}: {config.name} at tolerance {tolerance:g}: {error}\n")
+    except KeyboardInterrupt:
+        if args.out is not None:  # what was trained is kept, as a run of the tolerances done
+            counted = tuple(row["tolerance"] for row in rows)
+            append_record(args.out, record(replace(config, tolerances=counted)))
+        raise
+    return record(config)
 
 
 def run_all(args: argparse.Namespace, found: list[ImageRecord]) -> None:
@@ -87,6 +99,11 @@ def run_all(args: argparse.Namespace, found: list[ImageRecord]) -> None:
             if split is None:
                 split = load_images(args.dataset, args.root, progress=not args.quiet)
                 split = split.subset(args.train, args.test)
+                if split.image_shape != IMAGE_SHAPES[args.dataset]:
+                    raise ValueError(
+                        f"expected images {IMAGE_SHAPES[args.dataset]} (got {split.image_shape})"
+                    )
+                check_images(known.values(), config, split.note)
             known[key] = run(config, split, args)
             if args.out is not None:
                 append_record(args.out, known[key])

@@ -59,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: cpu)")
     add("--root", type=Path, metavar="DIR", help="folder of raw data files, looked in first")
     add("--describe", action="store_true", help="print the layers as JSON and end")
-    add("--checkpoint", type=Path, metavar="FILE", help="written after every epoch")
+    add("--checkpoint", type=Path, metavar="FILE", help="written after every epoch, over an "
+        "older one unless --resume is given")  # fmt: skip
     add("--resume", action="store_true", help="go on from the checkpoint, if there is one")
     add("--compare-solvers", action="store_true", help="solvers on the trained flow")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one line with everything measured")

@@ -21,6 +21,8 @@ Row = dict[str, float]
 Settings = Mapping[str, str | int | float | bool | None]
 """Everything that decides the result of a training, by name."""
 
+_PARTS = ("settings", "history", "model", "optimizer", "generator")
+
 
 class Task(Protocol):
     """A model in training: what it learns from is the task's own business.
@@ -73,7 +75,7 @@ def fit(
         settings: What decides the result, without ``epochs``; a checkpoint of others is refused.
         checkpoint: File to write, and to go on from. (default: ``None``)
         resume: Go on from ``checkpoint`` if it exists; the result is that of a training that was
-            never interrupted. (default: ``False``, a file that exists is replaced)
+            never interrupted. (default: ``False``, a checkpoint that exists is replaced)
         done: Filled as the training goes on, for whoever interrupts it. (default: ``None``)
         on_epoch: Called with every new row. (default: ``None``)
         on_batch: Called after every step. (default: ``None``)
@@ -87,8 +89,10 @@ def fit(
     done = Fit() if done is None else done
     if checkpoint is not None:
         check_target(checkpoint)
-        if resume and checkpoint.exists():
-            done.history[:] = load_checkpoint(checkpoint, task, settings)
+        if checkpoint.exists():
+            kept = read_checkpoint(checkpoint)
+            if resume:
+                done.history[:] = restore(task, kept, settings, checkpoint)
     if len(done.history) > epochs:
         raise ValueError(
             f"expected at least the {len(done.history)} epochs of {checkpoint} (got {epochs})"
@@ -129,32 +133,45 @@ def save_checkpoint(path: Path, task: Task, settings: Settings, history: list[Ro
     write_whole(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, task: Task, settings: Settings) -> list[Row]:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a file that :func:`save_checkpoint` wrote.
+
+    Raises:
+        ValueError: If the file is no checkpoint.
+    """
+    try:
+        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: found[name] for name in _PARTS}
+    except OSError:
+        raise
+    except Exception as error:  # broken pickles raise anything, from IndexError to BadZipFile
+        raise ValueError(f"expected a checkpoint in {path} (got another file)") from error
+
+
+def restore(task: Task, found: Mapping[str, Any], settings: Settings, path: Path) -> list[Row]:
     """Put a task where a checkpoint left it.
+
+    Args:
+        task: With the model, optimiser and generator that the checkpoint is of.
+        found: What was read.
+        settings: Those of the task.
+        path: Where it was read, for messages.
 
     Returns:
         The rows of its epochs.
 
     Raises:
-        ValueError: If the file is no checkpoint, or one of other settings.
+        ValueError: If the checkpoint is one of other settings.
     """
-    try:
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
-        kept, history = found["settings"], found["history"]
-        generator = found["generator"]
-        model, optimizer = found["model"], found["optimizer"]
-    except OSError:
-        raise
-    except Exception as error:  # broken pickles raise anything, from IndexError to BadZipFile
-        raise ValueError(f"expected a checkpoint in {path} (got another file)") from error
+    kept = found["settings"]
     other = sorted(k for k in {*kept, *settings} if kept.get(k) != settings.get(k))
     if other:
         told = ", ".join(f"{k}={kept.get(k)} there, {settings.get(k)} here" for k in other)
         raise ValueError(f"expected a checkpoint of the same settings in {path} ({told})")
     try:
-        task.model.load_state_dict(model)
-        task.optimizer.load_state_dict(optimizer)
-        task.generator.set_state(generator)
+        task.model.load_state_dict(found["model"])
+        task.optimizer.load_state_dict(found["optimizer"])
+        task.generator.set_state(found["generator"])
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"expected the parameters of this model in {path}") from error
-    return list(history)
+    return list(found["history"])

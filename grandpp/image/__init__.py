@@ -10,10 +10,16 @@ from grandpp.image.point_cloud import (
     point_cloud,
 )
 from grandpp.image.point_cloud_training import PointCloudRun, train_point_cloud
-from grandpp.image.presets import IMAGE_MODELS, describe_classifier, image_classifier
+from grandpp.image.presets import (
+    IMAGE_MODELS,
+    IMAGE_SHAPES,
+    describe_classifier,
+    image_classifier,
+)
 
 __all__ = [
     "IMAGE_MODELS",
+    "IMAGE_SHAPES",
     "POINT_CLOUD_MODELS",
     "ImageClassification",
     "ODEClassifier",

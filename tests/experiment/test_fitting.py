@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from grandpp.experiment.fitting import Fit, Row, fit, load_checkpoint, save_checkpoint
+from grandpp.experiment.fitting import Fit, Row, fit, read_checkpoint, restore, save_checkpoint
 from grandpp.solvers import solve
 
 SETTINGS = {"lr": 0.1, "model": "line"}
@@ -77,7 +77,7 @@ def test_without_resume_the_file_is_replaced(tmp_path: Path) -> None:
     task = Line()
     fit(task, 1, SETTINGS, checkpoint=path)
     assert task.epochs == 1
-    assert len(load_checkpoint(path, Line(), SETTINGS)) == 1
+    assert len(read_checkpoint(path)["history"]) == 1
 
 
 def test_a_failed_solve_ends_the_training_and_keeps_what_was_done(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_failed_solve_ends_the_training_and_keeps_what_was_done(tmp_path: Path
     done = fit(Line(fail_at=3), 6, SETTINGS, checkpoint=path)
     assert len(done.history) == 2
     assert "stopped at t" in done.status
-    assert len(load_checkpoint(path, Line(), SETTINGS)) == 2
+    assert len(read_checkpoint(path)["history"]) == 2
 
 
 def test_batches_and_epochs_are_told() -> None:
@@ -114,7 +114,7 @@ class TestRefusals:
         path = tmp_path / "line.pt"
         save_checkpoint(path, Line(size=2), SETTINGS, [])
         with pytest.raises(ValueError, match="parameters of this model"):
-            load_checkpoint(path, Line(), SETTINGS)
+            restore(Line(), read_checkpoint(path), SETTINGS, path)
 
     def test_a_folder_that_is_missing(self, tmp_path: Path) -> None:
         task = Line()
@@ -122,12 +122,13 @@ class TestRefusals:
             fit(task, 1, SETTINGS, checkpoint=tmp_path / "none" / "line.pt")
         assert task.epochs == 0
 
+    @pytest.mark.parametrize("resume", [True, False])
     @pytest.mark.parametrize("content", [b"", b"text", pickle.dumps([1]), b"PK\x03\x04broken"])
-    def test_another_file(self, tmp_path: Path, content: bytes) -> None:
+    def test_another_file(self, tmp_path: Path, content: bytes, resume: bool) -> None:
         path = tmp_path / "line.pt"
         path.write_bytes(content)
         with pytest.raises(ValueError, match="expected a checkpoint"):
-            fit(Line(), 1, SETTINGS, checkpoint=path, resume=True)
+            fit(Line(), 1, SETTINGS, checkpoint=path, resume=resume)
         assert path.read_bytes() == content
 
     def test_code_in_a_file_is_not_run(self, tmp_path: Path) -> None:

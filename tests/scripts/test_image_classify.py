@@ -75,6 +75,30 @@ def test_an_interrupted_run_resumes_to_the_same_result(script, capsys, tmp_path,
         assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
+def test_an_interruption_of_the_counting_keeps_what_was_trained(script, monkeypatch, tmp_path):
+    out, count = tmp_path / "runs.jsonl", classification.nfe_at_tolerance
+
+    def interrupted(model, images, labels, tolerance, batch_size):
+        if tolerance < 0.1:
+            raise KeyboardInterrupt
+        return count(model, images, labels, tolerance, batch_size)
+
+    monkeypatch.setattr(script, "nfe_at_tolerance", interrupted)
+    line = [*SMALL, "--model", "node", "--quiet", "--out", str(out), "--tolerances", "0.1"]
+    assert script.main([*line, "0.01"]) == 130
+    kept = json.loads(out.read_text())
+    assert kept["tolerances"] == [row["tolerance"] for row in kept["by_tolerance"]] == [0.1]
+    assert len(kept["history"]) == 1
+    assert script.main(line) == 0
+    assert len(out.read_text().splitlines()) == 1
+
+
+def test_digits_of_another_size_are_refused(script, monkeypatch, capsys):
+    monkeypatch.setitem(script.IMAGE_SHAPES, "digits", (1, 28, 28))
+    assert script.main([*SMALL, "--quiet"]) == 2
+    assert "expected images (1, 28, 28) (got (1, 8, 8))" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

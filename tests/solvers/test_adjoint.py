@@ -183,5 +183,5 @@ def test_a_backward_pass_has_the_budget_of_a_forward_one():
     assert enough.stats.nfe_backward > enough.stats.nfe_forward
     between = (enough.stats.nfe_forward + enough.stats.nfe_backward) // 2
     scarce = solve(Decay(), y, (0.0, 1.0), max_nfe=between, **options)
-    with pytest.raises(SolveError, match="adjoint of this solve.*max_nfe"):
+    with pytest.raises(SolveError, match=r"adjoint of this solve.*max_nfe"):
         scarce.y.sum().backward()

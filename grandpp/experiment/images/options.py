@@ -36,7 +36,8 @@ def image_parser(program: str, description: str | None, models: Iterable[str]) -
     add("--describe", action="store_true", help="print the layers of every model as JSON and end")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one line per run; runs already in "
         "the file are not repeated")  # fmt: skip
-    add("--checkpoint", type=Path, metavar="DIR", help="write every run's state there each epoch")
+    add("--checkpoint", type=Path, metavar="DIR", help="write every run's state there "
+        "each epoch, over that of an equal run before unless --resume is given")  # fmt: skip
     add("--resume", action="store_true", help="go on from the states in --checkpoint")
     add("--plot", type=Path, metavar="FILE", help="save a picture of all epochs (.png, .pdf, .svg)")
     add("--plot-tolerances", type=Path, metavar="FILE", help="save one of --tolerances")

@@ -78,8 +78,13 @@ class ImageConfig:
 
     @property
     def name(self) -> str:
-        """What a checkpoint is called."""
-        return f"{self.dataset}-{self.model}-{self.seed}-{self.tolerance:g}"
+        """What a checkpoint is called: apart from those of all other trainings."""
+        parts = [self.dataset, self.model, str(self.seed), f"tol{self.tolerance:g}",
+                 f"lr{self.lr:g}", f"batch{self.batch_size}"]  # fmt: skip
+        parts += [] if self.train is None else [f"train{self.train}"]
+        parts += [] if self.test is None else [f"test{self.test}"]
+        parts += [word for word in ("augment", "amp") if getattr(self, word)]
+        return "-".join(parts)
 
     @property
     def augmentation(self) -> dict[str, Any]:
@@ -169,6 +174,29 @@ def read_image_records(path: Path | None) -> dict[tuple[Any, ...], ImageRecord]:
     """
     records = read_runs(path, IMAGE_KEY)
     for record in records.values():
-        if not {"history", "status", "by_tolerance"} <= record.keys():
+        if not {"images", "history", "status", "by_tolerance"} <= record.keys():
             raise ValueError(f"expected runs of image classifiers in {path} (got others)")
     return records
+
+
+def check_images(records: Iterable[ImageRecord], config: ImageConfig, images: str) -> None:
+    """Refuse to put runs on other images of the same name into one file.
+
+    MNIST may be all of its digits or a division of the test digits, whichever is found.
+
+    Args:
+        records: Runs of the file.
+        config: A run to be done.
+        images: Its images in words.
+
+    Raises:
+        ValueError: If a run of as many images has others.
+    """
+    asked = (config.dataset, config.train, config.test)
+    for record in records:
+        there = (record["dataset"], record["train"], record["test"])
+        if there == asked and record["images"] != images:
+            raise ValueError(
+                f"expected images as those of the runs in the file, {record['images']} "
+                f"(got {images})"
+            )

@@ -41,8 +41,9 @@ def sequence_parser(
     add("--describe", action="store_true", help="print parameters and layers as JSON and end")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one line per run; runs already in "
         "the file are not repeated")  # fmt: skip
-    add("--checkpoint", type=Path, metavar="FILE", help="save after every epoch; with several "
-        "runs, model and seed are put before the ending")  # fmt: skip
+    add("--checkpoint", type=Path, metavar="FILE", help="save after every epoch, over "
+        "an older one unless --resume is given; with several runs, model and seed are put before "
+        "the ending")  # fmt: skip
     add("--resume", action="store_true", help="go on from --checkpoint where it exists")
     add("--plot", type=Path, metavar="FILE", help="save a picture (.png, .pdf or .svg)")
     add("--json", action="store_true", help="print one line per run; the table goes to stderr")

@@ -11,6 +11,7 @@ from image_records_of import config, record
 from grandpp.experiment.images.runs import (
     IMAGE_DEFAULTS,
     IMAGE_KEY,
+    check_images,
     image_configs,
     read_image_records,
 )
@@ -51,6 +52,16 @@ def test_records_are_found_again_by_their_settings(tmp_path):
     assert key_of(asdict(config(seed=1)), IMAGE_KEY) not in found
     assert rows[0]["seconds"] == 4.0
     assert read_image_records(None) == read_image_records(tmp_path / "none.jsonl") == {}
+
+
+def test_runs_on_other_images_of_the_same_name_do_not_come_into_one_file():
+    known = [record(), record(train=16)]
+    check_images(known, config(), "made up")
+    check_images(known, config(train=8), "others")
+    check_images([], config(), "others")
+    for settings in ({}, {"train": 16}):
+        with pytest.raises(ValueError, match=r"in the file, made up \(got others\)"):
+            check_images(known, config(**settings), "others")
 
 
 @pytest.mark.parametrize("line", ["my notes", "{}", "[1]", '{"model": "node"}'])

@@ -53,9 +53,13 @@ def test_the_bar_ends_full_also_after_a_resumption(tmp_path, capsys):
 
 def test_every_run_has_a_checkpoint_of_its_own_and_refuses_others(tmp_path):
     options = {"batches": 3, "checkpoints": tmp_path, "show": False}
-    for other in (config(), config(seed=1), config("hbnode"), config(tolerance=1e-5)):
-        train_images(other, Steps(), images="made up", **options)
-    assert len(list(tmp_path.iterdir())) == 4
+    changes = (
+        {"seed": 1}, {"model": "hbnode"}, {"tolerance": 1e-5}, {"lr": 0.1}, {"batch_size": 8},
+        {"train": 9}, {"test": 9}, {"augment": True}, {"amp": True}, {"dataset": "mnist"},
+    )  # fmt: skip
+    for change in ({}, *changes):
+        train_images(config(**change), Steps(), images="made up", **options)
+    assert len(list(tmp_path.iterdir())) == 1 + len(changes)
     with pytest.raises(ValueError, match=r"images=made up there, others here"):
         train_images(config(), Steps(), images="others", resume=True, **options)
 
