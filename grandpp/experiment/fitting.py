@@ -92,11 +92,12 @@ def fit(
         if checkpoint.exists():
             kept = read_checkpoint(checkpoint)
             if resume:
-                done.history[:] = restore(task, kept, settings, checkpoint)
-    if len(done.history) > epochs:
-        raise ValueError(
-            f"expected at least the {len(done.history)} epochs of {checkpoint} (got {epochs})"
-        )
+                rows = restore(task, kept, settings, checkpoint)
+                if len(rows) > epochs:
+                    raise ValueError(
+                        f"expected at least the {len(rows)} epochs of {checkpoint} (got {epochs})"
+                    )
+                done.history[:] = rows
     try:
         for epoch in range(len(done.history) + 1, epochs + 1):
             began = time.perf_counter()

@@ -67,11 +67,27 @@ def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeyp
         return real(task)
 
     monkeypatch.setattr(script.flows.FlowTask, "evaluate", evaluate)
-    assert script.main([*SMALL, "--epochs", "3", "--checkpoint", str(path)]) == 130
+    out = tmp_path / "runs.jsonl"
+    kept = ["--checkpoint", str(path), "--out", str(out)]
+    assert script.main([*SMALL, *kept, "--epochs", "3", "--test", "20"]) == 130
     shown, error = capsys.readouterr()
     assert "interrupted; 1 finished epochs follow" in error
     assert len(shown.splitlines()) == 2
     assert path.exists()
+    record = json.loads(out.read_text())
+    assert (record["status"], len(record["history"])) == ("interrupted", 1)
+    assert record["images"].endswith("first 60 and 20 images")
+
+
+def test_an_interruption_after_the_training_keeps_its_line(script, tmp_path, monkeypatch):
+    def compare(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script.flows, "compare_solvers", compare)
+    out = tmp_path / "runs.jsonl"
+    assert script.main([*SMALL, "--epochs", "1", "--compare-solvers", "--out", str(out)]) == 130
+    record = json.loads(out.read_text())
+    assert (record["status"], len(record["history"]), record["solvers"]) == ("success", 1, [])
 
 
 def test_a_training_that_fails_says_so_with_its_table(script, capsys, monkeypatch):
@@ -93,13 +109,17 @@ def test_a_training_that_fails_says_so_with_its_table(script, capsys, monkeypatc
         (["--dataset", "svhn"], "'svhn'"),
         (["--solver", "newton"], "'newton'"),
         (["--epochs", "0"], "positive integer (got '0')"),
-        (["--tol", "-1"], "rtol to be positive"),
+        (["--tol", "-1"], "positive number"),
         (["--inner", "bisection", "--solver", "prox_be"], "'inner' to be one of"),
         (["--train", "5000"], "'train' between 1 and 1438 (got 5000)"),
         (["--resume"], "--checkpoint with --resume"),
         (["--plot", "nowhere/p.png"], "existing folder"),
         (["--samples", "p.txt"], "file ending in one of"),
         (["--out", "nowhere/runs.jsonl"], "existing folder for nowhere/runs.jsonl"),
+        (["--out", "notes.txt"], "one run per line in notes.txt"),
+        (["--test", "500"], "'test' between 1 and 359 (got 500)"),
+        (["--tol", "nan"], "nan"),
+        (["--checkpoint", "notes.txt"], "expected a checkpoint in notes.txt"),
         (["--checkpoint", "notes.txt", "--resume"], "expected a checkpoint in notes.txt"),
     ],
 )

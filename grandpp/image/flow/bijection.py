@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -25,9 +26,10 @@ class Mapped(NamedTuple):
     stats: tuple[SolveStats, ...] = ()
 
 
-class Bijection(nn.Module):
+class Bijection(nn.Module, ABC):
     """An invertible map of batches from the side of the data to that of the base density."""
 
+    @abstractmethod
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Mapped:
         """Map data towards the base.
 
@@ -35,11 +37,10 @@ class Bijection(nn.Module):
             x: Batch ``[B, ...]``.
             generator: On the CPU; of what the layer draws. (default: ``None``, torch's own)
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
         """Map back; takes no density along."""
-        raise NotImplementedError
 
 
 class Chain(Bijection):
