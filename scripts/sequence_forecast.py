@@ -58,7 +58,7 @@ def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> 
     recipe, seed = RECIPES[args.dataset], key["seed"]
     net = build_model(args, key["model"], seed)
     splits = Splits(data.train.sample(args.windows, seed), data.validation, data.test)
-    task = Forecasting(net, splits, recipe.objective, batch_size=recipe.batch_size, lr=args.lr,
+    task = Forecasting(net, splits, recipe.objective, batch_size=args.batch_size, lr=args.lr,
                        seed=seed)  # fmt: skip
     settings = {name: value for name, value in key.items() if name != "epochs"}
     path = args.checkpoint
@@ -79,11 +79,15 @@ def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> 
     run = make_run(key, sum(p.numel() for p in net.parameters()), done)
     if done.status == "success":
         try:
-            curve = forecast_curve(net, data.test, channel=recipe.channel)
-            adjoint = probe_adjoint(net, data.test[: recipe.batch_size])
-            run |= {"curve": curve._asdict(), "adjoint": adjoint._asdict()}
-        except SolveError as error:
-            run["status"] = str(error)
+            run["curve"] = forecast_curve(net, data.test, channel=recipe.channel)._asdict()
+            run["adjoint"] = probe_adjoint(net, data.test[: args.batch_size])._asdict()
+        except SolveError as error:  # a finished training is none the worse for it
+            run["probe_status"] = str(error)
+            sys.stderr.write(f"{PROGRAM}: notice: {label}: not probed: {error}\n")
+        except KeyboardInterrupt:
+            if args.out is not None:
+                append_record(args.out, run | {"probe_status": "interrupted"})
+            raise
     return run
 
 
@@ -91,12 +95,14 @@ def train_all(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
     """Do the runs that are not in the file yet; append all to ``found``."""
     known = read_runs(args.out, KEY)
     for seed in range(args.seed, args.seed + args.runs):
-        data = load_sequences(args.dataset, args.root, seed)
+        data: SequenceData | None = None
         for model in args.models:
             key = dict(zip(KEY, (args.dataset, model, seed, args.epochs, args.windows,
-                                 args.tolerance, args.gradient, args.lr), strict=True))  # fmt: skip
+                                 args.batch_size, args.tolerance, args.gradient, args.lr),
+                           strict=True))  # fmt: skip
             run = known.get(tuple(key.values()))
             if run is None:
+                data = data or load_sequences(args.dataset, args.root, seed)
                 run = train(args, key, data)
                 if args.out is not None:
                     append_record(args.out, run)
@@ -111,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = sequence_parser(PROGRAM, __doc__, SEQUENCES, tuple(KINDS)).parse_args(argv)
     recipe = RECIPES[args.dataset]
-    for name in ("epochs", "tolerance", "lr"):
+    for name in ("epochs", "batch_size", "tolerance", "lr"):
         setattr(args, name, getattr(args, name) or getattr(recipe, name))
     args.models = list(dict.fromkeys(args.models or tuple(KINDS)[:5]))
     args.several = len(args.models) * args.runs > 1

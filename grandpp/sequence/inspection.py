@@ -39,7 +39,8 @@ def forecast_curve(model: ODERNN, windows: WindowSet, window: int = 0, channel: 
     """Predictions next to the truth for one window (hbnode.md Fig. 8).
 
     The value at an observation is what was predicted from the observations before it; the first
-    one has none, and stands for itself.
+    one has none, and stands for itself. A model with a :class:`WindowInitial` of the whole window
+    has seen them all in its initial state: for it the H forecasts alone are predictions.
 
     Args:
         model: An ODE-RNN with ``batch_first``.

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+
+from grandpp.solvers import solve
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "sequence_forecast.py"
 PLANE = {"node": 15_986, "anode": 16_730, "sonode": 16_649, "hbnode": 16_127, "ghbnode": 16_127}
@@ -100,6 +103,41 @@ def test_a_model_that_fails_is_a_status_and_the_others_go_on(module, capsys, mon
     assert "evaluation budget" in json.loads(printed)["status"]
     assert "sequence_forecast: notice: hbnode 0: tsit5 after observation 0" in messages
     assert "hbnode" in messages.splitlines()[-1]
+
+
+def test_a_probe_that_fails_leaves_the_training_a_success(module, capsys, monkeypatch):
+    def fails(*_):
+        solve(lambda t, y: y * y, torch.ones(1), (0.0, 2.0), solver="tsit5", max_nfe=20)
+
+    monkeypatch.setattr(module, "probe_adjoint", fails)
+    assert module.main([*SHORT, "--model", "node", "--json"]) == 0
+    printed, messages = capsys.readouterr()
+    run = json.loads(printed)
+    assert run["status"] == "success" and "curve" in run
+    assert "evaluation budget" in run["probe_status"]
+    assert "notice: node 0: not probed: tsit5" in messages
+
+
+def test_an_interrupted_probe_keeps_the_training(module, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "probe_adjoint", interrupted)
+    assert module.main([*SHORT, "--model", "node", "--out", "runs.jsonl"]) == 130
+    run = json.loads(Path("runs.jsonl").read_text())
+    assert (run["status"], run["probe_status"], len(run["history"])) == (
+        "success", "interrupted", 1,
+    )  # fmt: skip
+
+
+def test_runs_that_are_all_known_need_no_data(module, capsys):
+    line = [*SHORT, "--model", "node", "--out", "runs.jsonl"]
+    assert module.main(line) == 0
+    text = Path("runs.jsonl").read_text()
+    Path("runs.jsonl").write_text(text.replace("oscillator", "walker2d"))
+    capsys.readouterr()
+    assert module.main([*line, "--dataset", "walker2d", "--lr", "0.01", "--batch-size", "64"]) == 0
+    assert "node" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,13 @@ def draw_sequence_runs(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Learned curves next to the truth, losses and evaluations per epoch, and adjoint norms.
 
     Curves are those of each model's first run that did not fail; the other panels show the mean
-    over runs and their range.
+    over runs and their range. Left of the line every point is predicted from those before it, but
+    a model whose initial state is a map of the whole window (plane vibration, oscillator) has seen
+    them all: for it only what is right of the line is a forecast.
 
     Args:
         runs: Records of :func:`grandpp.experiment.sequences.runs.make_run`, with ``curve`` and
-            ``adjoint`` where they did not fail.
+            ``adjoint`` where neither training nor probe failed.
         path: Where the picture goes.
     """
     models = [name for name in COLOURS if any(run["model"] == name for run in runs)]
@@ -65,7 +67,7 @@ def draw_sequence_runs(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def _curve(axes: Axes, model: str, runs: list[Mapping[str, Any]]) -> None:
     axes.set_ylabel(title(model), fontsize=9)
-    good = [run for run in runs if "curve" in run]
+    good = [run for run in runs if "curve" in run and "adjoint" in run]
     if not good:
         axes.set_yticks([])
         axes.text(0.5, 0.5, "failed", transform=axes.transAxes, ha="center", va="center")

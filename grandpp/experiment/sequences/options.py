@@ -32,6 +32,8 @@ def sequence_parser(
     add("--seed", type=int, default=0, metavar="S", help="the first seed (default: 0)")
     add("--epochs", type=positive_int, help="(default: that of the data set)")
     add("--windows", type=positive_int, metavar="N", help="windows to learn from (default: all)")
+    add("--batch-size", type=positive_int, metavar="N", help="windows in a batch (default: that of "
+        "the data set)")  # fmt: skip
     add("--tolerance", type=positive_float, help="of the solver (default: that of the data set)")
     add("--lr", type=positive_float, help="learning rate (default: that of the data set)")
     add("--gradient", choices=("direct", "adjoint"), default="direct",

@@ -28,7 +28,7 @@ def run(model="hbnode", seed=0, history=None, status="success"):
 
 def test_a_run_has_its_key_and_the_epoch_that_validation_chose():
     found = run()
-    assert [found[name] for name in KEY] == [1, "hbnode", 0, 1, 1, 1, 1, 1]
+    assert [found[name] for name in KEY] == [1, "hbnode", 0, *[1] * 6]
     assert found["best_epoch"] == 2
     assert found["seconds"] == 4.5
     assert "best_epoch" not in make_run({}, 9, Fit([], "blew up"))
@@ -44,15 +44,28 @@ def test_the_table_has_means_over_the_runs_that_did_not_fail():
     assert lines[2].split() == ["sonode", "1", "1", *["-"] * 10]
 
 
+def test_a_run_that_could_not_be_probed_has_its_losses():
+    bare = run(seed=1, history=[row(1, 0.3, 0.3)])
+    del bare["adjoint"], bare["curve"]
+    assert summary_table([run(), bare]).splitlines()[1].split()[-3:] == ["11.0", "6", "3.0"]
+    line = summary_table([bare]).splitlines()[1].split()
+    assert (line[2], line[5], line[-3:]) == ("0", "0.3", ["-", "-", "1.5"])
+
+
 @pytest.mark.parametrize("failed", [False, True])
-def test_the_picture_shows_every_model(monkeypatch, tmp_path, failed):
+@pytest.mark.parametrize("probed", [False, True])
+def test_the_picture_shows_every_model(monkeypatch, tmp_path, failed, probed):
     figures = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: figures.append(figure))
     other = run("node", status="blew up" if failed else "success")
+    if not probed:
+        del other["adjoint" if "adjoint" in other else "status"]
     draw_sequence_runs([run(), run(seed=1, history=[row(1, 1, 1)]), other], tmp_path / "a.png")
     curves, panels = figures[0].axes[:2], figures[0].axes[2:]
     assert [axes.get_ylabel() for axes in curves] == ["NODE", "HBNODE"]
-    assert [text.get_text() for text in curves[0].texts] == (["failed"] if failed else [])
+    assert [text.get_text() for text in curves[0].texts] == (
+        ["failed"] if failed or not probed else []
+    )
     truth, predicted, border = curves[1].lines
     assert list(truth.get_ydata()) == [1, 2, 3]
     assert list(predicted.get_ydata()) == [1, 1, 2]
