@@ -7,6 +7,9 @@ written out here, as in a paper's code.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torchdiffeq import odeint, odeint_adjoint
@@ -15,15 +18,31 @@ from grandpp.fields import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.sequence import ODERNN
 
 
-class Motion(nn.Module):
-    """The right-hand side on one interval, scaled by the duration of every element."""
+@dataclass
+class Count:
+    """Evaluations of one batch, as :class:`grandpp.solvers.SolveStats` names them.
 
-    def __init__(self, model: ODERNN) -> None:
+    Args:
+        nfe_forward: Evaluations forward.
+        nfe_backward: Backward: evaluations, or through the solver products with the Jacobian.
+        backward_runs: Whether the forward pass is over.
+    """
+
+    nfe_forward: int = 0
+    nfe_backward: int = 0
+    backward_runs: bool = False
+
+
+class Motion(nn.Module):
+    """The right-hand side on one interval, scaled by the duration of every element.
+
+    Every interval has one of its own: its adjoint is solved after all others have begun.
+    """
+
+    def __init__(self, model: ODERNN, duration: Tensor, count: Count) -> None:
         super().__init__()
         self.dynamics, self.field = model.dynamics, model.field
-        self.duration = torch.ones(())
-        self.forward_nfe = self.backward_nfe = 0
-        self.backward_runs = False
+        self.duration, self.count = duration, count
 
     def _derivative(self, t: Tensor, state: Tensor) -> Tensor:
         kind = self.dynamics
@@ -40,22 +59,32 @@ class Motion(nn.Module):
         raise ValueError(f"expected a kind that the plain loop knows (got {kind})")
 
     def forward(self, t: Tensor, state: Tensor) -> Tensor:
-        """Evaluate and count; through the solver, products are what the backward pass costs."""
+        """Evaluate and count."""
         out = self.duration * self._derivative(t, state)
-        if self.backward_runs:
-            self.backward_nfe += 1
+        if self.count.backward_runs:
+            self.count.nfe_backward += 1
             return out
-        self.forward_nfe += 1
+        self.count.nfe_forward += 1
         if out.requires_grad:
             out.register_hook(self._one_more_product)
         return out
 
     def _one_more_product(self, gradient: Tensor) -> None:
-        self.backward_nfe += 1
+        self.count.nfe_backward += 1
+
+
+class LoopOutput(NamedTuple):
+    """What :class:`grandpp.sequence.Forecasting` asks of a model's output, batch first."""
+
+    outputs: Tensor
+    reconstruction: Tensor
+    forecast: Tensor
+    stats: Count
+    """Counts on until the backward pass is over."""
 
 
 class Loop(nn.Module):
-    """The recurrent loop.
+    """The recurrent loop; it trains wherever the model does.
 
     Args:
         model: Whose networks to use.
@@ -63,39 +92,50 @@ class Loop(nn.Module):
         adjoint: Gradients by the adjoint method, as in the papers, or through the solver.
     """
 
+    batch_first = True
+
     def __init__(self, model: ODERNN, tolerance: float, adjoint: bool) -> None:
         super().__init__()
         self.model, self.tolerance, self.adjoint = model, tolerance, adjoint
-        self.motion = Motion(model)
+        # The parts that the loss asks for.
+        self.initial, self.dynamics, self.output = model.initial, model.dynamics, model.output
 
-    def _evolve(self, state: Tensor, duration: Tensor) -> Tensor:
-        self.motion.duration = duration.to(state.dtype).unsqueeze(-1)
+    def initial_state(self, x: Tensor) -> Tensor:
+        """As the model's."""
+        return self.model.initial_state(x)
+
+    def _evolve(self, count: Count, state: Tensor, duration: Tensor) -> Tensor:
+        motion = Motion(self.model, duration.to(state.dtype).unsqueeze(-1), count)
         integrate = odeint_adjoint if self.adjoint else odeint
         unit = torch.tensor([0.0, 1.0], dtype=state.dtype)
-        states = integrate(self.motion, state, unit, rtol=self.tolerance, atol=self.tolerance)
+        states = integrate(motion, state, unit, rtol=self.tolerance, atol=self.tolerance)
         return states[-1]
 
     def _read(self, state: Tensor) -> Tensor:
-        return self.model.output(state if self.model.dynamics.parts == 1 else state[0])
+        return self.output(state if self.dynamics.parts == 1 else state[0])
 
-    def forward(self, x: Tensor, times: Tensor, horizon: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, times: Tensor, horizon: Tensor) -> LoopOutput:
         """Predictions for the next observation, reconstructions and forecasts.
 
         Args:
-            x: ``[L, B, input_size]``.
-            times: ``[L, B]``.
-            horizon: ``[H, B]``.
+            x: ``[B, L, input_size]``.
+            times: ``[B, L]``.
+            horizon: ``[B, H]``.
         """
-        state = self.model.initial_state(x)
+        x, times, horizon = x.transpose(0, 1), times.T, horizon.T
+        count = Count()
+        state = self.initial_state(x)
         outputs, reconstruction, forecast = [], [], []
         for k in range(len(x)):
             state = self.model.jump(x[k], state)
             reconstruction.append(self._read(state))
             following = times[k + 1] if k + 1 < len(x) else horizon[0]
-            state = self._evolve(state, following - times[k])
+            state = self._evolve(count, state, following - times[k])
             outputs.append(self._read(state))
         forecast.append(outputs[-1])
         for k in range(1, len(horizon)):
-            state = self._evolve(state, horizon[k] - horizon[k - 1])
+            state = self._evolve(count, state, horizon[k] - horizon[k - 1])
             forecast.append(self._read(state))
-        return torch.stack(outputs), torch.stack(reconstruction), torch.stack(forecast)
+        count.backward_runs = True
+        rows = (torch.stack(part, dim=1) for part in (outputs, reconstruction, forecast))
+        return LoopOutput(*rows, count)

@@ -6,8 +6,8 @@ Examples:
 
 "loop" is the ordinary ODE-RNN (benchmarks/ode_rnn_loop.py): torchdiffeq's dopri5 on one interval
 after the other. "ODERNN" is the library's, which carries its step from interval to interval. Both
-start from the same parameters and see the same batches of 64 windows with 64 time stamps of 5
-values and 8 forecasts, the loss of hbnode.md section 5.3, Adam and clipped gradients; "loss" shows
+start from the same parameters and are trained by the same task on the same batches of 64 windows
+with 64 time stamps of 5 values and 8 forecasts (hbnode.md section 5.3), in float64; "loss" shows
 that they learn the same. NFE are per batch; with direct gradients, backward NFE are products with
 the Jacobian. "ratio" is the loop's time over the row's, with the same gradient.
 
@@ -21,36 +21,37 @@ import argparse
 import copy
 import statistics
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from common import Row, alternate, parser, run
 from ode_rnn_loop import Loop
-from torch import Tensor, nn
 
 from grandpp.data.sequences import PlaneVibration
 from grandpp.data.windows import Windows
 from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.sequence import ODERNN, plane_vibration_model
+from grandpp.sequence import ODERNN, Forecasting, Splits, plane_vibration_model
 
 KINDS = ("node", "anode", "sonode", "hbnode", "ghbnode")
 BATCH, STAMPS, AHEAD, CHANNELS = 64, 64, 8, 5
-START = 0.01  # scale of the parameters, as in the authors' code; without it, states run away
+RATE = 3e-3
 
 
-def windows(count: int, root: Path | None) -> Windows:
+def windows(count: int | None, root: Path | None) -> Windows:
     """Windows of plane vibration, real or drawn."""
     if root is not None:
-        return PlaneVibration(root).train.sample(count).to(torch.float32)
-    draw = torch.Generator().manual_seed(0)
+        return PlaneVibration(root).train.sample(count)
+    draw, count = torch.Generator().manual_seed(0), count or BATCH
     gaps = 1 + (torch.rand(count, STAMPS + AHEAD, generator=draw) < 0.1).float()
     times = gaps.cumsum(1)
     pace, phase = torch.rand(2, count, 1, CHANNELS, generator=draw)
     t = times.unsqueeze(-1)
     values = torch.exp(-0.01 * t) * torch.sin((0.3 + pace) * t + 6.3 * phase)
-    return Windows(values[:, :STAMPS], times[:, :STAMPS], times[:, STAMPS:], values[:, STAMPS:])
+    drawn = Windows(values[:, :STAMPS], times[:, :STAMPS], times[:, STAMPS:], values[:, STAMPS:])
+    return drawn.to(torch.float64)
 
 
 @dataclass
@@ -70,51 +71,17 @@ class Epoch:
     tolerance: float
     gradient: str
     plain: bool
-    loss: float = 0.0
-    forward: float = 0.0
-    backward: float = 0.0
+    row: dict[str, float] = field(default_factory=dict)
 
     def __call__(self) -> None:
         """Train; leave the mean loss and the NFE per batch."""
-        model = copy.deepcopy(self.model)
-        step = self._loop_step if self.plain else self._own_step
-        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-        self.loss = self.forward = self.backward = 0.0
-        batches = range(0, len(self.data), BATCH)
-        for first in batches:
-            batch = self.data[slice(first, first + BATCH)]
-            optimizer.zero_grad()
-            forward, backward = step(model, batch)
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            self.forward += forward / len(batches)
-            self.backward += backward / len(batches)
-        self.loss /= len(batches)
-
-    def _loss(
-        self, batch: Windows, outputs: Tensor, reconstruction: Tensor, forecast: Tensor
-    ) -> Tensor:
-        rows = (batch.next_rows, batch.x, batch.targets)
-        one_step, initial, ahead = (
-            (found - row.transpose(0, 1)).square().mean()
-            for found, row in zip((outputs, reconstruction, forecast), rows, strict=True)
+        model: Any = copy.deepcopy(self.model)
+        if self.plain:
+            model = Loop(model, self.tolerance, self.gradient == "adjoint")
+        task = Forecasting(
+            model, Splits(self.data, self.data, self.data), "forecast", batch_size=BATCH, lr=RATE
         )
-        loss = 0.1 * (one_step + initial) + ahead
-        self.loss += float(loss.detach())
-        return loss
-
-    def _loop_step(self, model: ODERNN, batch: Windows) -> tuple[int, int]:
-        loop = Loop(model, self.tolerance, self.gradient == "adjoint")
-        found = loop(batch.x.transpose(0, 1), batch.times.T, batch.horizon.T)
-        loop.motion.backward_runs = True
-        self._loss(batch, *found).backward()
-        return loop.motion.forward_nfe, loop.motion.backward_nfe
-
-    def _own_step(self, model: ODERNN, batch: Windows) -> tuple[int, int]:
-        out = model(batch.x.transpose(0, 1), batch.times.T, horizon=batch.horizon.T)
-        assert out.forecast is not None
-        self._loss(batch, out.outputs, out.reconstruction, out.forecast).backward()
-        return out.stats.nfe_forward, out.stats.nfe_backward
+        self.row = task.train_epoch(lambda: None)
 
 
 def measure(args: argparse.Namespace, rows: list[Row]) -> None:
@@ -126,11 +93,9 @@ def measure(args: argparse.Namespace, rows: list[Row]) -> None:
         for gradient in args.gradient:
             torch.manual_seed(0)
             model = plane_vibration_model(
-                kind, rtol=args.tolerance, atol=args.tolerance, gradient=gradient
-            ).to(device)
-            with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter *= START
+                kind, batch_first=True, rtol=args.tolerance, atol=args.tolerance,
+                gradient=gradient,
+            ).to(device, torch.float64)  # fmt: skip
             make = partial(Epoch, model, data, args.tolerance, gradient)
             pair = {"loop": make(plain=True), "ODERNN": make(plain=False)}
             seconds = alternate(pair, args.rounds, device)
@@ -140,8 +105,8 @@ def measure(args: argparse.Namespace, rows: list[Row]) -> None:
                 rows.append({
                     "kind": kind, "gradient": gradient, "contestant": name, "windows": len(data),
                     "tolerance": args.tolerance, "seconds": took, "ratio": reference / took,
-                    "forward_nfe": epoch.forward, "backward_nfe": epoch.backward,
-                    "loss": epoch.loss,
+                    "forward_nfe": epoch.row["nfe_forward"],
+                    "backward_nfe": epoch.row["nfe_backward"], "loss": epoch.row["train_loss"],
                 })  # fmt: skip
 
 
@@ -152,8 +117,8 @@ def main(argv: list[str] | None = None) -> int:
                       help=f"among {', '.join(KINDS)} (default: hbnode)")  # fmt: skip
     form.add_argument("--gradient", nargs="+", default=["direct", "adjoint"], metavar="GRADIENT",
                       choices=("direct", "adjoint"), help="(default: direct adjoint)")  # fmt: skip
-    form.add_argument("--windows", type=positive_int, default=BATCH, metavar="N",
-                      help=f"windows of the epoch (default: {BATCH})")  # fmt: skip
+    form.add_argument("--windows", type=positive_int, metavar="N", help="windows of the epoch "
+                      f"(default: all real ones, {BATCH} drawn ones)")  # fmt: skip
     form.add_argument("--tolerance", type=float, default=1e-5, help="(default: 1e-5)")
     args = form.parse_args(argv)
     return run("sequence.py", partial(measure, args), args.json)

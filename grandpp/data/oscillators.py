@@ -40,9 +40,10 @@ def oscillate(start: Tensor, phase: Tensor, times: Tensor) -> Tensor:
         Cost: N T exponentials of 6 by 6 matrices.
     """
     a = torch.zeros(6, 6, dtype=start.dtype)
-    a[:2, 2:4] = torch.eye(2)
-    a[2:4, :2] = -torch.tensor(STIFFNESS)
-    a[2:4, 2:4] = -DAMPING * torch.eye(2)
+    unit = torch.eye(2, dtype=a.dtype)
+    a[:2, 2:4] = unit
+    a[2:4, :2] = -torch.tensor(STIFFNESS, dtype=a.dtype)
+    a[2:4, 2:4] = -DAMPING * unit
     a[2, 4] = AMPLITUDE  # the first mass alone is driven, by a cosine
     a[4, 5], a[5, 4] = -FREQUENCY, FREQUENCY  # (cos, sin)' = omega (-sin, cos)
     state = torch.cat([start, phase.cos()[:, None], phase.sin()[:, None]], dim=1)
