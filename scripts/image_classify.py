@@ -68,7 +68,8 @@ def run(config: ImageConfig, split: ImageSplit, args: argparse.Namespace) -> Ima
         resume=args.resume, show=not args.quiet,
     )  # fmt: skip
     parameters = sum(p.numel() for p in model.parameters())
-    rows, few = [], [part[: config.tolerance_images] for part in test]
+    rows: list[dict[str, float]] = []
+    few = [part[: config.tolerance_images] for part in test]
 
     def record(config: ImageConfig) -> ImageRecord:
         return image_record(config, done, images=split.note, parameters=parameters,
