@@ -29,11 +29,11 @@ from grandpp.experiment.motion_figures import draw_point_cloud
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import read_runs
 from grandpp.experiment.tables import aligned
-from grandpp.image import POINT_CLOUD_MODELS, describe, train_point_cloud
+from grandpp.image import POINT_CLOUD_MODELS, POINT_CLOUD_SOLVERS, describe, train_point_cloud
 from grandpp.image.point_cloud_training import SNAPSHOTS
 
 PROGRAM = "point_cloud"
-KEY = ("model", "seed", "epochs")
+KEY = ("model", "seed", "epochs", "solver")
 SEPARATED = 0.05
 
 
@@ -49,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--runs", type=positive_int, default=1, help="seeds per model (default: 1)")
     add("--first-seed", type=int, default=0, metavar="S", help="(default: 0)")
     add("--epochs", type=positive_int, default=300, help="(default: 300, as in the paper)")
+    add("--solver", choices=POINT_CLOUD_SOLVERS, default="tsit5", help="(default: tsit5; the "
+        "paper has dopri5)")  # fmt: skip
     add("--describe", action="store_true", help="print the layers of every model as JSON and end")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one line per run; runs already in "
         "the file are not repeated")  # fmt: skip
@@ -64,7 +66,7 @@ def train(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
     seeds = range(args.first_seed, args.first_seed + args.runs)
     known = read_runs(args.out, KEY)
     for model, seed in [(model, seed) for seed in seeds for model in models]:
-        key = (model, seed, args.epochs)
+        key = (model, seed, args.epochs, args.solver)
         if key not in known:
             with tqdm(total=args.epochs, desc=f"{model} {seed}", disable=args.quiet) as bar:
 
@@ -72,7 +74,9 @@ def train(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
                     bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
                     bar.update()
 
-                run = asdict(train_point_cloud(model, seed, args.epochs, on_epoch=on_epoch))
+                run = asdict(train_point_cloud(
+                    model, seed, args.epochs, solver=args.solver, on_epoch=on_epoch
+                ))  # fmt: skip
             if args.out is not None:
                 append_record(args.out, run)
             known[key] = run

@@ -5,6 +5,7 @@ from grandpp.image.classification import ImageClassification, nfe_at_tolerance
 from grandpp.image.classifier import ODEClassifier
 from grandpp.image.point_cloud import (
     POINT_CLOUD_MODELS,
+    POINT_CLOUD_SOLVERS,
     PointCloudClassifier,
     describe,
     point_cloud,
@@ -21,6 +22,7 @@ __all__ = [
     "IMAGE_MODELS",
     "IMAGE_SHAPES",
     "POINT_CLOUD_MODELS",
+    "POINT_CLOUD_SOLVERS",
     "ImageClassification",
     "ODEClassifier",
     "PointCloudClassifier",

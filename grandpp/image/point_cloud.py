@@ -39,6 +39,9 @@ saturate, no gradient comes through, and the run is lost. With hardtanh between 
 paper's choice on Silverbox, there is no such end.
 """
 
+POINT_CLOUD_SOLVERS = ("tsit5", "dopri5")
+"""Adaptive methods of order 5: the library's own, and the papers', of torchdiffeq."""
+
 
 def point_cloud(seed: int, inner: int = 40, outer: int = 80) -> tuple[Tensor, Tensor]:
     """Draw a disc |r| < 0.5 and a ring 0.85 < |r| < 1, both uniformly.
@@ -77,8 +80,9 @@ class PointCloudClassifier(nn.Module):
 
     Args:
         model: One of :data:`POINT_CLOUD_MODELS`.
-        tolerance: rtol and atol of dopri5. (default: ``1e-7``)
+        tolerance: rtol and atol of the solver. (default: ``1e-7``)
         gradient: See :class:`grandpp.layers.NeuralODE`. (default: ``"adjoint"``)
+        solver: One of :data:`POINT_CLOUD_SOLVERS`; the paper has dopri5. (default: ``"tsit5"``)
 
     Raises:
         ValueError: For an unknown model or gradient, or a number out of range.
@@ -87,7 +91,13 @@ class PointCloudClassifier(nn.Module):
         Points ``[B, 2]``; scores ``[B]`` between -1 and 1.
     """
 
-    def __init__(self, model: str, tolerance: float = 1e-7, gradient: str = "adjoint") -> None:
+    def __init__(
+        self,
+        model: str,
+        tolerance: float = 1e-7,
+        gradient: str = "adjoint",
+        solver: str = "tsit5",
+    ) -> None:
         super().__init__()
         if model not in POINT_CLOUD_MODELS:
             raise ValueError(
@@ -100,6 +110,7 @@ class PointCloudClassifier(nn.Module):
             field,
             kind,
             initial=None if kind.parts == 1 else _velocity(n, h),
+            solver=solver,
             rtol=tolerance,
             atol=tolerance,
             gradient=gradient,

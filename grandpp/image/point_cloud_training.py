@@ -24,6 +24,7 @@ class PointCloudRun:
         model: Name of the model.
         seed: Of the points, the parameters and the batches.
         epochs: Number of epochs asked for.
+        solver: Its name.
         loss: Mean squared error of every epoch, averaged while the parameters change.
         nfe_forward: Evaluations of one forward solve, the mean over the batches of every epoch.
         nfe_backward: Likewise of one adjoint solve.
@@ -37,6 +38,7 @@ class PointCloudRun:
     model: str
     seed: int
     epochs: int
+    solver: str
     loss: list[float] = field(default_factory=list)
     nfe_forward: list[float] = field(default_factory=list)
     nfe_backward: list[float] = field(default_factory=list)
@@ -56,6 +58,7 @@ def train_point_cloud(
     lr: float = 0.01,
     tolerance: float = 1e-7,
     gradient: str = "adjoint",
+    solver: str = "tsit5",
     on_epoch: Callable[[float], None] | None = None,
 ) -> PointCloudRun:
     """Train a model on a point cloud of its own (hbnode.md §5.1, Tab. 1).
@@ -68,17 +71,18 @@ def train_point_cloud(
         lr: Learning rate of Adam. (default: ``0.01``)
         tolerance: Of the solver. (default: ``1e-7``)
         gradient: How gradients are computed. (default: ``"adjoint"``)
+        solver: One of :data:`grandpp.image.POINT_CLOUD_SOLVERS`. (default: ``"tsit5"``)
         on_epoch: Called with the loss of every epoch. (default: ``None``)
 
     Returns:
         The run; a solve that fails ends it and is its status, not an exception.
     """
     began = time.perf_counter()
-    run = PointCloudRun(model, seed, epochs)
+    run = PointCloudRun(model, seed, epochs, solver)
     x, target = point_cloud(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = PointCloudClassifier(model, tolerance, gradient)
+        net = PointCloudClassifier(model, tolerance, gradient, solver)
     order = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
     try:
