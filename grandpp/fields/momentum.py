@@ -168,7 +168,9 @@ class GeneralizedHeavyBall(HeavyBall):
             ``"hardtanh"`` between -5 and 5 on Silverbox. A function has no parameters.
             (default: ``"tanh"``)
         gamma: As in :class:`HeavyBall`. (default: ``None``, learned)
-        xi: Fixed spring constant >= 0. (default: ``None``, learned from chi = 0, which is ln 2)
+        xi: Fixed spring constant >= 0. (default: ``None``, learned)
+        chi: Where a learned spring starts. (default: ``0.0``, a constant of ln 2; at -3 it is as
+            weak as the damping at first, which suits states that are carried far)
         max_gamma: As in :class:`HeavyBall`. (default: ``1.0``)
         channel_dim: See :class:`Dynamics`. (default: ``1``)
 
@@ -185,6 +187,7 @@ class GeneralizedHeavyBall(HeavyBall):
         activation: str | Callable[[Tensor], Tensor] = "tanh",
         gamma: float | None = None,
         xi: float | None = None,
+        chi: float = 0.0,
         max_gamma: float = 1.0,
         channel_dim: int = 1,
     ) -> None:
@@ -199,8 +202,10 @@ class GeneralizedHeavyBall(HeavyBall):
             )
         if xi is not None and not 0 <= xi < math.inf:
             raise ValueError(f"expected 'xi' to be finite and not negative (got {xi})")
+        if not math.isfinite(chi):
+            raise ValueError(f"expected a finite 'chi' (got {chi})")
         super().__init__(gamma=gamma, max_gamma=max_gamma, channel_dim=channel_dim)
-        self.activation = activation
+        self.activation, self.first_chi = activation, chi
         self.speed = ACTIVATIONS[activation] if isinstance(activation, str) else activation
         self.register_parameter("chi", None)
         if xi is None:
@@ -210,10 +215,10 @@ class GeneralizedHeavyBall(HeavyBall):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set the logit of a learned damping to -3 and chi to 0."""
+        """Set the logit of a learned damping to -3, and chi to its start."""
         super().reset_parameters()
         if getattr(self, "chi", None) is not None:
-            nn.init.zeros_(self.chi)
+            nn.init.constant_(self.chi, self.first_chi)
 
     @property
     def xi(self) -> Tensor:

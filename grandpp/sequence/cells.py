@@ -14,14 +14,24 @@ from grandpp.fields.momentum import SecondOrder
 def default_field(dynamics: Dynamics, n: int) -> MLPField:
     """The perceptron of plane vibration around an equation (hbnode.md App. E.4, Tab. 4).
 
+    Its last layer starts at zero, so that states first go straight on: drawn at random it makes
+    those of HBNODE grow by a factor of 1e10 along 64 units of time.
+
     Args:
         dynamics: The equation.
         n: Channels of the position.
     """
     if dynamics.parts == 1:
-        return MLPField(n, (3 * n, 4 * n), activation="relu")
-    in_channels = 2 * n if isinstance(dynamics, SecondOrder) else n
-    return MLPField(n, (in_channels, n), in_channels=in_channels, activation="relu")
+        field = MLPField(n, (3 * n, 4 * n), activation="relu")
+    else:
+        in_channels = 2 * n if isinstance(dynamics, SecondOrder) else n
+        field = MLPField(n, (in_channels, n), in_channels=in_channels, activation="relu")
+    for parameter in field.layers[-1].parameters():
+        nn.init.zeros_(parameter)
+    return field
+
+
+_SHARE = 8.0
 
 
 class LinearCell(nn.Module):
@@ -31,7 +41,8 @@ class LinearCell(nn.Module):
 
     where the h_i are the parts of the state: the position, and for equations of second order the
     momentum. The W_i start at zero: at the start of ``nn.Linear`` the largest eigenvalue of I + W
-    is about 1.6, and 64 observations in a row multiply a state by 10^12.
+    is about 1.6, and 64 observations in a row multiply a state by 10^12. W_x starts at an eighth of
+    that of ``nn.Linear``, because what 64 observations bring adds up.
 
     Args:
         input_size: Values of an observation.
@@ -53,6 +64,9 @@ class LinearCell(nn.Module):
     def reset_parameters(self) -> None:
         """Draw the map of the observation, and set those of the state to zero."""
         self.input.reset_parameters()
+        with torch.no_grad():
+            for parameter in self.input.parameters():
+                parameter.div_(_SHARE)
         for parameter in self.hidden.parameters():
             nn.init.zeros_(parameter)
 

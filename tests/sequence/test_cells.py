@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.sequence import LinearCell, MLPCell, WindowInitial
+from grandpp.sequence import LinearCell, MLPCell, WindowInitial, plane_vibration_model
 
 
 def test_the_linear_cell_adds_a_map_of_observation_position_and_momentum():
@@ -42,3 +42,12 @@ def test_the_initial_state_sees_its_window_and_takes_what_is_missing_as_zero():
     torch.testing.assert_close(initial(x), exact)
     short = torch.cat([x[:2], torch.zeros(2, 5, 2)])
     torch.testing.assert_close(initial(x[:2]), initial(short))
+
+
+@pytest.mark.parametrize("kind", ["node", "anode", "sonode", "hbnode", "ghbnode"])
+def test_an_untrained_model_does_not_run_away(kind):
+    torch.manual_seed(0)
+    net = plane_vibration_model(kind, window=2, rtol=1e-4, atol=1e-4).double()
+    x = torch.randn(64, 8, 5, dtype=torch.float64)
+    times = torch.arange(64.0, dtype=torch.float64).view(64, 1).expand(64, 8)
+    assert float(net(x, times).outputs.detach().abs().max()) < 1e3

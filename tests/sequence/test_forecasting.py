@@ -78,7 +78,7 @@ class TestEpoch:
     def test_losses_fall(self):
         found = task(lr=3e-2)
         before = found.evaluate()
-        for _ in range(6):
+        for _ in range(16):
             row = found.train_epoch(lambda: None)
         assert row["train_loss"] < 0.7 * before["test_loss"]
 
