@@ -46,6 +46,15 @@ def test_constants_start_where_the_papers_do_and_stay_in_bounds():
     assert not list(fixed.parameters())
 
 
+def test_a_learned_spring_starts_where_it_is_told_and_goes_back_there():
+    ball = GeneralizedHeavyBall(chi=-3.0)
+    assert float(ball.xi.detach()) == pytest.approx(math.log1p(math.exp(-3)))
+    with torch.no_grad():
+        ball.chi.fill_(1.0)
+    ball.reset_parameters()
+    assert float(ball.chi.detach()) == -3.0
+
+
 def test_fixed_constants_keep_their_digits_and_the_type_of_a_state():
     ball = GeneralizedHeavyBall(gamma=0.3, xi=0.7)
     assert float(ball.double().gamma) == 0.3
@@ -158,6 +167,7 @@ def test_without_damping_a_linear_ball_keeps_its_energy(gamma, conserved):
     [
         (lambda: HeavyBall(gamma=-0.1), r"'gamma'.*\(got -0.1\)"),
         (lambda: HeavyBall(max_gamma=0.0), r"'max_gamma'.*\(got 0.0\)"),
+        (lambda: GeneralizedHeavyBall(chi=math.inf), r"finite 'chi' \(got inf\)"),
         (lambda: GeneralizedHeavyBall(xi=math.nan), r"'xi'.*\(got nan\)"),
         (lambda: GeneralizedHeavyBall(activation="relu"), r"tanh, hardtanh, identity.*'relu'"),
         (lambda: GeneralizedHeavyBall(activation=torch.nn.PReLU()), "without parameters"),
