@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -118,7 +119,8 @@ class Processes(AbstractContextManager["Processes"]):
         )
 
     def __exit__(self, *exception: object) -> None:
-        self._executor.shutdown(wait=True, kill_workers=True)
+        with quiet_manager():
+            self._executor.shutdown(wait=True, kill_workers=True)
         self._folder.cleanup()
 
     def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
@@ -130,6 +132,22 @@ class Processes(AbstractContextManager["Processes"]):
             future: Future[Record] = Future()
             future.set_exception(error)
             return future
+
+
+@contextmanager
+def quiet_manager() -> Iterator[None]:
+    """Print nothing where loky's managing thread trips over processes that are killed under it."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if args.thread is None or args.thread.name != "ExecutorManagerThread":
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager
