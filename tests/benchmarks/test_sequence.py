@@ -77,7 +77,7 @@ def test_the_benchmark_has_a_row_for_every_contestant(benchmark, capsys):
         assert row["backward_nfe"] > 0
         assert row["loss"] == pytest.approx(rows[0]["loss"], rel=1e-3)
     for loop, own in (rows[:2], rows[2:]):
-        assert own["forward_nfe"] <= loop["forward_nfe"]
+        assert own["forward_nfe"] < loop["forward_nfe"]
 
 
 def test_real_windows_that_are_not_there_are_missed_in_one_line(

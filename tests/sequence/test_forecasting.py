@@ -25,7 +25,7 @@ def losses(history):
 
 
 def mean_square(*pairs):
-    terms = [(a - b).item() ** 2 for one, other in pairs for a, b in zip(one, other)]  # noqa: B905
+    terms = [(a - b).item() ** 2 for one, other in pairs for a, b in zip(one, other, strict=True)]
     return sum(terms) / len(terms)
 
 
