@@ -34,9 +34,8 @@ POINT_CLOUD_MODELS: dict[str, Size] = {
 }
 """Sizes of hbnode.md Table 3; those of AdamNODE, which that paper does not have, are HBNODE's.
 
-GHBNODE has tanh as in the paper. Where the first epochs push all points the same way, its momenta
-saturate, no gradient comes through, and the run is lost. With hardtanh between -5 and 5, the
-paper's choice on Silverbox, there is no such end.
+GHBNODE has tanh as in the paper; ``ghbnode-hardtanh`` has hardtanh between -5 and 5, the paper's
+choice on Silverbox, which momenta saturate later.
 """
 
 POINT_CLOUD_SOLVERS = ("tsit5", "dopri5")

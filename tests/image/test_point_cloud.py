@@ -64,12 +64,12 @@ def test_scores_lie_between_the_targets_and_gradients_agree():
 
 
 def test_training_lowers_the_loss_repeats_itself_and_counts():
-    run = train_point_cloud("adamnode", 1, 6, tolerance=1e-3)
-    again = train_point_cloud("adamnode", 1, 2, tolerance=1e-3)
+    run = train_point_cloud("anode", 1, 6, tolerance=1e-3)
+    again = train_point_cloud("anode", 1, 2, tolerance=1e-3)
     assert run.loss[:2] == again.loss
-    assert train_point_cloud("adamnode", 2, 1, tolerance=1e-3).loss[0] != run.loss[0]
+    assert train_point_cloud("anode", 2, 1, tolerance=1e-3).loss[0] != run.loss[0]
     assert run.status == "success"
-    assert run.final_loss < run.loss[0] - 0.02
+    assert run.final_loss < run.loss[0] - 0.05
     assert len(run.loss) == len(run.nfe_forward) == len(run.nfe_backward) == 6
     assert min(run.nfe_backward) > 0
     assert len(run.snapshots) == 6
@@ -77,6 +77,11 @@ def test_training_lowers_the_loss_repeats_itself_and_counts():
     torch.testing.assert_close(
         torch.tensor(run.snapshots[0]), point_cloud(1)[0].float(), atol=1e-4, rtol=0
     )
+
+
+def test_momenta_do_not_saturate_while_the_output_finds_the_mean_target():
+    # With a bias drawn at random this run is lost: it keeps a loss of 0.87.
+    assert train_point_cloud("ghbnode", 1, 22, tolerance=1e-2, gradient="direct").final_loss < 0.75
 
 
 def test_a_failed_solve_ends_a_run_with_its_reason():
