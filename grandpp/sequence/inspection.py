@@ -9,6 +9,7 @@ import torch
 
 from grandpp.sequence.ode_rnn import ODERNN
 from grandpp.sequence.window_set import WindowSet
+from grandpp.solvers import Solver
 
 
 class Curve(NamedTuple):
@@ -62,7 +63,7 @@ def forecast_curve(model: ODERNN, windows: WindowSet, window: int = 0, channel: 
     )
 
 
-def probe_adjoint(model: ODERNN, windows: WindowSet) -> AdjointProbe:
+def probe_adjoint(model: ODERNN, windows: WindowSet, solver: Solver | None = None) -> AdjointProbe:
     """Solve the adjoint equation once, as the parameters are now (hbnode.md Fig. 4).
 
     Whatever gradient the model has, this one is ``"adjoint"``, so that its backward evaluations are
@@ -71,19 +72,21 @@ def probe_adjoint(model: ODERNN, windows: WindowSet) -> AdjointProbe:
     Args:
         model: An ODE-RNN with ``batch_first``; its solver must have a choice of gradients.
         windows: The windows of the batch.
+        solver: Whose evaluations are counted. (default: ``None``, the model's own)
 
     Raises:
         SolveError: If a solve fails.
         TypeError: If the solver has no gradient to choose.
     """
-    solver: Any = model.solver
-    model.solver = replace(solver, gradient="adjoint")
+    own = model.solver
+    counted: Any = own if solver is None else solver
+    model.solver = replace(counted, gradient="adjoint")
     try:
         with model.adjoint_norms() as adjoints:
             out = model(windows.x, windows.times, horizon=windows.horizon)
         (out.forecast - windows.targets).square().mean().backward()
     finally:
-        model.solver = solver
+        model.solver = own
         model.zero_grad()
     # The loss is a mean over windows; the sum of its gradients is the mean of those of each one.
     norms = [float(norm) for norm in adjoints.norms.sum(0)]

@@ -67,6 +67,15 @@ class Observations:
         return cls(x, times, gaps, longest, present, last, horizon)
 
     @property
+    def durations(self) -> Tensor:
+        """Lengths of all intervals, those up to the horizons included, in one row."""
+        spans = [self.gaps.flatten()]
+        if self.horizon is not None:
+            ends = torch.cat([self.last.unsqueeze(0), self.horizon])
+            spans.append((ends[1:] - ends[:-1]).flatten())
+        return torch.cat(spans)
+
+    @property
     def is_last(self) -> Tensor:
         """Which observations ``[L, B]`` are the last of their element."""
         if self.present is None:

@@ -51,7 +51,8 @@ class ODERNN(nn.Module):
             state before the first jump: ``[B, n]``, or ``[B, 2 n]`` with a momentum, or, for
             ANODE, what remains to be padded with zeros. (default: ``None``, a state of zero)
         solver: Name or solver object. ``"tsit5"`` starts every interval with the step that ended
-            the one before. (default: ``"tsit5"``)
+            the one before; ``"exact"`` is for fields that are linear in the state, and
+            takes less time. (default: ``"tsit5"``)
         rtol: Relative tolerance. (default: ``None``, the solver's own)
         atol: Absolute tolerance. (default: ``None``, the solver's own)
         gradient: ``"direct"``, ``"adjoint"`` or ``"checkpoint"``.
@@ -138,6 +139,7 @@ class ODERNN(nn.Module):
 
         Raises:
             ValueError: For a wrong shape, a value that is not finite, or times out of order.
+            TypeError: If the solver is ``"exact"`` and the equation is not linear.
             SolveError: If a solve fails; it names the observation after which.
         """
         return self.solve(x, times, lengths, horizon)
@@ -228,10 +230,9 @@ class ODERNN(nn.Module):
         return new if len(state) == moved else torch.cat([new, state[moved:]])
 
     def _pass(self, seen: Observations, steps: int) -> Passage:
-        passage = Passage(
-            self.dynamics, as_bound(self.dynamics.prepare(self.field)), self.solver, seen
-        )
         state = self.initial_state(seen.x)
+        f = as_bound(self.dynamics.prepare(self.field))
+        passage = Passage(self.dynamics, f, self.solver, seen, state)
         for k, x in enumerate(seen.x.unbind(0)):
             state = seen.choose(k, self.jump(x, state), state)
             if self._listener is not None:

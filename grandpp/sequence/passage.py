@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from grandpp.fields.bound import Bound, names_everything
 from grandpp.fields.dynamics import Dynamics, TimeScaled
+from grandpp.sequence.affine import ExactIntervals
 from grandpp.sequence.observations import Observations
 from grandpp.sequence.output import ODERNNOutput
-from grandpp.solvers import Solution, Solver, SolveStats, Status, Tsit5
+from grandpp.solvers import Exact, Solution, Solver, SolveStats, Status, Tsit5
 from grandpp.solvers.base import is_finite
 
 
@@ -25,10 +26,19 @@ class Passage:
         f: Its right-hand side on states, prepared once for all intervals.
         solver: The solver.
         seen: The observations.
+        state: The state before the first of them.
+
+    Raises:
+        TypeError: If the solver is ``"exact"`` and the equation not affine.
     """
 
-    def __init__(self, dynamics: Dynamics, f: Bound, solver: Solver, seen: Observations) -> None:
-        self.dynamics, self.f, self.solver, self.seen = dynamics, f, solver, seen
+    def __init__(
+        self, dynamics: Dynamics, f: Bound, solver: Solver, seen: Observations, state: Tensor
+    ) -> None:
+        self.dynamics, self.f, self.seen = dynamics, f, seen
+        self.solver: Solver | ExactIntervals = solver
+        if isinstance(solver, Exact):
+            self.solver = ExactIntervals(f, state, dynamics.batch_dim, seen.durations)
         self.step: float | None = None  # in units of time, from one interval to the next
         # A plain function goes to the solver as one, which then looks for hidden tensors.
         self.named = names_everything(f)
@@ -89,7 +99,8 @@ class Passage:
         if self.step is not None and isinstance(solver, Tsit5):
             solver = replace(solver, first_step=self.step / longest)
         f: Any = TimeScaled(self.f, start, duration.to(state.dtype), self.dynamics.batch_dim)
-        solution = solver.solve(f if self.named else f.__call__, state, self.unit)
+        named = self.named or isinstance(solver, ExactIntervals)
+        solution = solver.solve(f if named else f.__call__, state, self.unit)
         self.solves.append(solution.stats)
         if not solution.successful:
             self.failure = solution

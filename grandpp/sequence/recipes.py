@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from grandpp.sequence.cells import WindowInitial
 from grandpp.sequence.forecasting import Objective
 from grandpp.sequence.ode_rnn import ODERNN
 from grandpp.sequence.presets import plane_vibration_model, walker2d_model
+from grandpp.solvers import Exact
 
 _OSCILLATOR_CHANNELS = 8
 
@@ -52,6 +56,35 @@ class Recipe:
     tolerance: float
     epochs: int
     channel: int = -1
+
+    def build(self, kind: str, seed: int = 0, **options: Any) -> ODERNN:
+        """The model in float64, as small tolerances need, with parameters drawn by a seed.
+
+        Args:
+            kind: One of :data:`grandpp.layers.KINDS`.
+            seed: Of the parameters. (default: ``0``)
+            **options: Those of :class:`ODERNN`.
+
+        Raises:
+            ValueError: For an unknown kind.
+            TypeError: For an unknown option, and with ``solver="exact"`` for an equation that is
+                not linear: here, rather than in the first batch.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = self.model(kind, batch_first=True, **options).double()
+            if isinstance(net.solver, Exact):
+                _check_linear(net)
+        return net
+
+
+def _check_linear(net: ODERNN) -> None:
+    """Run a copy with random parameters: a layer that starts at zero would hide what follows."""
+    trial = copy.deepcopy(net)
+    for parameter in trial.parameters():
+        torch.nn.init.uniform_(parameter, -0.5, 0.5)
+    two = torch.arange(2.0, dtype=torch.float64).view(1, 2)
+    trial(two.new_zeros(1, 2, net.input_size), two)
 
 
 RECIPES: dict[str, Recipe] = {

@@ -140,10 +140,19 @@ def test_runs_that_are_all_known_need_no_data(module, capsys):
     assert "node" in capsys.readouterr().out
 
 
+def test_exact_is_refused_before_any_run_where_a_model_is_not_linear(module, capsys):
+    assert module.main([*SHORT, "--model", "node", "--solver", "exact", "--out", "runs.jsonl"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "linear in the state" in error
+    assert not Path("runs.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--model", "cnn"], "'cnn'"),
+        (["--solver", "euler"], "'euler'"),
         (["--dataset", "mnist"], "'mnist'"),
         (["--runs", "0"], "positive integer (got '0')"),
         (["--windows", "-1"], "positive integer (got '-1')"),

@@ -8,6 +8,7 @@ from series import model
 
 from grandpp.data import DampedOscillators, Windows
 from grandpp.sequence import forecast_curve, probe_adjoint
+from grandpp.solvers import Tsit5
 
 WINDOWS = DampedOscillators(0, train=1, validation=1, test=3, length=4, horizon=2).test
 
@@ -53,6 +54,12 @@ class TestProbe:
         assert all(p.grad is None for p in net.parameters())
         assert probe.nfe_forward > 0
         assert probe.nfe_backward > 0
+
+    def test_another_solver_may_be_counted(self):
+        net = model("hbnode", batch_first=True)
+        loose = probe_adjoint(net, WINDOWS, Tsit5(rtol=1e-2, atol=1e-2))
+        assert 0 < loose.nfe_forward < probe_adjoint(net, WINDOWS).nfe_forward
+        assert net.solver.rtol == 1e-7
 
     def test_a_solver_without_a_choice_is_refused(self):
         net = model("node", batch_first=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from grandpp.experiment.cli import OneLineParser, positive_float, positive_int
 
+SOLVERS = ("tsit5", "dopri5", "exact")
+
 
 def sequence_parser(
     program: str, description: str | None, datasets: Sequence[str], models: Sequence[str]
@@ -34,6 +36,8 @@ def sequence_parser(
     add("--windows", type=positive_int, metavar="N", help="windows to learn from (default: all)")
     add("--batch-size", type=positive_int, metavar="N", help="windows in a batch (default: that of "
         "the data set)")  # fmt: skip
+    add("--solver", choices=SOLVERS, default=SOLVERS[0], help="exact is for models whose equation "
+        "is linear: all of walker2d but ghbnode and adamnode (default: tsit5)")  # fmt: skip
     add("--tolerance", type=positive_float, help="of the solver (default: that of the data set)")
     add("--lr", type=positive_float, help="learning rate (default: that of the data set)")
     add("--gradient", choices=("direct", "adjoint"), default="direct",

@@ -10,12 +10,13 @@ from grandpp.experiment.fitting import Fit
 from grandpp.experiment.run_lines import Run
 from grandpp.experiment.tables import aligned
 
-KEY = ("dataset", "model", "seed", "epochs", "windows", "batch_size", "tolerance", "gradient",
-       "lr")  # fmt: skip
+KEY = ("dataset", "model", "seed", "epochs", "windows", "batch_size", "solver", "tolerance",
+       "gradient", "lr")  # fmt: skip
 """Fields that decide a run."""
 
 _HEAD = ("model", "runs", "failed", "train", "validation", "test", "test at best", "nfe forward",
-         "nfe backward", "nfe evaluation", "adjoint backward", "first/last", "seconds")  # fmt: skip
+         "nfe backward", "nfe evaluation", "adjoint forward", "adjoint backward", "first/last",
+         "seconds")  # fmt: skip
 
 
 def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> Run:
@@ -52,9 +53,9 @@ def summary_table(runs: Sequence[Run]) -> str:
 
     Losses are those of the last epoch; "test at best" is the test loss of the epoch with the
     smallest validation loss. Evaluations are those of one batch, the mean over epochs; "adjoint
-    backward" is what the adjoint solve of one batch takes after the last epoch, and "first/last"
-    the norm of its state at the first observation over that at the last one: dashes where no run
-    could be probed.
+    forward" and "backward" are what the adjoint solve of one batch takes after the last epoch, and
+    "first/last" the norm of its state at the first observation over that at the last one: dashes
+    where no run could be probed.
     """
     rows = []
     for model in dict.fromkeys(run["model"] for run in runs):
@@ -76,12 +77,13 @@ def _cells(good: Sequence[Run]) -> list[str]:
         for part in ("forward", "backward", "evaluation")
     ]
     probes = [run["adjoint"] for run in good if "adjoint" in run]
-    backward = [f"{fmean(probe['nfe_backward'] for probe in probes):.1f}"] if probes else ["-"]
+    ways = ("nfe_forward", "nfe_backward")
+    counts = [f"{fmean(p[way] for p in probes):.1f}" if probes else "-" for way in ways]
     reach = [f"{fmean(p['norms'][0] / p['norms'][-1] for p in probes):.2g}"] if probes else ["-"]
     return [
         *(f"{fmean(values):.4g}" for values in losses),
         *(f"{fmean(values):.1f}" for values in costs),
-        *backward,
+        *counts,
         *reach,
         f"{fmean(run['seconds'] for run in good):.1f}",
     ]

@@ -1,0 +1,125 @@
+r"""The exact flow of an equation of motion that is affine in its state.
+
+Where the field is linear, as the one of Walker2D (hbnode.md App. E.5), the equation around it is
+
+.. math:: y'(t) = M y(t) + c, \qquad
+    \begin{pmatrix} y(t + s) \\ 1 \end{pmatrix} =
+    \exp\!\left( s \begin{pmatrix} M & c \\ 0 & 0 \end{pmatrix} \right)
+    \begin{pmatrix} y(t) \\ 1 \end{pmatrix} ,
+
+one small matrix for every duration s that occurs, whatever the number of elements.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from grandpp.fields.bound import Bound
+from grandpp.fields.dynamics import TimeScaled
+from grandpp.solvers import Solution, SolveStats, Status
+from grandpp.solvers.base import is_finite
+
+# Up to this many durations of a batch get one matrix each, with which all elements are multiplied;
+# beyond, every element has a matrix of its own.
+_FEW = 16
+
+
+class AffineFlow:
+    """Carry a batch of states exactly through intervals of their own lengths.
+
+    Args:
+        f: Right-hand side on states, affine in the state and without time.
+        state: A batch of states ``[B, n]`` or ``[parts, B, n]``: shape, type and device.
+        batch_dim: Dimension that holds the elements.
+        durations: All durations that will be asked for, in any shape.
+
+    Raises:
+        TypeError: If the right-hand side is not affine, or depends on time.
+
+    Note:
+        One evaluation of the right-hand side, on the unit vectors; then d^3 per duration and d^2
+        per element and interval, with d values in a state. Exact up to rounding; the gradient is
+        that of the matrix exponential.
+    """
+
+    def __init__(self, f: Bound, state: Tensor, batch_dim: int, durations: Tensor) -> None:
+        self.shape, self.batch_dim = state.shape, batch_dim
+        self.size = state.numel() // state.size(batch_dim)
+        self.generator = self._generator(f, state)
+        self.known = durations.detach().to(state.dtype).unique()
+        self.matrices: Tensor | None = None
+        if not durations.requires_grad and len(self.known) <= _FEW:
+            self.matrices = self._exponential(self.known)
+
+    def _generator(self, f: Bound, state: Tensor) -> Tensor:
+        """The matrix of the module's equation, transposed, as rows multiply it from the left."""
+        units = torch.eye(self.size + 1, self.size, dtype=state.dtype, device=state.device)
+        time = units.new_zeros(self.size + 1, 1)
+        slopes = self._flat(f(time, self._deep(units)))
+        linear, constant = slopes[:-1] - slopes[-1], slopes[-1:]
+        trial = torch.linspace(-1, 1, 3 * self.size, dtype=state.dtype, device=state.device)
+        trial = trial.sin().view(3, self.size)
+        then = trial.new_tensor([[0.0], [1.0], [2.0]])
+        with torch.no_grad():
+            error = self._flat(f(then, self._deep(trial))) - (trial @ linear + constant)
+            scale = linear.abs().sum() + constant.abs().sum() + 1
+            # Not "larger than": what is not finite is for the solve to report.
+            if bool(error.abs().amax() > 100 * torch.finfo(state.dtype).eps * scale):
+                raise TypeError(
+                    "expected a field that is linear in the state and does not depend on time "
+                    "for solver='exact' (got one that does): use another solver, like 'tsit5'"
+                )
+        zeros = linear.new_zeros(self.size + 1, 1)
+        return torch.cat([torch.cat([linear, constant]), zeros], dim=1)
+
+    def _exponential(self, durations: Tensor) -> Tensor:
+        return torch.linalg.matrix_exp(durations.view(-1, 1, 1) * self.generator)
+
+    def _flat(self, states: Tensor) -> Tensor:
+        """States with their elements first and all their values in one row."""
+        return states.movedim(self.batch_dim, 0).flatten(1)
+
+    def _deep(self, rows: Tensor) -> Tensor:
+        rest = [s for dim, s in enumerate(self.shape) if dim != self.batch_dim]
+        return rows.view(-1, *rest).movedim(0, self.batch_dim).contiguous()
+
+    def __call__(self, state: Tensor, duration: Tensor) -> Tensor:
+        """The states after their durations ``[B]``, of the states' type."""
+        rows = self._flat(state)
+        rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
+        if self.matrices is None:
+            after = (rows.unsqueeze(1) @ self._exponential(duration)).squeeze(1)
+        else:
+            which = torch.searchsorted(self.known, duration.detach().contiguous())
+            after = (rows @ self.matrices)[which, torch.arange(len(rows), device=rows.device)]
+        return self._deep(after[:, :-1])
+
+
+class ExactIntervals:
+    """What an ODE-RNN solves its intervals with where it was given ``solver="exact"``.
+
+    Args:
+        f: Right-hand side of the equation.
+        state, batch_dim, durations: See :class:`AffineFlow`.
+
+    Raises:
+        TypeError: See :class:`AffineFlow`.
+    """
+
+    method = "exact"
+
+    def __init__(self, f: Bound, state: Tensor, batch_dim: int, durations: Tensor) -> None:
+        self.flow = AffineFlow(f, state, batch_dim, durations)
+        self.evaluations = 1
+
+    def solve(self, f: TimeScaled, y0: Tensor, ts: Tensor) -> Solution:
+        """Carry a batch to the ends of its intervals; ``ts`` is [0, 1].
+
+        The one evaluation of the flow is counted in the first interval.
+        """
+        y = self.flow(y0, f.duration)
+        status = Status.SUCCESS if is_finite(y.detach()) else Status.NON_FINITE
+        stats = SolveStats(nfe_forward=self.evaluations, steps=1)
+        self.evaluations = 0
+        return Solution(ts[1:], y.unsqueeze(0), stats, status, 1.0)
