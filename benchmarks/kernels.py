@@ -9,9 +9,9 @@ the features and to the edge weights). "ours" is grandpp.ops.spmm; "index_add" g
 and sums along edges; "torch", on the CPU alone, is torch.sparse.mm with reduce="sum" on a CSR leaf,
 the one product whose gradient to the weights torch keeps sparse (that of "@" is a dense matrix, 115
 GB at 170k nodes). On CUDA "ours" is torch.sparse's "@" with our gradients, and "triton", where
-Triton is installed, the same under grandpp.ops.use_triton. "bandwidth" is the share of the measured
-copy bandwidth that the compulsory bytes (matrix, features and result once each) make up: above 1 the
-data stayed in the cache.
+Triton is installed, the same under grandpp.ops.use_triton. "bandwidth" is the share of the
+measured copy bandwidth that the compulsory bytes (matrix, features and result once each) make up:
+above 1 the data stayed in the cache.
 """
 
 from __future__ import annotations

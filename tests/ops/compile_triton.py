@@ -48,7 +48,8 @@ def record(dtype: torch.dtype, index: torch.dtype, size: int, heads: int) -> lis
     weight, x = torch.rand(300, heads, dtype=dtype), torch.rand(2, heads, size, dtype=dtype)
     triton_products.multiply(csr, weight, x)
     triton_products.sample(csr, x, x)
-    for softmax in (True, False):
+    # Squareplus differs little, and each program takes a second.
+    for softmax in (True, False) if dtype == torch.float32 else (True,):
         triton_products.attention_product(csr, x, x, weight[:, 0], x[:, 0], softmax)
     for name, value in vars(triton_kernels).items():
         if isinstance(value, Recorder):
