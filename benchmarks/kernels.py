@@ -6,10 +6,12 @@ Examples:
 
 A row is one product with a random row-stochastic matrix, or the product with both gradients (to
 the features and to the edge weights). "ours" is grandpp.ops.spmm; "index_add" gathers, multiplies
-and sums along edges; "torch" is torch.sparse.mm with reduce="sum" on a CSR leaf, the one product
-whose gradient to the weights torch keeps sparse (that of "@" is a dense matrix, 115 GB at 170k
-nodes). "bandwidth" is the share of the measured copy bandwidth that the compulsory bytes (matrix,
-features and result once each) make up: above 1 the data stayed in the cache.
+and sums along edges; "torch", on the CPU alone, is torch.sparse.mm with reduce="sum" on a CSR leaf,
+the one product whose gradient to the weights torch keeps sparse (that of "@" is a dense matrix, 115
+GB at 170k nodes). On CUDA "ours" is torch.sparse's "@" with our gradients, and "triton", where
+Triton is installed, the same under grandpp.ops.use_triton. "bandwidth" is the share of the
+measured copy bandwidth that the compulsory bytes (matrix, features and result once each) make up:
+above 1 the data stayed in the cache.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,7 @@ from torch import Tensor
 from grandpp.experiment.cli import positive_int, resolve_device
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.graph import Graph, prepare_graph
-from grandpp.ops import spmm
+from grandpp.ops import spmm, use_triton
 
 CASES = (("Cora", 80), ("sbm-170k", 81))
 
@@ -36,8 +39,13 @@ CASES = (("Cora", 80), ("sbm-170k", 81))
 Way = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor, Tensor], Any]]
 
 
-def ways_to_multiply(g: Graph) -> dict[str, Way]:
-    """Three products, each with the function that also returns both gradients."""
+def ways_to_multiply(g: Graph, triton: bool) -> dict[str, Way]:
+    """The products for a graph's device, each with the function that also returns both gradients.
+
+    Args:
+        g: The graph.
+        triton: Whether to add the one by Triton's kernels.
+    """
     csr = g.csr
     row, col, rowptr = csr.row, csr.col_long, csr.rowptr.long()
 
@@ -59,11 +67,27 @@ def ways_to_multiply(g: Graph) -> dict[str, Way]:
 
         return product, run
 
-    return {
-        "ours": gradients(lambda w, v: spmm(csr, w, v)),
-        "index_add": gradients(index_add),
-        "torch": (lambda w, v: torch.sparse.mm(matrix(w), v, reduce="sum"), own_gradients),
-    }
+    ours = gradients(lambda w, v: spmm(csr, w, v))
+    ways: dict[str, Way] = {"ours": switched(ours, False), "index_add": gradients(index_add)}
+    if csr.col.device.type == "cpu":
+        product = partial(torch.sparse.mm, reduce="sum")
+        ways["torch"] = (lambda w, v: product(matrix(w), v), own_gradients)
+    if triton:
+        ways["triton"] = switched(ours, True)
+    return ways
+
+
+def switched(way: Way, on: bool) -> Way:
+    """The same with Triton's kernels on or off, in the backward pass too."""
+
+    def under_switch(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Tensor) -> Any:
+            with use_triton(on):
+                return function(*arguments)
+
+        return run
+
+    return under_switch(way[0]), under_switch(way[1])
 
 
 def copy_bandwidth(device: torch.device) -> float:
@@ -77,14 +101,14 @@ def copy_bandwidth(device: torch.device) -> float:
 def measure(
     name: str, channels: int, rounds: int, bandwidth: float, device: torch.device, root: Path | None
 ) -> list[Row]:
-    """All rows of one case; the three results are compared before they are timed."""
+    """All rows of one case; the results are compared before they are timed."""
     data = graph(name, root, num_features=32)
     g = prepare_graph(data.edge_index.to(device), int(data.num_nodes or 0))
     torch.manual_seed(0)
     nnz = g.csr.col.numel()
     weight = torch.rand(nnz, device=device) / (nnz / g.num_nodes)
     x, up = (torch.randn(g.num_nodes, channels, device=device) for _ in range(2))
-    ways = ways_to_multiply(g)
+    ways = ways_to_multiply(g, device.type == "cuda" and find_spec("triton") is not None)
     expected = ways["index_add"][1](weight, x, up)
     for _, gradients in ways.values():
         for got, want in zip(gradients(weight, x, up), expected, strict=True):

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchdiffeq import odeint
 
-from grandpp.fields.attention import EdgeAttention, squareplus
+from grandpp.fields import EdgeAttention, squareplus
 from grandpp.models import DiffusionClassifier
 
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
 from torch import Tensor
+
+# Triton's interpreter runs the kernels where there is no GPU. It is asked for before Triton is
+# imported, which importing PyG does.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 from torch_geometric.datasets import KarateClub
 from torch_geometric.utils import to_undirected
 

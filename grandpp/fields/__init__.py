@@ -1,7 +1,7 @@
 """Right-hand sides: they know graphs and parameters and no solver."""
 
 from grandpp.fields.adam import Adam
-from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention, squareplus
+from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.bound import Bound, Rate, as_bound
 from grandpp.fields.damped import DampedDiffusion
@@ -13,6 +13,7 @@ from grandpp.fields.oscillation import LinearOscillation, Wave
 from grandpp.fields.precision import LowPrecision
 from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
+from grandpp.ops import squareplus
 
 __all__ = [
     "ATTENTIONS",

@@ -12,14 +12,13 @@ Rows sum to 1 for every choice; constant scores give the plain random walk :math
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.inits import glorot, ones, zeros
 
 from grandpp.graph import Graph
-from grandpp.ops import CSR, edge_softmax, normalize_rows, sddmm
+from grandpp.ops import CSR, attention_weights, sddmm
 
 ATTENTIONS: tuple[str, ...] = ("scaled_dot", "gat", "cosine", "pearson", "exp_kernel")
 NORMALIZATIONS: tuple[str, ...] = ("softmax", "squareplus")
@@ -104,21 +103,17 @@ class EdgeAttention(nn.Module):
     def forward(self, x: Tensor, graph: Graph, prior: Tensor) -> Tensor:
         """Return the head-averaged row-stochastic weights ``[nnz]``."""
         scores = self.scores(x, graph)
-        if self.normalization == "softmax":
-            return edge_softmax(graph.csr, scores, prior).mean(dim=-1)
-        return normalize_rows(graph.csr, squareplus(scores) * prior.unsqueeze(-1)).mean(dim=-1)
+        return attention_weights(graph.csr, scores, prior, self.normalization)
 
     def scores(self, x: Tensor, graph: Graph) -> Tensor:
         """Return the raw scores ``[nnz, H]`` in the order of ``graph.csr``."""
         csr = graph.csr
+        if self.score == "scaled_dot":
+            return sddmm(csr, *self.scaled_pair(x, self.query, self.key))
         key = self._split(x @ self.key)
         if self.score == "gat":
             target, source = (key * self.vector[0]).sum(-1), (key * self.vector[1]).sum(-1)
             return nn.functional.leaky_relu(_ends(target, source, csr), 0.2)
-        if self.score == "scaled_dot":
-            # Scaling the parameter costs less than scaling what it projects.
-            query = self._split(x @ (self.query / math.sqrt(key.size(-1))))
-            return sddmm(csr, query, key)
         query = self._split(x @ self.query)
         if self.score == "exp_kernel":
             norms = _ends(query.square().sum(-1), key.square().sum(-1), csr)
@@ -130,6 +125,20 @@ class EdgeAttention(nn.Module):
             key = key - key.mean(-1, keepdim=True)
         query, key = (nn.functional.normalize(v, dim=-1) for v in (query, key))
         return sddmm(csr, query, key)
+
+    def scaled_pair(self, x: Tensor, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Project features to the two tensors whose inner products are the scaled scores.
+
+        Args:
+            x: ``[N, F]``.
+            query, key: The parameters W_Q and W_K, ``[F, attention_channels]``.
+
+        Returns:
+            Two tensors ``[N, H, d]``.
+        """
+        # Scaling the parameter costs less than scaling what it projects.
+        size = self.attention_channels // self.heads
+        return self._split(x @ (query / math.sqrt(size))), self._split(x @ key)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(x.size(0), self.heads, self.attention_channels // self.heads)
@@ -145,26 +154,6 @@ class EdgeAttention(nn.Module):
 def _ends(target: Tensor, source: Tensor, csr: CSR) -> Tensor:
     """Sums ``[nnz, H]`` of values ``[N, H]`` at both ends of the edges."""
     return target.index_select(0, csr.row) + source.index_select(0, csr.col_long)
-
-
-class _SquarePlus(torch.autograd.Function):
-    """Its slope is its value over the root: three operations where autograd needs twenty."""
-
-    @staticmethod
-    def forward(ctx: Any, s: Tensor) -> Tensor:
-        y = s.clamp(min=0) + 2 / (s.square().add_(4).sqrt_().add_(s.abs()))
-        ctx.save_for_backward(s, y)
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        s, y = ctx.saved_tensors
-        return grad * y * (s.square() + 4).rsqrt()
-
-
-def squareplus(s: Tensor) -> Tensor:
-    r"""The positive function :math:`(s + \sqrt{s^2 + 4}) / 2`, without cancellation at s << 0."""
-    return _SquarePlus.apply(s)
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -85,6 +85,8 @@ class NonlinearDiffusion:
         alpha: Depth scale, scalar.
         source: s ``[N, F]``, or ``None``.
         product: Computes M y.
+        aggregate: ``(parameters, y, prior) -> A(y) y`` where kernels compute that without the
+            values of A(y). (default: ``None``)
     """
 
     graph: Graph
@@ -94,11 +96,15 @@ class NonlinearDiffusion:
     alpha: Tensor
     source: Tensor | None
     product: Callable[[Graph, Tensor, Tensor], Tensor]
+    aggregate: Callable[[Sequence[Tensor], Tensor, Tensor], Tensor] | None = None
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         """Evaluate the derivative ``[N, F]``."""
-        weight = self.operator(y)
-        dy = self.product(self.graph, generator(self.graph, weight, self.alpha), y)
+        if self.aggregate is not None:
+            dy = self.alpha * (self.aggregate(self.parameters, y, self.prior) - y)
+        else:
+            weight = self.operator(y)
+            dy = self.product(self.graph, generator(self.graph, weight, self.alpha), y)
         return dy if self.source is None else dy + self.source
 
     def operator(self, y: Tensor) -> Tensor:

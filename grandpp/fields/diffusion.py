@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch_geometric.utils import is_sparse, to_edge_index
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
 from grandpp.graph import Graph, prepare_graph, row_normalize
-from grandpp.ops import all_finite
+from grandpp.ops import all_finite, attention_product, triton_for
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
 
@@ -154,16 +155,34 @@ class GraphDiffusion(MessagePassing):
             return LinearDiffusion(
                 graph, prior, weight, values, alpha, source, self._product, is_walk
             )
-        names, parameters = zip(*self.attention.named_parameters(), strict=True)
-        attention = self.attention
+        return self._bind_nonlinear(self.attention, x, graph, prior, alpha, source)
+
+    def _bind_nonlinear(
+        self,
+        attention: EdgeAttention,
+        x: Tensor,
+        graph: Graph,
+        prior: Tensor,
+        alpha: Tensor,
+        source: Tensor | None,
+    ) -> NonlinearDiffusion:
+        names, parameters = zip(*attention.named_parameters(), strict=True)
 
         def attend(values: Sequence[Tensor], y: Tensor, prior: Tensor) -> Tensor:
             mapping = dict(zip(names, values, strict=True))
             return functional_call(attention, mapping, (y, graph, prior))
 
-        return NonlinearDiffusion(
+        def aggregate(values: Sequence[Tensor], y: Tensor, prior: Tensor) -> Tensor:
+            pair = attention.scaled_pair(y, **dict(zip(names, values, strict=True)))
+            return attention_product(graph.csr, *pair, prior, y, attention.normalization)
+
+        field = NonlinearDiffusion(
             graph, attend, tuple(parameters), prior, alpha, source, self._product
         )
+        dot = attention.score == "scaled_dot" and {*names} == {"query", "key"}
+        if dot and field.product is csr_product and triton_for(x, *parameters) is not None:
+            return replace(field, aggregate=aggregate)
+        return field
 
     def _operator(self, x: Tensor, graph: Graph, prior: Tensor) -> Tensor:
         if self.attention is None:

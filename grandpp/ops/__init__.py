@@ -1,17 +1,24 @@
 """The hot kernels: products on a matrix whose transpose is known, and normalised rows."""
 
+from grandpp.ops.attention import attention_product, attention_weights
 from grandpp.ops.csr import CSR
 from grandpp.ops.finite import all_finite
 from grandpp.ops.products import multiply, sample, sddmm, spmm
-from grandpp.ops.softmax import edge_softmax, normalize_rows
+from grandpp.ops.softmax import edge_softmax, normalize_rows, squareplus
+from grandpp.ops.switch import triton_for, use_triton
 
 __all__ = [
     "CSR",
     "all_finite",
+    "attention_product",
+    "attention_weights",
     "edge_softmax",
     "multiply",
     "normalize_rows",
     "sample",
     "sddmm",
     "spmm",
+    "squareplus",
+    "triton_for",
+    "use_triton",
 ]

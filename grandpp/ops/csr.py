@@ -13,6 +13,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from grandpp.ops.pieces import Pieces
+
 # torch announces on the first CSR tensor of a process that the layout is in beta and that its
 # invariants go unchecked; both are known here (patterns come from CSR.from_coo alone).
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -133,6 +135,11 @@ class CSR(Pattern):
         back[other.perm] = torch.arange(back.numel(), device=back.device)
         other.__dict__["transpose"] = CSR(self.rowptr, self.col, self.num_rows, self.num_cols, back)
         return other
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The rows cut into pieces, for kernels that give each piece to one program."""
+        return Pieces.of(self.rowptr)
 
     def heads(self, heads: int) -> Heads:
         """The block matrix that multiplies all heads at once; made once per number."""

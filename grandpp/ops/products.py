@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from grandpp.ops.csr import CSR, Pattern
+from grandpp.ops.switch import triton_for
 
 # Up to this many weights of all heads are multiplied at once, by a block matrix that is kept.
 # Beyond, it would take much memory, and one head after the other is as fast.
@@ -28,6 +29,9 @@ _LANES = 8
 
 def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
     """:func:`spmm` without its gradients: the product alone, for loops that have their own."""
+    launchers = triton_for(weight, x)
+    if launchers is not None:
+        return launchers.multiply(csr, weight, x)
     if weight.dim() == 1:
         return _multiply(csr, weight, x)
     heads, size = weight.size(1), x.size(2)
@@ -52,6 +56,9 @@ def _multiply(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
 
 def sample(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
     """:func:`sddmm` without its gradients; half precision is summed in single."""
+    launchers = triton_for(a, b)
+    if launchers is not None:
+        return launchers.sample(csr, a, b)
     if a.dtype in (torch.float16, torch.bfloat16):
         return sample(csr, a.float(), b.float()).to(a.dtype)
     if a.dim() == 2:

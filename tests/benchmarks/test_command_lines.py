@@ -174,6 +174,23 @@ def test_all_ways_to_multiply_agree_on_a_small_graph(programs, monkeypatch, kara
     assert {r["nnz"] for r in rows} == {karate.size(1) + 34}
 
 
+def test_the_switched_way_runs_tritons_kernels_forward_and_backward(programs, monkeypatch, karate):
+    launchers = pytest.importorskip("grandpp.ops.triton_products", exc_type=ImportError)
+    kernels = programs["kernels"]
+    graph = kernels.prepare_graph(karate, 34)
+    names = []
+    for name in ("multiply", "sample"):
+        real = getattr(launchers, name)
+        monkeypatch.setattr(launchers, name, lambda *v, n=name, f=real: names.append(n) or f(*v))
+    ways = kernels.ways_to_multiply(graph, triton=True)
+    w, x, up = torch.rand(graph.csr.col.numel()), torch.rand(34, 3), torch.rand(34, 3)
+    expected = ways["ours"][0](w, x), *ways["ours"][1](w, x, up)
+    assert names == []
+    result = ways["triton"][0](w, x), *ways["triton"][1](w, x, up)
+    assert names == ["multiply", "multiply", "sample", "multiply"]
+    torch.testing.assert_close(result, expected)
+
+
 def test_explicit_solvers_are_compared_at_the_wanted_error(programs, capsys, monkeypatch):
     explicit = programs["explicit"]
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from reference import dense_random_walk, to_dense
 
-from grandpp.fields import GraphDiffusion, LinearDiffusion, NonlinearDiffusion
+from grandpp.fields import EdgeAttention, GraphDiffusion, LinearDiffusion, NonlinearDiffusion
+from grandpp.ops import use_triton
 
 T0 = torch.zeros(())
 
@@ -64,6 +65,41 @@ def test_sparse_product_equals_message_passing_in_value_and_gradient(mode, karat
             assert bound.product == field.message_product
             handle.remove()
     torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.parametrize("normalization", ["softmax", "squareplus"])
+def test_nonlinear_mode_with_tritons_kernels_never_forms_the_operator(
+    normalization, karate, features, monkeypatch
+):
+    launchers = pytest.importorskip("grandpp.ops.triton_products", exc_type=ImportError)
+    if not launchers.INTERPRETED:
+        pytest.skip("the kernels run on the GPU, the graph lies on the CPU")
+    field = make(mode="nonlinear", normalization=normalization, learn_beta=True)
+    parameters, results = [*field.parameters()], []
+    for on in (False, True):
+        x = features.clone().requires_grad_()
+        with use_triton(on), monkeypatch.context() as patch:
+            bound = field.prepare(x, karate)
+            if on:
+                patch.setattr(EdgeAttention, "forward", None)
+            y = bound.bind(bound.captured)(T0, 2 * x)
+        gradients = torch.autograd.grad(y.pow(3).sum(), [x, *parameters])
+        results.append([y.detach(), *gradients])
+    torch.testing.assert_close(results[1], results[0])
+
+
+def test_only_scaled_dot_products_without_watchers_take_the_fused_kernel(karate, features):
+    launchers = pytest.importorskip("grandpp.ops.triton_products", exc_type=ImportError)
+    if not launchers.INTERPRETED:
+        pytest.skip("the kernels run on the GPU, the graph lies on the CPU")
+    field = make(mode="nonlinear")
+    assert field.prepare(features, karate).aggregate is None
+    with use_triton():
+        assert field.prepare(features, karate).aggregate is not None
+        cosine = make(mode="nonlinear", attention="cosine")
+        assert cosine.prepare(features, karate).aggregate is None
+        field.register_propagate_forward_hook(lambda *a: None)
+        assert field.prepare(features, karate).aggregate is None
 
 
 def test_constants_are_a_fixed_point_of_every_operator(karate):
