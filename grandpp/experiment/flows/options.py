@@ -46,7 +46,7 @@ def flow_parser(
     add("--lr", type=positive_float, default=0.005, help="of the first epoch; 3 %% less each "
         "(default: 0.005)")  # fmt: skip
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
-    add("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: cpu)")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     _add_files(parser)
     add("--compare-solvers", action="store_true", help="solvers on the trained flow")
     add("--describe", action="store_true", help="print the layers as JSON and end")
