@@ -7,7 +7,7 @@ Examples:
 Both contestants train and evaluate the same runs (splits 0, 1, ... of the tuned settings) in this
 process, with the threads they are given. "ratio" is the throughput against single runs;
 "same_accuracies" whether every run has the single run's accuracies and epochs. A batch saves calls,
-not arithmetic: expect much on a GPU or for a small graph, little on the CPU.
+not arithmetic: it is meant for GPUs and small graphs, and gains little on the CPU.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def add_pool_options(parser: argparse.ArgumentParser) -> None:
     add_worker_options(parser)
     parser.add_argument("--batch-splits", type=positive_int, metavar="B", help="train B runs of a "
         "model (splits and seeds) at once as one program, with the same accuracies: saves a GPU "
-        f"most of its calls; for {', '.join(BATCH_MODELS)} with the exact solver, without "
+        f"over half of its calls; for {', '.join(BATCH_MODELS)} with the exact solver, without "
         "--workers; Ctrl-C loses the batch under way (default: one run at a time)")  # fmt: skip
 
 
