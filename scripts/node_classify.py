@@ -30,7 +30,7 @@ from grandpp.experiment import (
 )
 from grandpp.experiment.cli import (
     OneLineParser,
-    add_worker_options,
+    add_pool_options,
     complain,
     fail,
     load_graphs,
@@ -83,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
         "in GRAND's official code (default: rows)")  # fmt: skip
     add("--layer-norm", action=argparse.BooleanOptionalAction, help="normalise the diffused state "
         "before the decoder (default: yes)")  # fmt: skip
-    add_worker_options(parser)
+    add_pool_options(parser)
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files, before $GRANDPP_DATA and the cache")
     add("--out", type=Path, metavar="FILE.jsonl", help="append one JSON line per run; runs "
@@ -115,7 +115,7 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
     )
     if args.rewiring and not any(config.rewiring for config, _ in runs):
         raise ValueError("expected a model with rewiring, for example grand-nl-rw (got none)")
-    pool = {name: getattr(args, name) for name in ("workers", "backend", "scheduler")}
+    pool = {k: vars(args)[k] for k in ("workers", "backend", "scheduler", "batch_splits")}
     try:
         run_sweep(runs, device, on_record, out=args.out, progress=not args.quiet, **pool)
     finally:

@@ -16,10 +16,11 @@ from grandpp.experiment.records import (
 )
 from grandpp.experiment.registry import MODELS
 from grandpp.experiment.report import accuracy_table
+from grandpp.experiment.result import RunResult
 from grandpp.experiment.settings import tuned_config
 from grandpp.experiment.statistics import PairedDifference, Summary, paired_difference, summarize
 from grandpp.experiment.sweep import run_sweep
-from grandpp.experiment.train import RunResult, train_run
+from grandpp.experiment.train import train_run
 
 __all__ = [
     "MODELS",

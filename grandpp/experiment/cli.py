@@ -13,6 +13,7 @@ import torch
 from torch_geometric.data import Data
 
 from grandpp.data import DatasetNotFoundError, load_dataset
+from grandpp.experiment.batch import BATCH_MODELS
 from grandpp.experiment.pools import BACKENDS
 
 
@@ -44,6 +45,15 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
     add("--backend", choices=BACKENDS, default="loky", help="where the workers are: on this "
         "machine (loky, the default) or on a cluster (dask, ray)")  # fmt: skip
     add("--scheduler", metavar="ADDRESS", help="where the cluster is, as tcp://node1:8786")
+
+
+def add_pool_options(parser: argparse.ArgumentParser) -> None:
+    """:func:`add_worker_options`, and several runs at once in one program."""
+    add_worker_options(parser)
+    parser.add_argument("--batch-splits", type=positive_int, metavar="B", help="train B runs of a "
+        "model (splits and seeds) at once as one program, with the same accuracies: saves a GPU "
+        f"over half of its calls; for {', '.join(BATCH_MODELS)} with the exact solver, without "
+        "--workers; Ctrl-C loses the batch under way (default: one run at a time)")  # fmt: skip
 
 
 def positive_int(text: str) -> int:

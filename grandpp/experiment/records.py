@@ -21,7 +21,7 @@ from torch_geometric.data import Data
 import grandpp
 from grandpp.data import split_digest
 from grandpp.experiment.config import RunConfig
-from grandpp.experiment.train import RunResult
+from grandpp.experiment.result import RunResult
 
 Record = dict[str, Any]
 KEY_FIELDS: tuple[str, ...] = (

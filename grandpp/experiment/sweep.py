@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch_geometric.data import Data
 
+from grandpp.experiment.batches import check_batches, drive_batches
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.experiment.progress import Progress
@@ -32,6 +33,7 @@ def run_sweep(
     workers: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
+    batch_splits: int | None = None,
 ) -> None:
     """Run what is not in a file of records yet, and report every record.
 
@@ -49,19 +51,21 @@ def run_sweep(
         backend: Where the workers are: ``"loky"``, this machine; ``"dask"`` or ``"ray"``, a
             cluster. (default: ``"loky"``)
         scheduler: Address of the cluster. (default: ``None``)
+        batch_splits: Runs of a model, which differ in split and seed alone, that are trained at
+            once in this process, see :func:`grandpp.experiment.batch.train_batch`; a batch's
+            records are written when it ends. (default: ``None``, one run after the other)
 
     Raises:
         ValueError: If ``out`` holds something else than records, its folder does not exist,
             several workers are to share a GPU, a backend is unknown or not
-            installed, or a graph cannot be rewired as a run asks for.
+            installed, a graph cannot be rewired as a run asks for, or a model cannot be
+            trained in batches.
         OSError: If the cluster does not answer, or a record cannot be written.
         WorkerError: If a worker process died; the runs that were finished are kept.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"expected a backend of {', '.join(BACKENDS)} (got '{backend}')")
-    if device.type != "cpu" and (backend != "loky" or (workers or 1) > 1):
-        raise ValueError("expected one worker on a GPU, which one run fills "
-                         f"(got workers={workers}, backend '{backend}')")  # fmt: skip
+    _check(device, workers, backend, batch_splits)
+    if batch_splits is not None:
+        check_batches(runs)
     file = RecordFile(out)
     todo = []
     for config, data in runs:
@@ -72,14 +76,35 @@ def run_sweep(
     if not todo:
         return
     todo = rewire_once(todo, progress=progress)
+    configs = [config for config, _ in todo]
+    if batch_splits is not None:
+        with Progress(configs, progress) as bar:
+            drive_batches(todo, batch_splits, device, file, bar, on_record)
+        return
     graphs = list({id(data): data for _, data in todo}.values())
     which = {id(data): n for n, data in enumerate(graphs)}
     numbered = [(config, which[id(data)]) for config, data in todo]
     with (
-        Progress([config for config, _ in todo], progress) as bar,
+        Progress(configs, progress) as bar,
         _open(graphs, len(todo), device, bar, workers, backend, scheduler) as pool,
     ):
         _drive(numbered, pool, file, bar, on_record)
+
+
+def _check(
+    device: torch.device, workers: int | None, backend: str, batch_splits: int | None
+) -> None:
+    if backend not in BACKENDS:
+        raise ValueError(f"expected a backend of {', '.join(BACKENDS)} (got '{backend}')")
+    several = backend != "loky" or (workers or 1) > 1
+    if device.type != "cpu" and several:
+        raise ValueError("expected one worker on a GPU, which one run fills "
+                         f"(got workers={workers}, backend '{backend}')")  # fmt: skip
+    if batch_splits is not None and several:
+        raise ValueError("expected one worker for runs in batches, which share one process "
+                         f"(got workers={workers}, backend '{backend}')")  # fmt: skip
+    if batch_splits is not None and batch_splits < 1:
+        raise ValueError(f"expected batches of at least one run (got {batch_splits})")
 
 
 def _open(

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,59 +16,13 @@ from torch_geometric.data import Data
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
+from grandpp.experiment.result import DIVERGED, FAILURES, DivergedError, RunResult
 from grandpp.experiment.rewired import rewired
 from grandpp.experiment.targets import clustered_targets, labelled_targets
 from grandpp.graph import dirichlet_energy
-from grandpp.models import (
-    DiffusionClassifier,
-    NodeClassifier,
-    SparseFeatures,
-    sparse_if_sparse,
-)
+from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
 from grandpp.ops import all_finite
-from grandpp.singular import ConvergenceError
-from grandpp.solvers import SolveError
-
-
-@dataclass
-class RunResult:
-    """What a run gave; accuracies are fractions, ``None`` where they do not exist.
-
-    Args:
-        test_accuracy: Test accuracy at ``best_epoch``.
-        val_accuracy: Validation accuracy at ``best_epoch``; ``None`` without validation nodes.
-        last_test_accuracy: Test accuracy after the last epoch.
-        best_epoch: First epoch (from 1) with the best validation accuracy; without validation
-            nodes the last one; 0 for a model without training.
-        epochs: Epochs trained: fewer than asked for where patience ended.
-        nfe_forward: Mean evaluations per training forward pass; ``None`` without a solver.
-        nfe_backward: Mean vector-Jacobian products per backward pass.
-        seconds: Wall time of training and evaluation.
-        peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
-        energy: Dirichlet energy of the diffused features over that of the encoded ones, after
-            the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
-        status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
-        message: What failed, in words; empty otherwise.
-    """
-
-    test_accuracy: float | None = None
-    val_accuracy: float | None = None
-    last_test_accuracy: float | None = None
-    best_epoch: int | None = None
-    epochs: int | None = None
-    nfe_forward: float | None = None
-    nfe_backward: float | None = None
-    seconds: float = 0.0
-    peak_memory_mb: float | None = None
-    energy: float | None = None
-    status: str = "success"
-    message: str = ""
-
-    def out_of_patience(self, patience: int | None) -> bool:
-        """Whether the best epoch lies that many epochs back."""
-        if patience is None or self.epochs is None or self.best_epoch is None:
-            return False
-        return self.epochs - self.best_epoch >= patience
+from grandpp.solvers import SolveStats
 
 
 def train_run(
@@ -93,16 +48,10 @@ def train_run(
     """
     check_patience(config, data)
     data = rewired(config, data)
-    # Initialisation and dropout differ from split to split, reproducibly.
-    state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
-    torch.manual_seed(int(state[0]))
-    num_classes = int(data.y.max()) + 1
-    model = build_model(config, data.num_features, num_classes).to(device)
-    optimizer = build_optimizer(config, model) if model.is_trained else None
-    result = RunResult()
     start = time.perf_counter()
-    run = _Run(model, copy.copy(data).to(device), config.features, config.cluster_labels)
-    run.fit_labels()
+    run = Run.begin(config, data, device)
+    optimizer = build_optimizer(config, run.model) if run.model.is_trained else None
+    result = RunResult()
     with PeakMemory(device) as memory:
         try:
             # A model without parameters is evaluated once, as its epoch 0.
@@ -115,18 +64,9 @@ def train_run(
                 if result.out_of_patience(config.patience):
                     break
             result.energy = run.energy()
-        except SolveError as error:
-            status = error.solution.status.name.lower()
-            result = RunResult(status=status, message=str(error))
-        except ConvergenceError as error:
-            result = RunResult(status="linear_solve_failed", message=str(error))
-        except DivergedError as error:
-            result = RunResult(status="diverged", message=str(error))
-    result.seconds = time.perf_counter() - start
-    result.peak_memory_mb = memory.mib
-    if run.nfe_forward:
-        result.nfe_forward = float(np.mean(run.nfe_forward))
-        result.nfe_backward = float(np.mean(run.nfe_backward))
+        except FAILURES as error:
+            result = RunResult.failed(error)
+    run.account(result, time.perf_counter() - start, memory)
     return result
 
 
@@ -147,32 +87,57 @@ def check_patience(config: RunConfig, data: Data) -> None:
         )
 
 
-class DivergedError(RuntimeError):
-    """Training left the finite numbers."""
-
-
 @dataclass
-class _Run:
+class Run:
+    """A model on the graph and the split of its run.
+
+    Args:
+        model: The model.
+        data: Graph with the masks of its split.
+        features: See :class:`RunConfig`. (default: ``None``)
+        cluster_labels: See :class:`RunConfig`. (default: ``None``)
+        x: The features as models take them, for runs that share them.
+            (default: ``None``, made from those of ``data``)
+        nfe_forward, nfe_backward: Evaluations of every epoch so far.
+    """
+
     model: NodeClassifier
     data: Data
     features: str | None = None
     cluster_labels: float | None = None
+    x: Any = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        x = (self.data.x != 0).float() if self.features == "binary" else self.data.x
-        self.x: Tensor | SparseFeatures = sparse_if_sparse(x)
+        if self.x is None:
+            x = (self.data.x != 0).float() if self.features == "binary" else self.data.x
+            self.x = sparse_if_sparse(x)
         self.targets = labelled_targets(self.data)
         if self.cluster_labels:
             classes = int(self.data.y.max()) + 1
             self.targets = clustered_targets(self.data, self.x, classes, self.cluster_labels)
 
-    def fit_labels(self) -> None:
-        index = self.data.train_mask.nonzero().view(-1)
-        self.model.fit_labels(index, self.data.y[index])
+    @classmethod
+    def begin(cls, config: RunConfig, data: Data, device: torch.device, x: Any = None) -> Run:
+        """Set the seeds, build the model and tell it the labels of its split."""
+        # Initialisation and dropout differ from split to split, reproducibly.
+        state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
+        torch.manual_seed(int(state[0]))
+        num_classes = int(data.y.max()) + 1
+        model = build_model(config, data.num_features, num_classes).to(device)
+        here = copy.copy(data).to(device)
+        run = cls(model, here, config.features, config.cluster_labels, x)
+        index = here.train_mask.nonzero().view(-1)
+        model.fit_labels(index, here.y[index])
+        return run
 
     def train_epoch(self, optimizer: torch.optim.Optimizer) -> None:
+        """Train for an epoch.
+
+        Raises:
+            DivergedError: If a number is not finite after it.
+        """
         data, targets = self.data, self.targets
         self.model.train()
         optimizer.zero_grad()
@@ -183,16 +148,26 @@ class _Run:
         loss.backward()
         optimizer.step()
         if not all(all_finite(p) for p in (loss, *self.model.parameters())):
-            raise DivergedError("the loss or a parameter became NaN or infinite in training")
+            raise DivergedError(DIVERGED)
+        self.count(stats)
+
+    def count(self, stats: SolveStats | None) -> None:
+        """Note what the solve of an epoch has cost, after its backward pass."""
         if stats is not None:
             self.nfe_forward.append(stats.nfe_forward)
             self.nfe_backward.append(stats.nfe_backward)
 
     @torch.no_grad()
     def evaluate(self, epoch: int, result: RunResult) -> None:
+        """Note the accuracies after an epoch."""
         data = self.data
         self.model.eval()
         logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
+        self.judge(logits, epoch, result)
+
+    def judge(self, logits: Tensor, epoch: int, result: RunResult) -> None:
+        """Note the accuracies of the logits ``[N, C]`` after an epoch."""
+        data = self.data
         hit = logits.argmax(dim=-1) == data.y
         test = float(hit[data.test_mask].float().mean())
         result.last_test_accuracy, result.epochs = test, epoch
@@ -214,3 +189,10 @@ class _Run:
         after = model.diffuse(before, data.edge_index, data.edge_weight, data.train_mask).features
         energies = [dirichlet_energy(h, data.edge_index, data.edge_weight) for h in (after, before)]
         return float(energies[0] / energies[1])
+
+    def account(self, result: RunResult, seconds: float, memory: PeakMemory) -> None:
+        """Note what the whole run has cost."""
+        result.seconds, result.peak_memory_mb = seconds, memory.mib
+        if self.nfe_forward:
+            result.nfe_forward = float(np.mean(self.nfe_forward))
+            result.nfe_backward = float(np.mean(self.nfe_backward))

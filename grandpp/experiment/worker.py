@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch_geometric.data import Data
 
 from grandpp.data import low_label_split
+from grandpp.experiment.batch import train_batch
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.experiment.records import Record, make_record
@@ -64,6 +66,19 @@ def perform(
     """Split the graph, train, and return the record."""
     split = split_of(config, data)
     return make_record(config, train_run(config, split, device, on_epoch), split, str(device))
+
+
+def perform_batch(
+    configs: Sequence[RunConfig],
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[int], object] = lambda place: None,
+) -> list[Record]:
+    """Split the graph for every run of a batch, train them together, and return their records."""
+    here = copy.copy(data).to(device)  # once: the splits share its edges
+    splits = [split_of(config, here) for config in configs]
+    results = train_batch(configs, splits, device, on_epoch)
+    return [make_record(*run, str(device)) for run in zip(configs, results, splits, strict=True)]
 
 
 def keep_graphs(sweep: str, graphs: Iterable[Data]) -> None:

@@ -8,6 +8,7 @@ from grandpp.fields.damped import DampedDiffusion
 from grandpp.fields.dense import ConvField, DrivenField, MLPField
 from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
+from grandpp.fields.joined import JoinedDiffusion
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.fields.oscillation import LinearOscillation, Wave
 from grandpp.fields.precision import LowPrecision
@@ -32,6 +33,7 @@ __all__ = [
     "GeneralizedHeavyBall",
     "GraphDiffusion",
     "HeavyBall",
+    "JoinedDiffusion",
     "LinearDiffusion",
     "LinearOscillation",
     "LowPrecision",

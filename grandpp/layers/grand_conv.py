@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution
 
@@ -88,4 +89,10 @@ class GRANDConv(DiffusionConv):
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
         """
-        return self._integrate(self.prepare(x, edge_index, edge_weight), x, save_at, throw)
+        return self._integrate(*self.bind(x, edge_index, edge_weight), save_at, throw)
+
+    def bind(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
+        """Return what is solved: the bound field and the initial state; arguments as above."""
+        return self.prepare(x, edge_index, edge_weight), x

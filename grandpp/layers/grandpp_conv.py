@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution
@@ -89,9 +90,18 @@ class GRANDPPConv(DiffusionConv):
         throw: bool = True,
     ) -> Solution:
         """Return the whole solution; arguments as in :meth:`forward` and :class:`GRANDConv`."""
-        field = self.prepare(x, edge_index, edge_weight)
-        field, z0 = self.source(field, x, source_index)
-        return self._integrate(field, z0, save_at, throw)
+        bound = self.bind(x, edge_index, edge_weight, source_index)
+        return self._integrate(*bound, save_at, throw)
+
+    def bind(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+    ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
+        """Return what is solved: the bound field and z(0); arguments as in :meth:`forward`."""
+        return self.source(self.prepare(x, edge_index, edge_weight), x, source_index)
 
     def _describe(self) -> list[str]:
         words = super()._describe()

@@ -25,6 +25,7 @@ from grandpp.models.lanczos_net import AdaLanczosNet, LanczosNet
 from grandpp.models.monet import MoNet
 from grandpp.models.propagation import GCNII, PredictThenPropagate, SimplifiedGCN
 from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded_clusters
+from grandpp.models.together import Member, can_classify_together, classify_together
 
 __all__ = [
     "GCNII",
@@ -40,6 +41,7 @@ __all__ = [
     "LabelSpreading",
     "LanczosNet",
     "LaplaceLearning",
+    "Member",
     "MoNet",
     "NodeClassifier",
     "Output",
@@ -48,6 +50,8 @@ __all__ = [
     "PredictThenPropagate",
     "SimplifiedGCN",
     "SparseFeatures",
+    "can_classify_together",
+    "classify_together",
     "diffused_components",
     "gat",
     "gcn",

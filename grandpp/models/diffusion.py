@@ -67,9 +67,12 @@ class DiffusionClassifier(NodeClassifier):
     ) -> Output:
         """Return logits and the cost of the solve."""
         y, stats = self.diffuse(self.encoder(x), edge_index, edge_weight, source_index)
+        return Output(self.decode(y, wanted), stats)
+
+    def decode(self, y: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Return the logits of diffused features; arguments as in :meth:`classify`."""
         z = torch.relu(self.norm(y if wanted is None else y[wanted]))
-        z = F.dropout(z, self.dropout, self.training)
-        return Output(self.decoder(z), stats)
+        return self.decoder(F.dropout(z, self.dropout, self.training))
 
     def diffuse(
         self,
@@ -79,6 +82,9 @@ class DiffusionClassifier(NodeClassifier):
         source_index: Tensor | None = None,
     ) -> Diffused:
         """Carry encoded features ``[N, F]`` through the layer; arguments as in :meth:`classify`."""
-        trusted = () if getattr(self.conv, "source", None) is None else (source_index,)
-        solution = self.conv.solve(x0, edge_index, edge_weight, *trusted)
+        solution = self.conv.solve(x0, edge_index, edge_weight, *self.trusted(source_index))
         return Diffused(self.conv.position(solution.y), solution.stats)
+
+    def trusted(self, source_index: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The trusted nodes, for a layer with a source; nothing for the others."""
+        return () if getattr(self.conv, "source", None) is None else (source_index,)

@@ -1,6 +1,7 @@
 """The hot kernels: products on a matrix whose transpose is known, and normalised rows."""
 
 from grandpp.ops.attention import attention_product, attention_weights
+from grandpp.ops.copies import side_by_side
 from grandpp.ops.csr import CSR
 from grandpp.ops.finite import all_finite
 from grandpp.ops.products import multiply, sample, sddmm, spmm
@@ -17,6 +18,7 @@ __all__ = [
     "normalize_rows",
     "sample",
     "sddmm",
+    "side_by_side",
     "spmm",
     "squareplus",
     "triton_for",

@@ -92,9 +92,12 @@ class CSR(Pattern):
     Args:
         rowptr, col, num_rows, num_cols: See :class:`Pattern`.
         perm: Position of each entry in the list the pattern was built from, int64 ``[nnz]``.
+        copies: Of how many equal blocks it consists, see :func:`grandpp.ops.side_by_side`.
+            (default: ``1``)
     """
 
     perm: Tensor
+    copies: int = 1
 
     @classmethod
     def from_coo(cls, row: Tensor, col: Tensor, num_rows: int, num_cols: int) -> CSR:

@@ -12,7 +12,8 @@ from torch import Tensor
 from grandpp.ops import CSR, multiply
 
 # States kept per level of the recursion that visits them in reverse: as many as fit into this many
-# bytes, so that small graphs recompute nothing, and never fewer than eight.
+# bytes for each copy of the graph, so that small graphs recompute nothing, and never fewer than
+# eight.
 _KEPT_BYTES = 20 * 2**20
 _KEPT_AT_LEAST = 8
 
@@ -80,7 +81,7 @@ class Recursion:
         if top < bottom:
             return Trail([], [], 1)
         size = state[0].numel() * state[0].element_size() * len(state)
-        fit = max(_KEPT_AT_LEAST, _KEPT_BYTES // max(1, size))
+        fit = max(_KEPT_AT_LEAST, self.csr.copies * _KEPT_BYTES // max(1, size))
         stride = max(1, -(-(top - bottom + 1) // fit))
         indices = list(range(top, bottom - 1, -stride))
         kept = [state]

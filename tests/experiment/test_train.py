@@ -13,7 +13,7 @@ from grandpp.experiment import (
     train_run,
     tuned_config,
 )
-from grandpp.experiment.train import _Run
+from grandpp.experiment.train import Run
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def test_the_same_configuration_gives_the_same_bits(data, model):
         torch.manual_seed(5)
         config = tuned_config("sbm", model, 5, time=2.0)
         built = build_model(config, data.num_features, 3)
-        runner, optimizer = _Run(built, data), build_optimizer(config, built)
+        runner, optimizer = Run(built, data), build_optimizer(config, built)
         for _ in range(3):
             runner.train_epoch(optimizer)
         states.append(built.state_dict())
@@ -85,7 +85,7 @@ def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(da
         return out
 
     script = [predict(5, 90), predict(10, 20), predict(10, 80), predict(3, 100)]
-    runner, result = _Run(Scripted(script), small), RunResult()
+    runner, result = Run(Scripted(script), small), RunResult()
     for epoch in range(1, 5):
         runner.evaluate(epoch, result)
     n_val, n_test = int(small.val_mask.sum()), int(small.test_mask.sum())
@@ -146,7 +146,7 @@ def test_test_labels_never_reach_training(data):
     for graph in (data, changed):
         torch.manual_seed(0)
         model = build_model(config, graph.num_features, 3)
-        runner, optimizer = _Run(model, graph), build_optimizer(config, model)
+        runner, optimizer = Run(model, graph), build_optimizer(config, model)
         for _ in range(3):
             runner.train_epoch(optimizer)
         logits.append(model.eval()(graph.x, graph.edge_index, None, graph.train_mask))

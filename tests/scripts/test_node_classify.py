@@ -94,6 +94,19 @@ def test_a_second_call_repeats_nothing_and_reports_everything(main, capsys, tmp_
     assert "gcn" in table
 
 
+def test_batches_report_what_single_runs_report(main, capsys, tmp_path):
+    arguments = ["--labels-per-class", "1", "2", "--model", "grand-l", "grand++-l", "--json"]
+    outputs, out = [], str(tmp_path / "runs.jsonl")
+    for more in ([], ["--batch-splits", "2", "--out", out], ["--batch-splits", "3", "--out", out]):
+        assert main([*arguments, *more, *FAST]) == 0
+        names = ("labels_per_class", "model", "split", "config_hash", "test_accuracy")
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        outputs.append(sorted(tuple(map(r.get, names)) for r in lines))
+    assert len(outputs[0]) == 8
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert len(read_records(Path(out))) == 8
+
+
 def test_one_command_is_a_whole_table(main, capsys):
     arguments = ["--dataset", "sbm", "KarateClub", "--labels-per-class", "2", "1", "--protocol",
                  "no_val", "--model", "gcn", "mlp"]  # fmt: skip
@@ -126,6 +139,15 @@ def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
         ),
         (["--labels-per-class", "1", "10000"], "class 0 has"),
         (["--labels-per-class", "1", "--backend", "dask"], "dask"),
+        (
+            ["--labels-per-class", "1", "--batch-splits", "2", "--model", "gcn"],
+            "expected grand-l, grand++-l, grand++-cluster-l with solver exact",
+        ),
+        (
+            ["--labels-per-class", "1", "--batch-splits", "2", "--workers", "2"],
+            "one worker for runs in batches",
+        ),
+        (["--labels-per-class", "1", "--batch-splits", "0"], "positive integer (got '0')"),
         (["--labels-per-class", "0"], "positive integer (got '0')"),
         (["--labels-per-class", "10000"], "class 0 has"),
         (["--labels-per-class", "1", "--dataset", "Corra"], "unknown data set 'Corra'"),

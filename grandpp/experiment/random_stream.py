@@ -1,0 +1,44 @@
+"""Random numbers of its own for each of several runs in one program."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+
+
+class RandomStream(AbstractContextManager["RandomStream"]):
+    """Torch's random numbers as they are now, carried on inside every ``with`` block.
+
+    What is drawn outside the blocks changes nothing inside, and the other way round.
+
+    Args:
+        device: Where numbers are drawn besides the CPU.
+
+    Attributes:
+        state: Where the stream is; putting an earlier state back repeats what came after it.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.state = self._get()
+        self._outside = self.state
+
+    def __enter__(self) -> RandomStream:
+        self._outside = self._get()
+        self._set(self.state)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.state = self._get()
+        self._set(self._outside)
+
+    def _get(self) -> tuple[Tensor, Tensor | None]:
+        cuda = self._device.type == "cuda"
+        return torch.get_rng_state(), torch.cuda.get_rng_state(self._device) if cuda else None
+
+    def _set(self, state: tuple[Tensor, Tensor | None]) -> None:
+        torch.set_rng_state(state[0])
+        if state[1] is not None:
+            torch.cuda.set_rng_state(state[1], self._device)

@@ -1,0 +1,69 @@
+"""What a run gave, and how a failure is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grandpp.singular import ConvergenceError
+from grandpp.solvers import SolveError
+
+
+class DivergedError(RuntimeError):
+    """Training left the finite numbers."""
+
+
+DIVERGED = "the loss or a parameter became NaN or infinite in training"
+
+FAILURES = (SolveError, ConvergenceError, DivergedError)
+"""What ends a run without an accuracy, and is a status of its result."""
+
+
+@dataclass
+class RunResult:
+    """What a run gave; accuracies are fractions, ``None`` where they do not exist.
+
+    Args:
+        test_accuracy: Test accuracy at ``best_epoch``.
+        val_accuracy: Validation accuracy at ``best_epoch``; ``None`` without validation nodes.
+        last_test_accuracy: Test accuracy after the last epoch.
+        best_epoch: First epoch (from 1) with the best validation accuracy; without validation
+            nodes the last one; 0 for a model without training.
+        epochs: Epochs trained: fewer than asked for where patience ended.
+        nfe_forward: Mean evaluations per training forward pass; ``None`` without a solver.
+        nfe_backward: Mean vector-Jacobian products per backward pass.
+        seconds: Wall time of training and evaluation.
+        peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
+        energy: Dirichlet energy of the diffused features over that of the encoded ones, after
+            the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
+        status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
+        message: What failed, in words; empty otherwise.
+    """
+
+    test_accuracy: float | None = None
+    val_accuracy: float | None = None
+    last_test_accuracy: float | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    nfe_forward: float | None = None
+    nfe_backward: float | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float | None = None
+    energy: float | None = None
+    status: str = "success"
+    message: str = ""
+
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether the best epoch lies that many epochs back."""
+        if patience is None or self.epochs is None or self.best_epoch is None:
+            return False
+        return self.epochs - self.best_epoch >= patience
+
+    @classmethod
+    def failed(cls, error: Exception) -> RunResult:
+        """The result of a run that one of :data:`FAILURES` ended."""
+        status = "diverged"
+        if isinstance(error, SolveError):
+            status = error.solution.status.name.lower()
+        elif isinstance(error, ConvergenceError):
+            status = "linear_solve_failed"
+        return cls(status=status, message=str(error))

@@ -1,0 +1,83 @@
+"""Several layers of the same kind on one graph, solved as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from grandpp.fields import JoinedDiffusion, LinearDiffusion
+from grandpp.layers.grand_conv import GRANDConv
+from grandpp.layers.grandpp_conv import GRANDPPConv
+from grandpp.solvers import Exact, SolveStats, solve
+
+# On the CPU a joint state beyond the caches costs more than the joint calls save: twenty copies of
+# Cora joined take 1.6 times as long as one after the other. Other devices join everything.
+_CACHED_BYTES = 2**20
+
+
+class Solved(NamedTuple):
+    """The features ``[N, F]`` of one layer at its end time, and the cost of the joint solve."""
+
+    features: Tensor
+    stats: SolveStats
+
+
+def can_join(conv: nn.Module) -> bool:
+    """Whether a layer is linear diffusion, solved exactly: what :func:`solve_together` takes."""
+    known = isinstance(conv, GRANDConv | GRANDPPConv) and conv.mode == "linear"
+    return known and isinstance(conv.solver, Exact)
+
+
+def solve_together(
+    conv: GRANDConv | GRANDPPConv, bound: Sequence[tuple[LinearDiffusion, Tensor]]
+) -> list[Solved]:
+    """Carry the states of several layers to their end time by joint solves.
+
+    The exact solver chooses its number of products by the rate, the time and its tolerance alone,
+    and bounds the error of every node by its own copy's initial state and source: no copy is less
+    accurate than by itself.
+
+    Args:
+        conv: Any of the layers; they have its solver and its time.
+        bound: What the ``bind`` of each layer returned, on one graph.
+
+    Returns:
+        One result per layer. The cost is that of the joint solve, whose products are those of the
+        layer with the largest rate.
+
+    Raises:
+        ValueError: If the layers cannot be joined.
+        SolveError: If a solve fails; which layer made it fail remains to be found out.
+
+    Cost: as many products as for one layer, of B times the size; as much memory as B layers.
+    """
+    if not can_join(conv):
+        raise ValueError(f"expected linear diffusion with solver='exact' (got {conv})")
+    solved: list[Solved] = []
+    for group in _groups(bound):
+        fields, starts = zip(*group, strict=True)
+        field: Any = fields[0] if len(group) == 1 else JoinedDiffusion.of(fields)
+        with torch.autocast(starts[0].device.type, enabled=False):
+            solution = solve(field, torch.cat(starts), (0.0, conv.time), solver=conv.solver)
+        ends = torch.as_tensor(solution.y).split([len(y) for y in starts])
+        solved += [Solved(y, solution.stats) for y in ends]
+    return solved
+
+
+def _groups(
+    bound: Sequence[tuple[LinearDiffusion, Tensor]],
+) -> list[Sequence[tuple[LinearDiffusion, Tensor]]]:
+    """All in one group, or on the CPU groups of all but equal size whose state stays in cache."""
+    if not bound:
+        return []
+    y = bound[0][1]
+    fit = len(bound)
+    if y.device.type == "cpu":
+        fit = max(1, _CACHED_BYTES // max(1, y.numel() * y.element_size()))
+    number = -(-len(bound) // fit)
+    edges = [len(bound) * n // number for n in range(number + 1)]
+    return [bound[a:b] for a, b in pairwise(edges)]
