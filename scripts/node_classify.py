@@ -30,6 +30,7 @@ from grandpp.experiment import (
 )
 from grandpp.experiment.cli import (
     OneLineParser,
+    add_grand_options,
     add_pool_options,
     complain,
     fail,
@@ -37,7 +38,6 @@ from grandpp.experiment.cli import (
     positive_int,
     resolve_device,
 )
-from grandpp.experiment.config import FEATURES
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.fields import INITIALS, SOURCES
 from grandpp.solvers import SOLVER_NAMES
@@ -79,10 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--rewiring", choices=REWIRINGS, help="new edges of the models -rw (default: gdc)")
     add("--cluster-labels", type=float, metavar="L", help="train on seeded clusters too, which "
         "count as L labelled nodes per class (default: 1 for grand++-cluster)")  # fmt: skip
-    add("--features", choices=FEATURES, help="rows that sum to 1, or binary: 1 for every entry, as "
-        "in GRAND's official code (default: rows)")  # fmt: skip
-    add("--layer-norm", action=argparse.BooleanOptionalAction, help="normalise the diffused state "
-        "before the decoder (default: yes)")  # fmt: skip
+    add_grand_options(parser)
     add_pool_options(parser)
     add("--device", default="auto", choices=("auto", "cpu", "cuda"), help="(default: auto)")
     add("--root", type=Path, help="folder of raw data files, before $GRANDPP_DATA and the cache")
@@ -103,7 +100,8 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
 
     device = resolve_device(args.device)
     names = ("protocol", "time", "solver", "epochs", "patience", "source", "source_gain",
-             "initial", "rewiring", "cluster_labels", "features", "layer_norm")  # fmt: skip
+             "initial", "rewiring", "cluster_labels", "features", "layer_norm",
+             "learn_beta")  # fmt: skip
     graphs = load_graphs(PROGRAM, args.datasets, args.root, progress=not args.quiet)
     runs = plan_runs(
         [data.to(device) for data in graphs],

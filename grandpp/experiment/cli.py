@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 
 from grandpp.data import DatasetNotFoundError, load_dataset
 from grandpp.experiment.batch import BATCH_MODELS
+from grandpp.experiment.config import FEATURES
 from grandpp.experiment.pools import BACKENDS
 
 
@@ -35,6 +36,17 @@ def complain(program: str, message: object) -> int:
     text = " ".join(str(message).split())
     sys.stderr.write(f"{program}: error: {text}\n")
     return 2
+
+
+def add_grand_options(parser: argparse.ArgumentParser) -> None:
+    """Where GRAND's official code differs from the equations of the thesis, and from us."""
+    add = parser.add_argument
+    add("--features", choices=FEATURES, help="rows that sum to 1, or binary: 1 for every entry, as "
+        "in GRAND's official code (default: rows)")  # fmt: skip
+    add("--layer-norm", action=argparse.BooleanOptionalAction, help="normalise the diffused state "
+        "before the decoder, which GRAND's code does not (default: yes)")  # fmt: skip
+    add("--learn-beta", action="store_const", const=True, help="add beta x(0) to the diffusion of "
+        "grand and grand++ models, with learned beta, as GRAND's tuned settings do")  # fmt: skip
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:

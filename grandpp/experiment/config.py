@@ -52,6 +52,7 @@ class RunConfig:
         rewiring: Other edges to diffuse along, see :func:`grandpp.data.rewire`.
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.experiment.targets.clustered_targets`.
+        learn_beta: Add beta x(0) to the diffusion, with learned beta (``None``: no such term).
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
             zero, what the official GRAND code diffuses (``None``: ``"rows"``).
     """
@@ -94,6 +95,7 @@ class RunConfig:
     rewiring: str | None = None
     cluster_labels: float | None = None
     features: str | None = None
+    learn_beta: bool | None = None
 
     @property
     def config_hash(self) -> str:

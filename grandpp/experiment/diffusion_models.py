@@ -85,6 +85,7 @@ def _build_layer(config: Any, shared: dict[str, Any]) -> GRANDConv | GRANDPPConv
             source_gain=gain,
             **shared,
         )
+    shared["learn_beta"] = bool(config.learn_beta)
     if family == "grand":
         return GRANDConv(config.hidden, **shared)
     return GRANDPPConv(

@@ -75,6 +75,7 @@ def _diffusion(name: str) -> ModelRow:
     family = family_of(name)
     own = {"layer_norm"}
     own |= {"source", "source_gain"} if "++" in family else set()
+    own |= {"learn_beta"} if family.startswith("grand") else set()
     own |= {"initial"} if family.startswith("grand++") else set()
     own |= {"rewiring"} if name.endswith("-rw") else set()
     own |= {"gamma"} if family in BALLS else set()

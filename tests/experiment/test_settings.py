@@ -60,6 +60,11 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
     assert conv.source.initial == "zero"
     bare = tuned_config("Cora", "grand-l", 1, layer_norm=False)
     assert isinstance(build_model(bare, 5, 2).norm, torch.nn.Identity)
+    assert build_model(bare, 5, 2).conv.beta is None
+    for model in ("grand-l", "grand++-nl"):
+        conv = build_model(tuned_config("Cora", model, 1, learn_beta=True), 5, 2).conv
+        assert float(conv.beta.detach()) == 0.0
+    assert tuned_config("Cora", "hb-l", 1, learn_beta=True) == tuned_config("Cora", "hb-l", 1)
     plain = tuned_config("Cora", "gcn", 1)
     assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain
     grand = tuned_config("Cora", "grand-l", 1)
