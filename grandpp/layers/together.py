@@ -14,9 +14,10 @@ from grandpp.layers.grand_conv import GRANDConv
 from grandpp.layers.grandpp_conv import GRANDPPConv
 from grandpp.solvers import Exact, SolveStats, solve
 
-# On the CPU a joint state beyond the caches costs more than the joint calls save: twenty copies of
-# Cora joined take 1.6 times as long as one after the other. Other devices join everything.
-_CACHED_BYTES = 2**20
+# On the CPU a joint state beyond the caches costs what the joint calls save: of 1, 2, 5 and 20
+# copies of Cora together, 2 were the fastest (benchmarks/batch_splits.py), by little. Other devices
+# join everything.
+_CACHED_BYTES = 2**21
 
 
 class Solved(NamedTuple):
