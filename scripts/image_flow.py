@@ -39,7 +39,7 @@ DIRECT = {"dense": "direct"}  # what fits into memory; the others take the adjoi
 
 def prepare(args: argparse.Namespace) -> tuple[flows.FlowTask, str]:
     """A flow with its images, and where these come from."""
-    device = resolve_device(args.device)
+    args.device = device = resolve_device(args.device)
     solver = flows.flow_solver(args.solver, tol=args.tol, step_size=args.step_size,
         inner=args.inner, inner_tol=args.inner_tol, gradient=args.gradient)  # fmt: skip
     split = load_images(args.dataset, args.root, seed=args.seed, progress=not args.quiet)

@@ -33,7 +33,8 @@ from grandpp.image import POINT_CLOUD_MODELS, POINT_CLOUD_SOLVERS, describe, tra
 from grandpp.image.point_cloud_training import SNAPSHOTS
 
 PROGRAM = "point_cloud"
-KEY = ("model", "seed", "epochs", "solver")
+KEY = ("model", "seed", "epochs", "solver", "start")
+BEFORE = {"start": "random"}  # older runs, whose output's bias was drawn
 SEPARATED = 0.05
 
 
@@ -64,9 +65,9 @@ def train(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
     """Do the runs that are not in the file yet; append all to ``found``."""
     models = tuple(dict.fromkeys(args.models or tuple(POINT_CLOUD_MODELS)[:5]))
     seeds = range(args.first_seed, args.first_seed + args.runs)
-    known = read_runs(args.out, KEY)
+    known = read_runs(args.out, KEY, BEFORE)
     for model, seed in [(model, seed) for seed in seeds for model in models]:
-        key = (model, seed, args.epochs, args.solver)
+        key = (model, seed, args.epochs, args.solver, "mean")
         if key not in known:
             with tqdm(total=args.epochs, desc=f"{model} {seed}", disable=args.quiet) as bar:
 

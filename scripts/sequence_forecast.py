@@ -7,8 +7,8 @@ Examples:
 --windows 1024 --epochs 5 --out walker.jsonl --plot walker.png
 
 Run it again after an interruption: runs already in the file are not repeated. With --checkpoint and
---resume a run goes on after its last finished epoch, to the same result. With --solver exact,
-walker2d trains in less time: its equations are linear.
+--resume a run goes on after its last finished epoch, to the same result. --solver exact solves the
+equations of walker2d but those of ghbnode and adamnode, which are not linear.
 
 Columns: losses are mean squared errors (of the forecast rows, for walker2d of the next rows) after
 the last epoch; "test at best" is the test loss at the epoch of smallest validation loss. "nfe" are
@@ -33,8 +33,8 @@ from grandpp.experiment.fitting import fit
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import read_runs
 from grandpp.experiment.sequences.figures import draw_sequence_runs
-from grandpp.experiment.sequences.options import sequence_parser
-from grandpp.experiment.sequences.runs import KEY, make_run, summary_table
+from grandpp.experiment.sequences.options import complete, sequence_parser
+from grandpp.experiment.sequences.runs import BEFORE, KEY, make_run, summary_table
 from grandpp.layers import KINDS, describe_module
 from grandpp.sequence import ODERNN, RECIPES, Forecasting, Splits, forecast_curve, probe_adjoint
 from grandpp.solvers import SolveError, resolve_solver
@@ -51,7 +51,7 @@ def build_model(args: argparse.Namespace, model: str, seed: int = 0) -> ODERNN:
 def solver_options(args: argparse.Namespace) -> dict[str, Any]:
     """What solvers with a tolerance are given."""
     rtol = atol = args.tolerance
-    return {"gradient": args.gradient, "max_nfe": MAX_NFE, "rtol": rtol, "atol": atol}
+    return {"gradient": args.gradient or "direct", "max_nfe": MAX_NFE, "rtol": rtol, "atol": atol}
 
 
 def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def train(args: argparse.Namespace, key: dict[str, Any], data: SequenceData) -> 
 
 def train_all(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
     """Do the runs that are not in the file yet; append all to ``found``."""
-    known = read_runs(args.out, KEY)
+    known = read_runs(args.out, KEY, BEFORE)
     _ = [build_model(args, m) for m in args.models]  # before any run: does the solver serve all?
     for seed in range(args.seed, args.seed + args.runs):
         data: SequenceData | None = None
@@ -117,14 +117,12 @@ def train_all(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = sequence_parser(PROGRAM, __doc__, SEQUENCES, tuple(KINDS)).parse_args(argv)
-    recipe = RECIPES[args.dataset]
-    for name in ("epochs", "batch_size", "tolerance", "lr"):
-        setattr(args, name, getattr(args, name) or getattr(recipe, name))
     args.models = list(dict.fromkeys(args.models or tuple(KINDS)[:5]))
     args.several = len(args.models) * args.runs > 1
     runs: list[dict[str, Any]] = []
     code = 0
     try:
+        complete(args, RECIPES[args.dataset])
         if args.describe:
             shown = {m: {"model": m, **describe_module(build_model(args, m))} for m in args.models}
             print(json.dumps(shown if len(shown) > 1 else shown[args.models[0]]))

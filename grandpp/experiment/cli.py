@@ -63,8 +63,8 @@ def add_pool_options(parser: argparse.ArgumentParser) -> None:
     """:func:`add_worker_options`, and several runs at once in one program."""
     add_worker_options(parser)
     parser.add_argument("--batch-splits", type=positive_int, metavar="B", help="train B runs of a "
-        "model (splits and seeds) at once as one program, with the same accuracies: saves a GPU "
-        f"over half of its calls; for {', '.join(BATCH_MODELS)} with the exact solver, without "
+        "model (splits and seeds) at once as one program, with the same accuracies: saves calls, "
+        f"which a GPU waits for; for {', '.join(BATCH_MODELS)} with the exact solver, without "
         "--workers; Ctrl-C loses the batch under way (default: one run at a time)")  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from typing import Any
 Run = dict[str, Any]
 
 
-def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Run]:
+def read_runs(
+    path: Path | None, key: Sequence[str], before: Mapping[str, Any] | None = None
+) -> dict[tuple[Any, ...], Run]:
     """Runs in a file by their key; none if there is no file yet.
 
     A last line without its newline that was torn by a crash is passed over.
@@ -18,6 +20,7 @@ def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Ru
     Args:
         path: The file, or None.
         key: Fields that tell runs apart.
+        before: What fields were that lines of older versions do not have. (default: ``None``)
 
     Raises:
         ValueError: If a line is no run, or there is no folder for the file.
@@ -30,7 +33,7 @@ def read_runs(path: Path | None, key: Sequence[str]) -> dict[tuple[Any, ...], Ru
     runs = {}
     for n, line in enumerate(lines, start=1):
         try:
-            run = json.loads(line)
+            run = {**(before or {}), **json.loads(line)}
             runs[key_of(run, key)] = run
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"expected one run per line in {path} (line {n} is none)") from None

@@ -25,6 +25,7 @@ class PointCloudRun:
         seed: Of the points, the parameters and the batches.
         epochs: Number of epochs asked for.
         solver: Its name.
+        start: Where scores start: ``"mean"``, around the mean target.
         loss: Mean squared error of every epoch, averaged while the parameters change.
         nfe_forward: Evaluations of one forward solve, the mean over the batches of every epoch.
         nfe_backward: Likewise of one adjoint solve.
@@ -39,6 +40,7 @@ class PointCloudRun:
     seed: int
     epochs: int
     solver: str
+    start: str = "mean"
     loss: list[float] = field(default_factory=list)
     nfe_forward: list[float] = field(default_factory=list)
     nfe_backward: list[float] = field(default_factory=list)

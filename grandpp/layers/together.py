@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.fields import JoinedDiffusion, LinearDiffusion
+from grandpp.fields.base import csr_product
 from grandpp.layers.grand_conv import GRANDConv
 from grandpp.layers.grandpp_conv import GRANDPPConv
 from grandpp.solvers import Exact, SolveStats, solve
@@ -58,6 +59,8 @@ def solve_together(
     """
     if not can_join(conv):
         raise ValueError(f"expected linear diffusion with solver='exact' (got {conv})")
+    if any(field.product is not csr_product for field, _ in bound):
+        raise ValueError("expected layers without explainers and message-passing hooks (got some)")
     solved: list[Solved] = []
     for group in _groups(bound):
         fields, starts = zip(*group, strict=True)
@@ -75,6 +78,8 @@ def _groups(
     """All in one group, or on the CPU groups of all but equal size whose state stays in cache."""
     if not bound:
         return []
+    if any(field.graph is not bound[0][0].graph for field, _ in bound):
+        return [[one] for one in bound]  # a graph that was sorted anew for every layer
     y = bound[0][1]
     fit = len(bound)
     if y.device.type == "cpu":

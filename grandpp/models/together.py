@@ -57,6 +57,9 @@ def classify_together(
         SolveError: If the joint solve fails, because of any of the models.
         ConvergenceError: If a model's source cannot be computed.
     """
+    convs: list[Any] = [member.model.conv for member in members]
+    if len({(conv.time, conv.solver) for conv in convs}) != 1:
+        raise ValueError("expected models with one time and one solver (got several)")
     bound: list[Any] = []
     for member in members:
         model: Any = member.model
@@ -65,8 +68,7 @@ def classify_together(
         trusted = model.trusted(member.source_index)
         bound.append(model.conv.bind(encoded, edge_index, edge_weight, *trusted))
     outputs = []
-    layer: Any = members[0].model.conv
-    for member, solved in zip(members, solve_together(layer, bound), strict=True):
+    for member, solved in zip(members, solve_together(convs[0], bound), strict=True):
         with member.stream:
             logits = member.model.decode(solved.features, member.wanted)
         outputs.append(Output(logits, solved.stats))

@@ -10,7 +10,7 @@ _REMEMBERED = 2
 
 
 def side_by_side(csr: CSR, copies: int) -> CSR:
-    """The block-diagonal pattern of several copies; the last two numbers asked for are kept.
+    """The block-diagonal pattern of several copies; those of the last two new numbers are kept.
 
     Entries stand copy by copy, so that the values of the copies are concatenated.
 

@@ -40,10 +40,13 @@ class use_triton:
         global _enabled
         if enabled:
             _launchers()
+        self.enabled = enabled
         self.before, _enabled = _enabled, enabled
 
     def __enter__(self) -> None:
         """Stay on, or off, for a block."""
+        global _enabled
+        _enabled = self.enabled
 
     def __exit__(
         self,
@@ -62,7 +65,7 @@ def triton_for(*tensors: Tensor) -> ModuleType | None:
     Raises:
         ImportError: If the environment switched it on without the package ``triton``.
     """
-    if not _enabled:
+    if not _enabled or not (tensors[0].is_cuda or os.environ.get("TRITON_INTERPRET") == "1"):
         return None
     launchers, first = _launchers(), tensors[0]
     alike = all(t.dtype == first.dtype and t.device == first.device for t in tensors)

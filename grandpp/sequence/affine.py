@@ -35,12 +35,13 @@ class AffineFlow:
         durations: All durations that will be asked for, in any shape.
 
     Raises:
-        TypeError: If the right-hand side is not affine, or depends on time.
+        TypeError: If the right-hand side is seen not to be affine, or to depend on time, at a few
+            states and times.
 
     Note:
-        One evaluation of the right-hand side, on the unit vectors; then d^3 per duration and d^2
-        per element and interval, with d values in a state. Exact up to rounding; the gradient is
-        that of the matrix exponential.
+        One evaluation of the right-hand side on the unit vectors, one to check it; then d^3 per
+        duration and d^2 per element and interval, with d values in a state. Exact up to rounding;
+        the gradient is that of the matrix exponential.
     """
 
     def __init__(self, f: Bound, state: Tensor, batch_dim: int, durations: Tensor) -> None:
@@ -58,20 +59,25 @@ class AffineFlow:
         time = units.new_zeros(self.size + 1, 1)
         slopes = self._flat(f(time, self._deep(units)))
         linear, constant = slopes[:-1] - slopes[-1], slopes[-1:]
-        trial = torch.linspace(-1, 1, 3 * self.size, dtype=state.dtype, device=state.device)
-        trial = trial.sin().view(3, self.size)
-        then = trial.new_tensor([[0.0], [1.0], [2.0]])
-        with torch.no_grad():
-            error = self._flat(f(then, self._deep(trial))) - (trial @ linear + constant)
-            scale = linear.abs().sum() + constant.abs().sum() + 1
-            # Not "larger than": what is not finite is for the solve to report.
-            if bool(error.abs().amax() > 100 * torch.finfo(state.dtype).eps * scale):
-                raise TypeError(
-                    "expected a field that is linear in the state and does not depend on time "
-                    "for solver='exact' (got one that does): use another solver, like 'tsit5'"
-                )
+        self._check(f, linear.detach(), constant.detach())
         zeros = linear.new_zeros(self.size + 1, 1)
         return torch.cat([torch.cat([linear, constant]), zeros], dim=1)
+
+    @torch.no_grad()
+    def _check(self, f: Bound, linear: Tensor, constant: Tensor) -> None:
+        """Compare with the right-hand side at states near and far, at times without a period."""
+        size = linear.new_tensor([[1.0], [30.0], [1000.0]])
+        then = linear.new_tensor([[0.0], [0.37], [2**0.5]])
+        trial = torch.linspace(-1, 1, 3 * self.size, dtype=linear.dtype, device=linear.device)
+        trial = size * trial.sin().view(3, self.size)
+        error = self._flat(f(then, self._deep(trial))) - (trial @ linear + constant)
+        scale = size * linear.abs().sum() + constant.abs().sum() + 1
+        # Not "larger than": what is not finite is for the solve to report.
+        if bool((error.abs() > 100 * torch.finfo(linear.dtype).eps * scale).any()):
+            raise TypeError(
+                "expected a field that is linear in the state and does not depend on time "
+                "for solver='exact' (got one that does): use another solver, like 'tsit5'"
+            )
 
     def _exponential(self, durations: Tensor) -> Tensor:
         return torch.linalg.matrix_exp(durations.view(-1, 1, 1) * self.generator)

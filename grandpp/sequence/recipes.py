@@ -74,7 +74,10 @@ class Recipe:
             torch.manual_seed(seed)
             net = self.model(kind, batch_first=True, **options).double()
             if isinstance(net.solver, Exact):
-                _check_linear(net)
+                try:
+                    _check_linear(net)
+                except TypeError as error:
+                    raise TypeError(f"{kind}: {error}") from None
         return net
 
 

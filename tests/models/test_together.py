@@ -55,3 +55,26 @@ def test_which_models_can_be_classified_together():
     ball = DiffusionClassifier(12, 3, HeavyBallConv(8, solver="exact"))
     assert not can_classify_together(ball)
     assert not can_classify_together(torch.nn.Linear(12, 3))
+
+
+def test_a_graph_that_is_sorted_anew_for_every_model_is_served_too(karate):
+    x, models = torch.rand(34, 12).double(), classifiers("grand")
+    with torch.inference_mode():
+        found = classify_together([Member(m.eval()) for m in models], x, karate.clone())
+        wanted = [m.classify(x, karate) for m in models]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one.logits, other.logits, rtol=1e-9, atol=1e-9)
+
+
+def test_models_of_several_times_are_refused(karate):
+    first, second, _ = classifiers("grand")
+    second.conv.time = 2.0
+    with pytest.raises(ValueError, match="one time"):
+        classify_together([Member(first), Member(second)], torch.rand(34, 12).double(), karate)
+
+
+def test_layers_that_somebody_watches_are_refused(karate):
+    models = classifiers("grand")
+    models[1].conv.register_message_forward_hook(lambda *_: None)
+    with pytest.raises(ValueError, match="hooks"):
+        classify_together([Member(m) for m in models], torch.rand(34, 12).double(), karate)

@@ -43,6 +43,9 @@ def test_without_triton_the_switch_says_what_to_install(case, monkeypatch):
     assert triton_for(values) is None
     use_triton(False)
     monkeypatch.setattr(switch, "_enabled", True)  # as the environment does
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    assert triton_for(values) is None  # not a matter of the CPU
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
     with pytest.raises(ImportError, match="GRANDPP_TRITON=1"):
         spmm(csr, values, torch.ones(5, 1, dtype=torch.float64))
 
@@ -79,3 +82,12 @@ def test_a_block_ends_with_what_was_before(monkeypatch):
             assert switch._enabled
         assert not switch._enabled
     assert switch._enabled
+
+
+def test_a_switch_may_open_several_blocks(monkeypatch):
+    monkeypatch.setattr(switch, "_launchers", lambda: None)
+    on = use_triton()
+    for _ in range(2):
+        with on:
+            assert switch._enabled
+        assert not switch._enabled

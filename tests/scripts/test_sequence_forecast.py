@@ -140,11 +140,26 @@ def test_runs_that_are_all_known_need_no_data(module, capsys):
     assert "node" in capsys.readouterr().out
 
 
+def test_lines_from_before_there_was_a_choice_of_solvers_are_read(module, capsys):
+    line = [*SHORT, "--model", "node", "--out", "runs.jsonl"]
+    assert module.main(line) == 0
+    run = json.loads(Path("runs.jsonl").read_text())
+    assert run.pop("solver") == "tsit5"
+    Path("runs.jsonl").write_text(json.dumps(run) + "\n")
+    assert module.main(line) == 0
+    assert Path("runs.jsonl").read_text().count("\n") == 1
+
+
+def test_exact_has_no_choice_of_gradients(module, capsys):
+    assert module.main(["--solver", "exact", "--gradient", "adjoint"]) == 2
+    assert "expected no --gradient with --solver exact" in capsys.readouterr().err
+
+
 def test_exact_is_refused_before_any_run_where_a_model_is_not_linear(module, capsys):
     assert module.main([*SHORT, "--model", "node", "--solver", "exact", "--out", "runs.jsonl"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "linear in the state" in error
+    assert "node: expected a field that is linear in the state" in error
     assert not Path("runs.jsonl").exists()
 
 

@@ -97,6 +97,12 @@ def test_equations_that_are_not_linear_are_refused(kind):
         run(kind, "exact", sequences())
 
 
+def test_what_is_linear_near_the_origin_alone_is_refused():
+    spring = GeneralizedHeavyBall(activation="hardtanh")  # linear up to 5
+    with pytest.raises(TypeError, match="linear in the state"):
+        ODERNN(spring, 17, 3, 17, field=MLPField(3), solver="exact").double()(*sequences())
+
+
 def test_a_spring_without_saturation_is_linear():
     spring = GeneralizedHeavyBall(activation=lambda m: m)
     net = ODERNN(spring, 17, 3, 17, field=MLPField(3), solver="exact").double()
@@ -106,10 +112,11 @@ def test_a_spring_without_saturation_is_linear():
     torch.testing.assert_close(net(*inputs).forecast, other(*inputs).forecast)
 
 
-def test_a_field_of_time_is_refused():
+@pytest.mark.parametrize("clock", [lambda t: t, lambda t: (2 * math.pi * t).sin()])
+def test_a_field_of_time_is_refused(clock):
     class Clock(nn.Module):
         def forward(self, t, h):
-            return h * t
+            return h + clock(t)
 
     with pytest.raises(TypeError, match="does not depend on time"):
         ODERNN("node", 17, 3, 17, field=Clock(), solver="exact").double()(*sequences())

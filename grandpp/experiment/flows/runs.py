@@ -25,9 +25,10 @@ def flow_record(
     """Everything measured, in plain values.
 
     Args:
-        args: The command line.
+        args: The command line, its device resolved.
         done: The training.
         images: Where the images come from, in words.
         costs: What solvers cost on the trained flow.
     """
-    return {**flow_settings(args), "images": images, **asdict(done), "solvers": list(costs)}
+    told = {"images": images, "device": str(args.device)}
+    return {**flow_settings(args), **told, **asdict(done), "solvers": list(costs)}

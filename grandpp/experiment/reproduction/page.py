@@ -109,8 +109,8 @@ def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:
     if any(str(r["model"]).startswith("grand") for r in records):
         notes.append("GRAND and GRAND++ are the thesis's equations. GRAND's code tuned these "
                      "settings with a further term, beta x(0) with learned beta, which brings "
-                     "GRAND-l on Cora to the thesis's accuracy at 20 labels (`node_classify "
-                     "--learn-beta`, see the README).")  # fmt: skip
+                     "GRAND-l on Cora to the thesis's accuracy at 20 labels (--learn-beta of "
+                     "node_classify, see the README).")  # fmt: skip
     failed = sum(cell.failed for cell in result.cells)
     notes.append(
         f"{failed} of {len(records)} runs failed; failed runs are in no mean." if failed else

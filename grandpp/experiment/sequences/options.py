@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from grandpp.experiment.cli import OneLineParser, positive_float, positive_int
 
@@ -38,10 +39,11 @@ def sequence_parser(
         "the data set)")  # fmt: skip
     add("--solver", choices=SOLVERS, default=SOLVERS[0], help="exact is for models whose equation "
         "is linear: all of walker2d but ghbnode and adamnode (default: tsit5)")  # fmt: skip
-    add("--tolerance", type=positive_float, help="of the solver (default: that of the data set)")
+    add("--tolerance", type=positive_float, help="of the solver; with exact, of the adjoint solve "
+        "after the training (default: that of the data set)")  # fmt: skip
     add("--lr", type=positive_float, help="learning rate (default: that of the data set)")
-    add("--gradient", choices=("direct", "adjoint"), default="direct",
-        help="(default: direct, which is faster; the paper has adjoint)")  # fmt: skip
+    add("--gradient", choices=("direct", "adjoint"), help="for solvers with a tolerance "
+        "(default: direct, which is faster; the paper has adjoint)")  # fmt: skip
     add("--root", type=Path, metavar="DIR", help="folder of raw data files, before $GRANDPP_DATA "
         "and the cache")  # fmt: skip
     add("--describe", action="store_true", help="print parameters and layers as JSON and end")
@@ -55,3 +57,21 @@ def sequence_parser(
     add("--json", action="store_true", help="print one line per run; the table goes to stderr")
     add("--quiet", action="store_true", help="no progress bar")
     return parser
+
+
+def complete(args: argparse.Namespace, recipe: Any) -> None:
+    """Fill in what hangs on the data set and on the solver.
+
+    Args:
+        args: The command line.
+        recipe: One of :data:`grandpp.sequence.RECIPES`.
+
+    Raises:
+        ValueError: If a gradient is asked of the exact solver, which has one only.
+    """
+    for name in ("epochs", "batch_size", "tolerance", "lr"):
+        setattr(args, name, getattr(args, name) or getattr(recipe, name))
+    if args.solver != "exact":
+        args.gradient = args.gradient or "direct"
+    elif args.gradient is not None:
+        raise ValueError(f"expected no --gradient with --solver exact (got '{args.gradient}')")

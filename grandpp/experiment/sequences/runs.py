@@ -14,6 +14,9 @@ KEY = ("dataset", "model", "seed", "epochs", "windows", "batch_size", "solver", 
        "gradient", "lr")  # fmt: skip
 """Fields that decide a run."""
 
+BEFORE = {"solver": "tsit5"}
+"""What they were where a line does not have them."""
+
 _HEAD = ("model", "runs", "failed", "train", "validation", "test", "test at best", "nfe forward",
          "nfe backward", "nfe evaluation", "adjoint forward", "adjoint backward", "first/last",
          "seconds")  # fmt: skip
