@@ -86,10 +86,11 @@ def check_batch(config: RunConfig, model: nn.Module) -> None:
         ValueError: If it is none of :data:`BATCH_MODELS`, or has another solver than theirs.
     """
     if not can_classify_together(model):
+        solver = f" with solver {config.solver}, time {config.time}" if config.solver else ""
         raise ValueError(
             f"expected {', '.join(BATCH_MODELS)} with solver exact and a finite time for runs in "
-            f"batches (got {config.model} with solver {config.solver}, time {config.time}): train "
-            "the others without batches, several at once by workers"
+            f"batches (got {config.model}{solver}): train the others without batches, several at "
+            "once by workers"
         )
 
 

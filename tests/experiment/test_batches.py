@@ -142,7 +142,7 @@ def test_the_bar_counts_the_epochs_of_all_runs(graph):
 @pytest.mark.parametrize(
     ("models", "options", "words"),
     [
-        (["grand-l", "gcn"], {}, "got gcn with solver None.*workers"),
+        (["grand-l", "gcn"], {}, r"\(got gcn\).*workers"),
         (["grand-l"], {"workers": 2}, "one worker for runs in batches.*workers=2"),
         (["grand-l"], {"backend": "dask"}, "one worker for runs in batches"),
         (["grand-l"], {"batch_splits": 0}, "at least one run"),
