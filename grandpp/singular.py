@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from scipy.sparse import csr_matrix, identity
-from scipy.sparse.linalg import LinearOperator, SuperLU, gmres, splu
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from grandpp.components import Components
+from grandpp.elimination import Elimination, Factor
 from grandpp.ops import CSR
 
 # Up to this many nodes a sparse factorisation beats a few hundred Krylov products by far; beyond,
@@ -20,6 +22,9 @@ _FACTOR_UP_TO = 50_000
 _TOLERANCE = 1e-12
 _SOLVE_TOLERANCE = 1e-10
 _MAX_RESTARTS = 50
+
+
+_ELIMINATIONS: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 
 class ConvergenceError(RuntimeError):
@@ -35,7 +40,7 @@ class SingularSystem:
         parts: Components; the null spaces of both matrices have one vector in each.
 
     Cost: one sparse factorisation for all right-hand sides (up to 50,000 nodes), or one Krylov
-    solve for each.
+    solve for each. Systems with the same pattern share the order of elimination.
     """
 
     def __init__(self, csr: CSR, values: Tensor, parts: Components) -> None:
@@ -43,11 +48,10 @@ class SingularSystem:
         shape = (csr.num_rows, csr.num_cols)
         self.matrix = csr_matrix(tuple(a.numpy() for a in arrays), shape=shape)
         self.parts = Components(parts.label.cpu(), parts.count)
-        label = self.parts.label.numpy()
-        # All nodes but the first of each component: without them the matrix is regular.
-        first = np.unique(label, return_index=True)[1]
-        self.grounded = np.setdiff1d(np.arange(len(label)), first)
-        self._factor: SuperLU | None = None
+        self._elimination = None
+        if csr.num_rows <= _FACTOR_UP_TO:
+            self._elimination = _elimination(csr, self.parts)
+        self._factor: Factor | None = None
 
     def null_vector(self, start: Tensor) -> Tensor | None:
         """The vector pi with pi A = pi and the mass of ``start`` ``[N]``; ``None`` on failure."""
@@ -86,31 +90,29 @@ class SingularSystem:
         x = np.zeros_like(right)
         if np.linalg.norm(right) <= target:
             return x
-        if len(right) <= _FACTOR_UP_TO and self._factorize() and self._factor is not None:
-            kept = np.ascontiguousarray(right[self.grounded])
-            x[self.grounded] = self._factor.solve(kept, trans="N" if transposed else "T")
-            return x
+        factor = self._factorize()
+        if factor is not None:
+            return factor.solve(right, transposed)
         matrix = self.matrix.T if transposed else self.matrix
         columns = [_krylov(matrix, b, target) for b in right.reshape(len(right), -1).T]
         found = [c for c in columns if c is not None]
         return np.stack(found, axis=1).reshape(right.shape) if len(found) == len(columns) else None
 
-    def _factorize(self) -> bool:
-        """Factorise I - A^T without one node per component; False where that is singular."""
-        keep = self.grounded
-        if self._factor is None and len(keep) > 0:
-            laplacian = (identity(self.matrix.shape[0]) - self.matrix.T).tocsc()
-            try:
-                # Diagonally dominant with an all but symmetric pattern: it needs no pivoting.
-                self._factor = splu(
-                    laplacian[keep][:, keep],
-                    permc_spec="MMD_AT_PLUS_A",
-                    diag_pivot_thresh=0.0,
-                    options={"SymmetricMode": True},
-                )
-            except RuntimeError:  # the grounded node is not reached: a directed graph
-                return False
-        return self._factor is not None
+    def _factorize(self) -> Factor | None:
+        if self._factor is None and self._elimination is not None:
+            self._factor = self._elimination.factorize(self.matrix.data)
+            if self._factor is None:  # singular all the same: do not try again
+                self._elimination = None
+        return self._factor
+
+
+def _elimination(csr: CSR, parts: Components) -> Elimination:
+    """The elimination of a pattern with these components; the last one of every pattern is kept."""
+    kept = _ELIMINATIONS.get(csr)
+    if kept is None or not np.array_equal(kept.label, parts.label.numpy()):
+        arrays = (csr.rowptr.cpu(), csr.col.cpu(), parts.label)
+        kept = _ELIMINATIONS[csr] = Elimination(*(a.numpy() for a in arrays))
+    return kept
 
 
 def _krylov(matrix: csr_matrix, right: np.ndarray, target: float) -> np.ndarray | None:

@@ -56,8 +56,10 @@ class _Stationary(torch.autograd.Function):
         start = degree(graph, prior)
         for mixture in _MIXTURES:
             # Rows that sum to 1 only in float32 would make the systems inconsistent.
-            a, walk = (row_normalize(graph, v.detach().double()) for v in (weight, prior))
-            values = (1 - mixture) * a + mixture * walk
+            values = row_normalize(graph, weight.detach().double())
+            if mixture > 0:
+                walk = row_normalize(graph, prior.double())
+                values = (1 - mixture) * values + mixture * walk
             system = SingularSystem(graph.csr, values, parts)
             measure = system.null_vector(start)
             if measure is not None:
