@@ -93,7 +93,7 @@ class Elimination:
         return Factor(lu, nodes)
 
     def _arrange(self, nodes: np.ndarray) -> None:
-        """Find where the entries between these nodes, in this order, stand in compressed columns."""
+        """Find where entries between these nodes, in this order, stand in compressed columns."""
         size = len(nodes)
         place = np.full(len(self.label), -1, dtype=np.int64)
         place[nodes] = np.arange(size)
