@@ -16,6 +16,12 @@ if not torch.cuda.is_available():
 from torch_geometric.datasets import KarateClub
 from torch_geometric.utils import to_undirected
 
+# Processes of pytest-xdist share the cores, and so do the commands that their tests start.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
+    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+
 
 @pytest.fixture
 def karate() -> Tensor:
