@@ -101,7 +101,7 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
     device = resolve_device(args.device)
     names = ("protocol", "time", "solver", "epochs", "patience", "source", "source_gain",
              "initial", "rewiring", "cluster_labels", "features", "layer_norm",
-             "learn_beta")  # fmt: skip
+             "learn_beta", "learn_gain")  # fmt: skip
     graphs = load_graphs(PROGRAM, args.datasets, args.root, progress=not args.quiet)
     runs = plan_runs(
         [data.to(device) for data in graphs],

@@ -39,7 +39,7 @@ def complain(program: str, message: object) -> int:
 
 
 def add_grand_options(parser: argparse.ArgumentParser) -> None:
-    """Where GRAND's official code differs from the equations of the thesis, and from us."""
+    """Learned factors, and where GRAND's official code differs from the thesis and from us."""
     add = parser.add_argument
     add("--features", choices=FEATURES, help="rows that sum to 1, or binary: 1 for every entry, as "
         "in GRAND's official code (default: rows)")  # fmt: skip
@@ -47,6 +47,8 @@ def add_grand_options(parser: argparse.ArgumentParser) -> None:
         "before the decoder, which GRAND's code does not (default: yes)")  # fmt: skip
     add("--learn-beta", action="store_const", const=True, help="add beta x(0) to the diffusion of "
         "grand and grand++ models, with learned beta, as GRAND's tuned settings do")  # fmt: skip
+    add("--learn-gain", action="store_const", const=True, help="learn the factor of the source of "
+        "grand++ models, from --source-gain on")  # fmt: skip
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:

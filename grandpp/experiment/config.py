@@ -53,6 +53,7 @@ class RunConfig:
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.experiment.targets.clustered_targets`.
         learn_beta: Add beta x(0) to the diffusion, with learned beta (``None``: no such term).
+        learn_gain: Learn the factor of the source, from ``source_gain`` on (``None``: it stays).
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
             zero, what the official GRAND code diffuses (``None``: ``"rows"``).
     """
@@ -96,6 +97,7 @@ class RunConfig:
     cluster_labels: float | None = None
     features: str | None = None
     learn_beta: bool | None = None
+    learn_gain: bool | None = None
 
     @property
     def config_hash(self) -> str:

@@ -93,5 +93,6 @@ def _build_layer(config: Any, shared: dict[str, Any]) -> GRANDConv | GRANDPPConv
         source=str(config.source),
         source_gain=gain,
         initial=str(config.initial),
+        learn_gain=bool(config.learn_gain),
         **shared,
     )

@@ -76,7 +76,7 @@ def _diffusion(name: str) -> ModelRow:
     own = {"layer_norm"}
     own |= {"source", "source_gain"} if "++" in family else set()
     own |= {"learn_beta"} if family.startswith("grand") else set()
-    own |= {"initial"} if family.startswith("grand++") else set()
+    own |= {"initial", "learn_gain"} if family.startswith("grand++") else set()
     own |= {"rewiring"} if name.endswith("-rw") else set()
     own |= {"gamma"} if family in BALLS else set()
     # Tuned settings are known for first-order diffusion alone.

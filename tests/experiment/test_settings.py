@@ -64,6 +64,10 @@ def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
     for model in ("grand-l", "grand++-nl"):
         conv = build_model(tuned_config("Cora", model, 1, learn_beta=True), 5, 2).conv
         assert float(conv.beta.detach()) == 0.0
+    assert not conv.source.gain.requires_grad
+    own = build_model(tuned_config("Cora", "grand++-l", 1, learn_gain=True), 5, 2).conv.source
+    assert own.gain.requires_grad and float(own.gain.detach()) == pytest.approx(0.2)
+    assert tuned_config("Cora", "grand-l", 1, learn_gain=True) == tuned_config("Cora", "grand-l", 1)
     assert tuned_config("Cora", "hb-l", 1, learn_beta=True) == tuned_config("Cora", "hb-l", 1)
     plain = tuned_config("Cora", "gcn", 1)
     assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain
