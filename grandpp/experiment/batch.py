@@ -76,6 +76,7 @@ def train_batch(
     seconds = (time.perf_counter() - start) / len(configs)
     for entry in batch.entries:
         entry.run.account(entry.result, seconds, memory)
+        entry.result.together = len(configs)
     return [entry.result for entry in batch.entries]
 
 

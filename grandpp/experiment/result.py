@@ -37,6 +37,8 @@ class RunResult:
             the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
         message: What failed, in words; empty otherwise.
+        together: Number of runs trained as one batch, this one included; its evaluations, time and
+            memory are then the batch's, see :func:`grandpp.experiment.batch.train_batch`.
     """
 
     test_accuracy: float | None = None
@@ -51,6 +53,7 @@ class RunResult:
     energy: float | None = None
     status: str = "success"
     message: str = ""
+    together: int = 1
 
     def out_of_patience(self, patience: int | None) -> bool:
         """Whether the best epoch lies that many epochs back."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,20 +11,16 @@ import torch
 
 from grandpp.data import graphs, load_dataset, sbm
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 SMALL = graphs.GraphSize(classes=5, features=16, nodes=2500, edges=17000)
 
 
 @pytest.fixture
-def benchmark(monkeypatch, tmp_path):
+def benchmark(monkeypatch, tmp_path, load):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("GRANDPP_DATA", raising=False)
     monkeypatch.setitem(graphs.EXPECTED_SIZES, "ogbn-arxiv", SMALL)
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("arxiv", FOLDER / "arxiv.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    load("common")
+    return load("arxiv")
 
 
 def test_the_loader_reads_files_of_the_published_format(benchmark, tmp_path):

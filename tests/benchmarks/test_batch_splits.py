@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 SMALL = ["--dataset", "KarateClub", "--labels-per-class", "2", "--protocol", "no_val", "--runs",
          "3", "--epochs", "2", "--rounds", "1"]  # fmt: skip
 
 
 @pytest.fixture
-def benchmark(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    spec = importlib.util.spec_from_file_location("batch_benchmark", FOLDER / "batch_splits.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def benchmark(monkeypatch, load):
+    load("common")
+    module = load("batch_splits")
     monkeypatch.setattr(module, "keep_freed_memory", lambda: True)
     return module
 

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from grandpp.data.download import DownloadError
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 PROGRAMS = ("epoch", "kernels", "scaling")
 ALL = (*PROGRAMS, "explicit")  # which makes its data itself
 
 
-def load(name, monkeypatch):
-    """A file of the benchmarks under its own name, which tests/ may have given to another."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def programs(monkeypatch):
-    loaded = {name: load(name, monkeypatch) for name in ("common", "reference", *ALL)}
+def programs(monkeypatch, load):
+    loaded = {name: load(name) for name in ("common", "reference", *ALL)}
     for name in ALL:
         # It holds for the whole process, and would hide allocations from the tests of memory.
         monkeypatch.setattr(loaded[name], "keep_freed_memory", lambda: True)

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from grandpp.sequence import plane_vibration_model
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-
-
-def load(name, monkeypatch):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.fixture
-def benchmark(monkeypatch):
+def benchmark(monkeypatch, load):
     for name in ("common", "ode_rnn_loop"):
-        load(name, monkeypatch)
-    module = load("sequence", monkeypatch)
+        load(name)
+    module = load("sequence")
     for name, value in (("BATCH", 4), ("STAMPS", 3), ("AHEAD", 2)):
         monkeypatch.setattr(module, name, value)
     return module

@@ -15,7 +15,8 @@ from grandpp.experiment.batches import plan_batches
 from grandpp.experiment.record_file import RecordFile
 
 CPU = torch.device("cpu")
-LOOSE = ("seconds", "peak_memory_mb", "energy", "nfe_forward", "nfe_backward")
+LOOSE = ("seconds", "peak_memory_mb", "energy", "nfe_forward", "nfe_backward",
+         "together")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +54,10 @@ def test_runs_that_differ_in_split_and_seed_alone_go_together(graph):
 def test_batches_give_the_records_of_single_runs(graph, tmp_path):
     runs, out = plan(graph), tmp_path / "runs.jsonl"
     records = sweep(runs, batch_splits=2, out=out)
-    wanted = {record_key(r): strip(r) for r in sweep(runs)}
-    assert {record_key(r): strip(r) for r in records} == wanted
+    alone = sweep(runs)
+    assert {record_key(r): strip(r) for r in records} == {record_key(r): strip(r) for r in alone}
+    assert sorted(r["together"] for r in records) == [1, 1, 2, 2, 2, 2]
+    assert {r["together"] for r in alone} == {1}
     assert len(read_records(out)) == len(records) == 6
     assert all(r["seconds"] > 0 and r["nfe_forward"] > 0 for r in records)
 

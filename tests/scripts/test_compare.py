@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import os
 from pathlib import Path
 
 import pytest
+from programs import load_program
 from records_of import records_of
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "compare.py"
-SPEC = importlib.util.spec_from_file_location("compare_script", SCRIPT)
-script = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(script)
+script = load_program("scripts/compare.py")
 
 BASE = records_of("grand-l", [0.50, 0.52, 0.61, 0.40, 0.55])
 OTHER = records_of("gcn", [0.53, 0.56, 0.63, 0.45, 0.57])

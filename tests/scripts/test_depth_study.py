@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
+from programs import load_program
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "depth_study.py"
-SPEC = importlib.util.spec_from_file_location("depth_study", SCRIPT)
-depth_study = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(depth_study)
+depth_study = load_program("scripts/depth_study.py")
 
 SMALL = ["--dataset", "sbm", "--labels-per-class", "2", "--epochs", "2", "--quiet"]
 

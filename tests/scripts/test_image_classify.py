@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
 from grandpp.image import classification
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "image_classify.py"
 SMALL = ["--train", "16", "--test", "16", "--batch-size", "16", "--epochs", "1", "--tol", "0.01"]
 
 
 @pytest.fixture
 def script(monkeypatch):
     monkeypatch.delenv("GRANDPP_DATA", raising=False)
-    spec = importlib.util.spec_from_file_location("image_classify", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("scripts/image_classify.py")
 
 
 def test_describe_needs_no_data_and_counts_parameters(script, capsys):

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "image_flow.py"
 SMALL = ["--quiet", "--solver", "prox_bdf2", "--train", "60", "--batch-size", "30"]
 
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("image_flow", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("scripts/image_flow.py")
 
 
 def test_describe_needs_no_data(script, capsys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pickle
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from programs import load_program
 
 import grandpp.data.graphs as graphs
 from grandpp.data import sbm
@@ -28,10 +28,7 @@ FAST = ["--splits", "2", "--epochs", "3", "--time", "2", "--quiet"]
 
 @pytest.fixture
 def main():
-    spec = importlib.util.spec_from_file_location("node_classify", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load_program("scripts/node_classify.py").main
 
 
 @pytest.fixture(autouse=True)

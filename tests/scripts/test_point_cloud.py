@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "point_cloud.py"
 COUNTS = {"node": 525, "anode": 567, "sonode": 527, "hbnode": 568, "ghbnode": 569}
 
 
 @pytest.fixture(scope="module")
 def main():
-    spec = importlib.util.spec_from_file_location("point_cloud", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load_program("scripts/point_cloud.py").main
 
 
 def test_describe_needs_no_data_and_counts_parameters(main, capsys, monkeypatch):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
-from pathlib import Path
 
 import pytest
+from programs import load_program
 from reproduced_of import around, reproduced_of
 
 from grandpp.experiment import append_record, load_records
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "reproduce.py"
-SPEC = importlib.util.spec_from_file_location("reproduce_script", SCRIPT)
-script = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(script)
+script = load_program("scripts/reproduce.py")
 
 SMALL = ["--table", "4.3", "--datasets", "sbm", "--labels", "1", "--epochs", "1", "--quiet"]
 

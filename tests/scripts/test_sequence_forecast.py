@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from programs import load_program
 
 from grandpp.solvers import solve
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "sequence_forecast.py"
 PLANE = {"node": 15_986, "anode": 16_730, "sonode": 16_649, "hbnode": 16_127, "ghbnode": 16_127}
 WALKER = {"node": 8_729, "hbnode": 8_899, "ghbnode": 8_899}
 SHORT = ["--epochs", "1", "--windows", "8", "--tolerance", "1e-2", "--quiet"]
@@ -19,10 +18,7 @@ SHORT = ["--epochs", "1", "--windows", "8", "--tolerance", "1e-2", "--quiet"]
 
 @pytest.fixture(scope="module")
 def module():
-    spec = importlib.util.spec_from_file_location("sequence_forecast", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_program("scripts/sequence_forecast.py")
 
 
 @pytest.fixture(autouse=True)

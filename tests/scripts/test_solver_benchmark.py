@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
+from programs import load_program
 
 from grandpp.experiment.studies import trajectories
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "solver_benchmark.py"
 
 
 @pytest.fixture
 def main(monkeypatch):
-    spec = importlib.util.spec_from_file_location("solver_benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "solver_benchmark", module)  # dataclasses look it up
-    spec.loader.exec_module(module)
-    return module.main
+    return load_program("scripts/solver_benchmark.py").main
 
 
 def test_exact_diffusion_meets_its_tolerance_with_a_root_of_the_products(main, capsys, tmp_path):
