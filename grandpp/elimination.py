@@ -56,11 +56,11 @@ class Elimination:
 
     def __init__(self, rowptr: np.ndarray, col: np.ndarray, label: np.ndarray) -> None:
         self.label = label
-        self._ends = np.repeat(np.arange(len(label)), np.diff(rowptr)), col.astype(np.int64)
-        self._ordered = False
-        self._panels: dict[str, int] = {}
+        rows = np.repeat(np.arange(len(label)), np.diff(rowptr))
+        self._ends = rows, col.astype(np.int64)
         left_out = np.unique(label, return_index=True)[1]
-        self._arrange(np.delete(np.arange(len(label)), left_out))
+        nodes = np.delete(np.arange(len(label)), left_out)
+        self._places = _Places.of(self._ends, len(label), nodes)
 
     def factorize(self, values: np.ndarray) -> Factor | None:
         """Factorise for these values of A, float64 ``[nnz]``.
@@ -69,40 +69,73 @@ class Elimination:
             The factors, or ``None`` where the matrix is singular (the node left out is not reached
             from the others, as in a directed graph) or has no rows.
         """
-        nodes = self._nodes
-        if len(nodes) == 0:
+        places = self._places  # read once: threads may find the order at the same time
+        if len(places.nodes) == 0:
             return None
-        data = self._unit - np.bincount(self._slot, values[self._kept], len(self._unit))
-        matrix = csc_matrix((data, self._index, self._starts), shape=(len(nodes), len(nodes)))
         try:
             # Diagonally dominant with an all but symmetric pattern: it needs no pivoting.
             lu = splu(
-                matrix,
-                permc_spec="NATURAL" if self._ordered else "MMD_AT_PLUS_A",
+                places.matrix(values),
+                permc_spec="MMD_AT_PLUS_A" if places.panels is None else "NATURAL",
                 diag_pivot_thresh=0.0,
                 options={"SymmetricMode": True},
-                **self._panels,
+                **(places.panels or {}),
             )
         except RuntimeError:
             return None
-        if not self._ordered:
-            self._ordered = True
-            if lu.nnz < _SPARSE_FILL * len(nodes):
-                self._panels = {"relax": 1, "panel_size": 1}
-            self._arrange(nodes[np.argsort(lu.perm_c)])
-        return Factor(lu, nodes)
+        if places.panels is None:
+            sparse = lu.nnz < _SPARSE_FILL * len(places.nodes)
+            panels = {"relax": 1, "panel_size": 1} if sparse else {}
+            nodes = places.nodes[np.argsort(lu.perm_c)]
+            self._places = _Places.of(self._ends, len(self.label), nodes, panels)
+        return Factor(lu, places.nodes)
 
-    def _arrange(self, nodes: np.ndarray) -> None:
-        """Find where entries between these nodes, in this order, stand in compressed columns."""
+
+@dataclass(frozen=True)
+class _Places:
+    """Where entries between some nodes, in an order, stand in compressed columns.
+
+    Args:
+        nodes: The nodes ``[M]``.
+        kept: Which entries of A lie between them.
+        slot: Where each of those stands; entries that repeat share a place.
+        unit: The identity matrix in these places.
+        index, starts: Rows and column offsets of the places.
+        panels: SuperLU's options for this order; ``None`` where it is to find a better one.
+    """
+
+    nodes: np.ndarray
+    kept: np.ndarray
+    slot: np.ndarray
+    unit: np.ndarray
+    index: np.ndarray
+    starts: np.ndarray
+    panels: dict[str, int] | None
+
+    @classmethod
+    def of(
+        cls,
+        ends: tuple[np.ndarray, np.ndarray],
+        total: int,
+        nodes: np.ndarray,
+        panels: dict[str, int] | None = None,
+    ) -> _Places:
+        """Find the places of entries with these rows and columns in A, which has ``total`` rows."""
         size = len(nodes)
-        place = np.full(len(self.label), -1, dtype=np.int64)
+        place = np.full(total, -1, dtype=np.int64)
         place[nodes] = np.arange(size)
-        column, row = (place[end] for end in self._ends)  # of A^T
-        self._nodes, self._kept = nodes, np.flatnonzero((row >= 0) & (column >= 0))
+        column, row = (place[end] for end in ends)  # of A^T
+        kept = np.flatnonzero((row >= 0) & (column >= 0))
         diagonal = np.arange(size, dtype=np.int64) * (size + 1)
-        keys = np.concatenate([column[self._kept] * size + row[self._kept], diagonal])
-        slots, slot = np.unique(keys, return_inverse=True)
-        self._slot = slot[: len(self._kept)]
-        self._unit = np.bincount(slot[len(self._kept) :], minlength=len(slots)).astype(np.float64)
-        self._index = (slots % max(size, 1)).astype(np.int32)
-        self._starts = np.searchsorted(slots, np.arange(size + 1) * size).astype(np.int32)
+        keys = np.concatenate([column[kept] * size + row[kept], diagonal])
+        places, slot = np.unique(keys, return_inverse=True)
+        unit = np.bincount(slot[len(kept) :], minlength=len(places)).astype(np.float64)
+        starts = np.searchsorted(places, np.arange(size + 1) * size)
+        index = (places % max(size, 1)).astype(np.int32)
+        return cls(nodes, kept, slot[: len(kept)], unit, index, starts.astype(np.int32), panels)
+
+    def matrix(self, values: np.ndarray) -> csc_matrix:
+        """The matrix I - A^T between the nodes for values of A ``[nnz]``."""
+        data = self.unit - np.bincount(self.slot, values[self.kept], len(self.unit))
+        size = len(self.nodes)
+        return csc_matrix((data, self.index, self.starts), shape=(size, size))
