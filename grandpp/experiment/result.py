@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from grandpp.fields import NonFiniteFeaturesError
 from grandpp.singular import ConvergenceError
 from grandpp.solvers import SolveError
 
@@ -14,7 +15,8 @@ class DivergedError(RuntimeError):
 
 DIVERGED = "the loss or a parameter became NaN or infinite in training"
 
-FAILURES = (SolveError, ConvergenceError, DivergedError)
+# Features that are finite in the data and not behind the encoder have left it in training.
+FAILURES = (SolveError, ConvergenceError, DivergedError, NonFiniteFeaturesError)
 """What ends a run without an accuracy, and is a status of its result."""
 
 

@@ -44,7 +44,8 @@ def train_run(
         The result; a failed solve is reported in its ``status``, not as an accuracy.
 
     Raises:
-        ValueError: If there is patience but nothing to wait for, see :func:`check_patience`.
+        ValueError: If there is patience but nothing to wait for, see :func:`check_patience`, or
+            the data's features are not finite.
     """
     check_patience(config, data)
     data = rewired(config, data)
@@ -128,6 +129,8 @@ class Run:
         model = build_model(config, data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
         run = cls(model, here, config.features, config.cluster_labels, x)
+        if not all_finite(here.x):
+            raise ValueError("expected finite features in the data (got NaN or inf)")
         index = here.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return run

@@ -6,7 +6,7 @@ from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.bound import Bound, Rate, as_bound
 from grandpp.fields.damped import DampedDiffusion
 from grandpp.fields.dense import ConvField, DrivenField, MLPField
-from grandpp.fields.diffusion import GraphDiffusion
+from grandpp.fields.diffusion import GraphDiffusion, NonFiniteFeaturesError
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
 from grandpp.fields.joined import JoinedDiffusion
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
@@ -38,6 +38,7 @@ __all__ = [
     "LinearOscillation",
     "LowPrecision",
     "MLPField",
+    "NonFiniteFeaturesError",
     "NonlinearDiffusion",
     "Rate",
     "SecondOrder",

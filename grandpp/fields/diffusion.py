@@ -20,6 +20,10 @@ from grandpp.ops import all_finite, attention_product, triton_for
 MODES: tuple[str, ...] = ("linear", "nonlinear")
 
 
+class NonFiniteFeaturesError(ValueError):
+    """Features to be diffused are NaN or infinite."""
+
+
 class GraphDiffusion(MessagePassing):
     r"""The right-hand side of graph neural diffusion, bound to a graph once per solve.
 
@@ -128,7 +132,8 @@ class GraphDiffusion(MessagePassing):
             edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
 
         Raises:
-            ValueError: For features of the wrong shape, NaN or infinite features or weights.
+            ValueError: For features of the wrong shape, NaN or infinite weights.
+            NonFiniteFeaturesError: For NaN or infinite features; a ValueError too.
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
@@ -225,7 +230,7 @@ class GraphDiffusion(MessagePassing):
             )
         if not all_finite(x):
             bad = (~torch.isfinite(x)).any(dim=1).nonzero().view(-1)
-            raise ValueError(
+            raise NonFiniteFeaturesError(
                 f"expected finite node features (got NaN or inf at {bad.numel()} "
                 f"nodes, first at node {int(bad[0])})"
             )

@@ -165,6 +165,11 @@ def overflow(entry):
         entry.run.model.encoder.linear.bias.fill_(3e38)
 
 
+def lost_features(entry):
+    with torch.no_grad():
+        entry.run.model.encoder.linear.bias.fill_(float("inf"))
+
+
 def infinite_loss(entry):
     with torch.no_grad():
         entry.run.model.decoder.bias.fill_(float("nan"))
@@ -177,6 +182,7 @@ def infinite_loss(entry):
         ("grand++-l", no_gradient, "linear_solve_failed"),
         ("grand-l", overflow, "non_finite"),
         ("grand++-l", infinite_loss, "diverged"),
+        ("grand-l", lost_features, "diverged"),
     ],
 )
 def test_a_run_that_fails_leaves_and_the_others_do_not_notice(

@@ -6,17 +6,21 @@ import torch
 
 from grandpp.experiment import RunResult
 from grandpp.experiment.result import FAILURES, DivergedError
+from grandpp.fields import NonFiniteFeaturesError
 from grandpp.singular import ConvergenceError
 from grandpp.solvers import Solution, SolveError, SolveStats, Status
 
 
 def test_every_failure_is_a_status_without_an_accuracy():
     solution = Solution(torch.ones(1), torch.ones(1, 1), SolveStats(), Status.MAX_NFE, 0.0)
-    errors = [SolveError(solution, "exact"), ConvergenceError("stuck"), DivergedError("gone")]
+    errors = [SolveError(solution, "exact"), ConvergenceError("stuck"), DivergedError("gone"),
+              NonFiniteFeaturesError("lost")]  # fmt: skip
     assert {type(error) for error in errors} == set(FAILURES)
     results = [RunResult.failed(error) for error in errors]
-    assert [r.status for r in results] == ["max_nfe", "linear_solve_failed", "diverged"]
-    assert [r.message for r in results[1:]] == ["stuck", "gone"]
+    assert [r.status for r in results] == [
+        "max_nfe", "linear_solve_failed", "diverged", "diverged"]  # fmt: skip
+
+    assert [r.message for r in results[1:]] == ["stuck", "gone", "lost"]
     assert "raise max_nfe" in results[0].message
     assert all(r.test_accuracy is None for r in results)
 

@@ -153,6 +153,19 @@ def test_test_labels_never_reach_training(data):
     assert torch.equal(*logits)
 
 
+def test_an_encoder_that_overflows_is_a_status_and_bad_data_are_an_error(data):
+    huge = data.clone()
+    huge.x = torch.where(data.x > 0, 3e38, 0.0)  # finite until dropout doubles it
+    result = run(huge, "grand-l", input_dropout=0.5)
+    assert result.status == "diverged"
+    assert "finite node features" in result.message
+    bad = data.clone()
+    bad.x[7, 3] = float("nan")
+    for model in ("grand-l", "gcn"):
+        with pytest.raises(ValueError, match="finite features in the data"):
+            run(bad, model)
+
+
 def test_training_that_leaves_the_finite_numbers_is_a_status_too(data):
     result = run(data, "grand++-l", lr=1e30)
     assert result.status in ("diverged", "non_finite", "linear_solve_failed")
