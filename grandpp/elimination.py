@@ -8,6 +8,7 @@ are found with the first factor and serve all others.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csc_matrix
@@ -18,7 +19,7 @@ from scipy.sparse.linalg import SuperLU, splu
 _SPARSE_FILL = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Factor:
     """The factors of I - A^T without one node per component.
 
@@ -51,16 +52,15 @@ class Elimination:
         label: Weakly connected component of every node ``[N]``. Each loses its first node:
             without it the matrix is regular.
 
-    Cost: linear in the entries; the first factorisation also finds the order of elimination.
+    Cost: a sort of the entries for the first factorisation, which also finds the order of
+    elimination, and another one for the second.
     """
 
     def __init__(self, rowptr: np.ndarray, col: np.ndarray, label: np.ndarray) -> None:
-        self.label = label
         rows = np.repeat(np.arange(len(label)), np.diff(rowptr))
-        self._ends = rows, col.astype(np.int64)
         left_out = np.unique(label, return_index=True)[1]
         nodes = np.delete(np.arange(len(label)), left_out)
-        self._places = _Places.of(self._ends, len(label), nodes)
+        self._order = _Order((rows, col.astype(np.int64)), len(label), nodes, None)
 
     def factorize(self, values: np.ndarray) -> Factor | None:
         """Factorise for these values of A, float64 ``[nnz]``.
@@ -69,58 +69,76 @@ class Elimination:
             The factors, or ``None`` where the matrix is singular (the node left out is not reached
             from the others, as in a directed graph) or has no rows.
         """
-        places = self._places  # read once: threads may find the order at the same time
-        if len(places.nodes) == 0:
+        order = self._order  # read once: another thread may replace it
+        if len(order.nodes) == 0:
             return None
         try:
             # Diagonally dominant with an all but symmetric pattern: it needs no pivoting.
             lu = splu(
-                places.matrix(values),
-                permc_spec="MMD_AT_PLUS_A" if places.panels is None else "NATURAL",
+                order.matrix(values),
+                permc_spec="MMD_AT_PLUS_A" if order.panels is None else "NATURAL",
                 diag_pivot_thresh=0.0,
                 options={"SymmetricMode": True},
-                **(places.panels or {}),
+                **(order.panels or {}),
             )
         except RuntimeError:
             return None
-        if places.panels is None:
-            sparse = lu.nnz < _SPARSE_FILL * len(places.nodes)
+        if order.panels is None:
+            sparse = lu.nnz < _SPARSE_FILL * len(order.nodes)
             panels = {"relax": 1, "panel_size": 1} if sparse else {}
-            nodes = places.nodes[np.argsort(lu.perm_c)]
-            self._places = _Places.of(self._ends, len(self.label), nodes, panels)
-        return Factor(lu, places.nodes)
+            nodes = order.nodes[np.argsort(lu.perm_c)]
+            self._order = _Order(order.ends, order.total, nodes, panels)
+        return Factor(lu, order.nodes)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class _Order:
+    """Some nodes of a pattern in an order.
+
+    Args:
+        ends: Rows and columns of the entries of A, int64 ``[nnz]`` each.
+        total: Number of rows of A.
+        nodes: The nodes ``[M]``.
+        panels: SuperLU's options for this order; ``None`` where it is to find a better one.
+    """
+
+    ends: tuple[np.ndarray, np.ndarray]
+    total: int
+    nodes: np.ndarray
+    panels: dict[str, int] | None
+
+    @cached_property
+    def places(self) -> _Places:
+        """Where the entries stand, found when they are first needed."""
+        return _Places.of(self.ends, self.total, self.nodes)
+
+    def matrix(self, values: np.ndarray) -> csc_matrix:
+        """The matrix I - A^T between the nodes for values of A ``[nnz]``."""
+        p, size = self.places, len(self.nodes)
+        data = p.unit - np.bincount(p.slot, values[p.kept], len(p.unit))
+        return csc_matrix((data, p.index, p.starts), shape=(size, size))
+
+
+@dataclass(frozen=True, eq=False)
 class _Places:
     """Where entries between some nodes, in an order, stand in compressed columns.
 
     Args:
-        nodes: The nodes ``[M]``.
         kept: Which entries of A lie between them.
         slot: Where each of those stands; entries that repeat share a place.
         unit: The identity matrix in these places.
         index, starts: Rows and column offsets of the places.
-        panels: SuperLU's options for this order; ``None`` where it is to find a better one.
     """
 
-    nodes: np.ndarray
     kept: np.ndarray
     slot: np.ndarray
     unit: np.ndarray
     index: np.ndarray
     starts: np.ndarray
-    panels: dict[str, int] | None
 
     @classmethod
-    def of(
-        cls,
-        ends: tuple[np.ndarray, np.ndarray],
-        total: int,
-        nodes: np.ndarray,
-        panels: dict[str, int] | None = None,
-    ) -> _Places:
-        """Find the places of entries with these rows and columns in A, which has ``total`` rows."""
+    def of(cls, ends: tuple[np.ndarray, np.ndarray], total: int, nodes: np.ndarray) -> _Places:
+        """Find the places; arguments as in :class:`_Order`."""
         size = len(nodes)
         place = np.full(total, -1, dtype=np.int64)
         place[nodes] = np.arange(size)
@@ -132,10 +150,4 @@ class _Places:
         unit = np.bincount(slot[len(kept) :], minlength=len(places)).astype(np.float64)
         starts = np.searchsorted(places, np.arange(size + 1) * size)
         index = (places % max(size, 1)).astype(np.int32)
-        return cls(nodes, kept, slot[: len(kept)], unit, index, starts.astype(np.int32), panels)
-
-    def matrix(self, values: np.ndarray) -> csc_matrix:
-        """The matrix I - A^T between the nodes for values of A ``[nnz]``."""
-        data = self.unit - np.bincount(self.slot, values[self.kept], len(self.unit))
-        size = len(self.nodes)
-        return csc_matrix((data, self.index, self.starts), shape=(size, size))
+        return cls(kept, slot[: len(kept)], unit, index, starts.astype(np.int32))

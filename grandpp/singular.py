@@ -24,7 +24,10 @@ _SOLVE_TOLERANCE = 1e-10
 _MAX_RESTARTS = 50
 
 
+# Eliminations of every living pattern by the labels of its components: those that count edges of
+# weight 0, and those that do not, may be asked for in turns.
 _ELIMINATIONS: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_KEPT = 4
 
 
 class ConvergenceError(RuntimeError):
@@ -40,7 +43,8 @@ class SingularSystem:
         parts: Components; the null spaces of both matrices have one vector in each.
 
     Cost: one sparse factorisation for all right-hand sides (up to 50,000 nodes), or one Krylov
-    solve for each. Systems with the same pattern share the order of elimination.
+    solve for each. Systems with the same pattern and components share
+    the order of elimination.
     """
 
     def __init__(self, csr: CSR, values: Tensor, parts: Components) -> None:
@@ -48,10 +52,9 @@ class SingularSystem:
         shape = (csr.num_rows, csr.num_cols)
         self.matrix = csr_matrix(tuple(a.numpy() for a in arrays), shape=shape)
         self.parts = Components(parts.label.cpu(), parts.count)
-        self._elimination = None
-        if csr.num_rows <= _FACTOR_UP_TO:
-            self._elimination = _elimination(csr, self.parts)
+        self.csr = csr
         self._factor: Factor | None = None
+        self._regular = csr.num_rows <= _FACTOR_UP_TO
 
     def null_vector(self, start: Tensor) -> Tensor | None:
         """The vector pi with pi A = pi and the mass of ``start`` ``[N]``; ``None`` on failure."""
@@ -99,20 +102,23 @@ class SingularSystem:
         return np.stack(found, axis=1).reshape(right.shape) if len(found) == len(columns) else None
 
     def _factorize(self) -> Factor | None:
-        if self._factor is None and self._elimination is not None:
-            self._factor = self._elimination.factorize(self.matrix.data)
-            if self._factor is None:  # singular all the same: do not try again
-                self._elimination = None
+        if self._factor is None and self._regular:
+            self._factor = _elimination(self.csr, self.parts).factorize(self.matrix.data)
+            self._regular = self._factor is not None  # if not, it need not be tried again
         return self._factor
 
 
 def _elimination(csr: CSR, parts: Components) -> Elimination:
-    """The elimination of a pattern with these components; the last one of every pattern is kept."""
-    kept = _ELIMINATIONS.get(csr)
-    if kept is None or not np.array_equal(kept.label, parts.label.numpy()):
-        arrays = (csr.rowptr.cpu(), csr.col.cpu(), parts.label)
-        kept = _ELIMINATIONS[csr] = Elimination(*(a.numpy() for a in arrays))
-    return kept
+    """The elimination of a pattern with these components; the last few of a pattern are kept."""
+    kept = _ELIMINATIONS.setdefault(csr, {})
+    label = parts.label.numpy()
+    key = label.tobytes()
+    found = kept.get(key)
+    if found is None:
+        while len(kept) >= _KEPT:
+            kept.pop(next(iter(kept)), None)
+        found = kept[key] = Elimination(csr.rowptr.cpu().numpy(), csr.col.cpu().numpy(), label)
+    return found
 
 
 def _krylov(matrix: csr_matrix, right: np.ndarray, target: float) -> np.ndarray | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
 
 import grandpp.elimination as module
+import grandpp.singular as singular
 from grandpp.components import find_components
 from grandpp.elimination import Elimination
 from grandpp.ops import CSR
@@ -59,6 +62,39 @@ def test_every_factor_solves_the_dense_system_without_the_nodes_left_out(fill, m
             np.testing.assert_allclose(one, expected[:, 0], atol=1e-11)
 
 
+def test_threads_that_find_the_order_at_once_keep_their_own(monkeypatch):
+    csr = random_graph()
+    ways, values = elimination(csr), [stochastic(csr, seed).numpy() for seed in (0, 1)]
+    splu, other = module.splu, []
+
+    def interrupted(*arguments, **options):
+        if not other:
+            other.append(None)
+            other[0] = ways.factorize(values[1])  # finds the order before the first has its own
+        return splu(*arguments, **options)
+
+    monkeypatch.setattr(module, "splu", interrupted)
+    factors = [ways.factorize(values[0]), other[0]]
+    right = np.ones(50)
+    for factor, a in zip(factors, values, strict=True):
+        expected = elimination(csr).factorize(a).solve(right, False)
+        np.testing.assert_allclose(factor.solve(right, False), expected, atol=1e-11)
+
+
+def test_an_elimination_is_made_when_needed_and_dies_with_its_pattern():
+    csr = random_graph()
+    parts = find_components(csr, torch.ones(csr.col.numel(), dtype=torch.bool))
+    system = SingularSystem(csr, stochastic(csr, 0), parts)
+    gc.collect()
+    before = len(singular._ELIMINATIONS)
+    assert csr not in singular._ELIMINATIONS
+    system.null_vector(torch.ones(50, dtype=torch.float64))
+    assert len(singular._ELIMINATIONS) == before + 1
+    del csr, system
+    gc.collect()
+    assert len(singular._ELIMINATIONS) == before
+
+
 def test_a_later_factorisation_does_not_search_for_an_order_again(monkeypatch):
     orders = []
     splu = module.splu
@@ -91,6 +127,9 @@ def test_other_components_of_the_same_pattern_lose_other_nodes():
     SingularSystem(csr, stochastic(csr, 0), whole).null_vector(start)  # keeps its elimination
     parts = find_components(csr, cut > 0)
     assert parts.count > whole.count
+    other = singular._elimination(csr, whole)
+    assert singular._elimination(csr, parts) is not other
+    assert singular._elimination(csr, whole) is other  # both are kept
     system = SingularSystem(csr, values, parts)
     pi = system.null_vector(start)
     assert len(system._factor.nodes) == 50 - parts.count  # and no Krylov solve in its place

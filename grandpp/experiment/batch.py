@@ -1,4 +1,4 @@
-"""Several runs of one model as one program: the results of single runs, with joint solves.
+"""Several runs of one model as one program: single runs up to rounding, with joint solves.
 
 The runs share the graph and differ in split and seed. Each keeps its own parameters, its own
 random numbers and its own loss; the loss of the batch is their sum, so that every gradient is the
@@ -37,7 +37,7 @@ def train_batch(
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
 ) -> list[RunResult]:
-    """Train and evaluate several runs at once; each gives what :func:`train_run` gives it.
+    """Train and evaluate several runs at once; each does what :func:`train_run` does.
 
     A run that fails or is out of patience leaves the batch, and the others go on.
 
@@ -48,14 +48,15 @@ def train_batch(
         on_epoch: Called after every epoch of every run, with its place in the batch.
 
     Returns:
-        One result per run: accuracies and failures are those of a single run, up to rounding.
+        One result per run: accuracies and failures are those of a single run, up to rounding,
+        which hundreds of epochs can carry as far as a few test nodes.
         ``seconds`` is the time of the batch over the number of its runs, evaluations are those of
         the joint solves, which take as many products as the fastest run needs, and the peak of
         memory is the whole batch's.
 
     Raises:
         ValueError: If the runs are not alike, the model cannot be trained in a batch, or there is
-            patience but nothing to wait for.
+            patience but nothing to wait for; or the data's features are not finite.
     """
     for config, data in zip(configs, splits, strict=True):
         check_patience(config, data)

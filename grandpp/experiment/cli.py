@@ -65,9 +65,9 @@ def add_pool_options(parser: argparse.ArgumentParser) -> None:
     """:func:`add_worker_options`, and several runs at once in one program."""
     add_worker_options(parser)
     parser.add_argument("--batch-splits", type=positive_int, metavar="B", help="train B runs of a "
-        "model (splits and seeds) at once as one program, with the same accuracies: saves calls, "
-        f"which a GPU waits for; for {', '.join(BATCH_MODELS)} with the exact solver, without "
-        "--workers; Ctrl-C loses the batch under way (default: one run at a time)")  # fmt: skip
+        "model (splits and seeds) at once as one program, the single runs up to rounding: saves "
+        f"calls, which a GPU waits for; for {', '.join(BATCH_MODELS)} with the exact solver, not "
+        "with --workers; Ctrl-C loses the batch under way (default: one run at a time)")  # fmt: skip
 
 
 def positive_int(text: str) -> int:

@@ -22,7 +22,8 @@ def pack_records(records: Iterable[Record]) -> bytes:
     """Write records as compressed JSON lines that :func:`grandpp.experiment.load_records` reads.
 
     Kept exactly: what names a run, its split and its accuracies. Rounded: evaluations, seconds
-    and energy. Left out: memory, settings that are ``None``, and the status of a success. Settings,
+    and energy. Left out: memory, settings that are ``None``, the status of a success, and
+    that a run was trained by itself. Settings,
     versions, device and commit stand in the first record of a configuration and in those where
     they change; :func:`unpack_records` gives them to all again.
 
@@ -61,6 +62,7 @@ def unpack_records(records: Iterable[Record]) -> Iterator[Record]:
             if value is not None:
                 full[name] = value
         full.setdefault("status", "success")
+        full.setdefault("together", 1)
         yield full
 
 
@@ -76,6 +78,8 @@ def _slim(record: Record) -> Record:
             line[name] = float(format(record[name], form))
     if record.get("status", "success") != "success":
         line |= {name: record[name] for name in _FAILURE if name in record}
+    if record.get("together", 1) != 1:
+        line["together"] = record["together"]
     return line
 
 

@@ -15,7 +15,8 @@ class DivergedError(RuntimeError):
 
 DIVERGED = "the loss or a parameter became NaN or infinite in training"
 
-# Features that are finite in the data and not behind the encoder have left it in training.
+# The data are checked when a run begins: features that are not finite come from an encoder that
+# overflowed in training.
 FAILURES = (SolveError, ConvergenceError, DivergedError, NonFiniteFeaturesError)
 """What ends a run without an accuracy, and is a status of its result."""
 
@@ -39,8 +40,8 @@ class RunResult:
             the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
         message: What failed, in words; empty otherwise.
-        together: Number of runs trained as one batch, this one included; its evaluations, time and
-            memory are then the batch's, see :func:`grandpp.experiment.batch.train_batch`.
+        together: Number of runs trained as one batch, this one included. Evaluations and memory are
+            the batch's then, and ``seconds`` its time over this number.
     """
 
     test_accuracy: float | None = None
@@ -71,4 +72,6 @@ class RunResult:
             status = error.solution.status.name.lower()
         elif isinstance(error, ConvergenceError):
             status = "linear_solve_failed"
-        return cls(status=status, message=str(error))
+        overflow = isinstance(error, NonFiniteFeaturesError)
+        where = "the encoder overflowed in training: " if overflow else ""
+        return cls(status=status, message=f"{where}{error}")

@@ -88,6 +88,20 @@ def check_patience(config: RunConfig, data: Data) -> None:
         )
 
 
+def check_features(data: Data) -> None:
+    """Refuse features that are not finite, so that later ones are known to come from training.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    if not all_finite(data.x):
+        bad = (~torch.isfinite(data.x)).any(dim=1).nonzero().view(-1)
+        raise ValueError(
+            f"expected finite features in the data (got NaN or inf at {bad.numel()} nodes, first "
+            f"at node {int(bad[0])})"
+        )
+
+
 @dataclass
 class Run:
     """A model on the graph and the split of its run.
@@ -122,6 +136,7 @@ class Run:
     @classmethod
     def begin(cls, config: RunConfig, data: Data, device: torch.device, x: Any = None) -> Run:
         """Set the seeds, build the model and tell it the labels of its split."""
+        check_features(data)
         # Initialisation and dropout differ from split to split, reproducibly.
         state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
         torch.manual_seed(int(state[0]))
@@ -129,8 +144,6 @@ class Run:
         model = build_model(config, data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
         run = cls(model, here, config.features, config.cluster_labels, x)
-        if not all_finite(here.x):
-            raise ValueError("expected finite features in the data (got NaN or inf)")
         index = here.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return run

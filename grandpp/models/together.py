@@ -54,6 +54,7 @@ def classify_together(
 
     Raises:
         ValueError: If the models cannot be joined.
+        NonFiniteFeaturesError: If a model's encoded features are NaN or infinite.
         SolveError: If the joint solve fails, because of any of the models.
         ConvergenceError: If a model's source cannot be computed.
     """

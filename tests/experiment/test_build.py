@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 
 from grandpp.experiment import build_model, build_optimizer, tuned_config
+from grandpp.experiment.config import OPTIMIZERS
 from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
 
 
@@ -52,6 +56,27 @@ def test_the_optimiser_is_the_one_named_and_trains_what_is_to_be_trained():
     assert (group["lr"], group["weight_decay"]) == (config.lr, config.weight_decay)
     trained = {id(p) for p in group["params"]}
     assert trained == {id(p) for p in model.parameters()} - {id(model.decoder.bias)}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_stepping_all_parameters_at_once_takes_the_same_steps(name):
+    config = tuned_config("Cora", "grand-l", 20, hidden=8, attention_channels=8)
+    config = replace(config, optimizer=name)
+    torch.manual_seed(0)
+    model = build_model(config, 12, 3)
+    twin = copy.deepcopy(model)
+    ours = build_optimizer(config, model)
+    plain = getattr(torch.optim, name)(
+        twin.parameters(), lr=config.lr, weight_decay=config.weight_decay, foreach=False
+    )
+    for _ in range(6):
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        ours.step()
+        plain.step()
+    pairs = zip(model.parameters(), twin.parameters(), strict=True)
+    assert all(torch.equal(p, q) for p, q in pairs)
 
 
 @pytest.mark.parametrize(

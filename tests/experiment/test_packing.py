@@ -69,6 +69,17 @@ def test_what_repeats_is_written_once_and_read_back_for_all(tmp_path):
     assert back[0]["energy"] == pytest.approx(0.0123457)
 
 
+def test_runs_of_a_batch_are_told_from_single_ones(tmp_path):
+    records = full_records()
+    for record in records:
+        record["together"] = 3 if record["split"] < 3 else 1
+    path = packed(tmp_path, records)
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    assert sum("together" in line for line in lines) == 6
+    back = unpack_records(load_records([path]))
+    assert all(r["together"] == (3 if r["split"] < 3 else 1) for r in back)
+
+
 def test_a_change_of_origin_is_kept_where_it_happens(tmp_path):
     records = full_records()
     for record in records:
