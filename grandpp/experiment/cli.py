@@ -67,7 +67,7 @@ def add_pool_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-splits", type=positive_int, metavar="B", help="train B runs of a "
         "model (splits and seeds) at once as one program, the single runs up to rounding: saves "
         f"calls, which a GPU waits for; for {', '.join(BATCH_MODELS)} with the exact solver, not "
-        "with --workers; Ctrl-C loses the batch under way (default: one run at a time)")  # fmt: skip
+        "with --workers; Ctrl-C loses the batch under way (default: one by one)")  # fmt: skip
 
 
 def positive_int(text: str) -> int:
