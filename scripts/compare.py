@@ -75,8 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--config", nargs="+", default=[], metavar="HASH", dest="configs", help="of a model with "
         "several configurations keep these (the error message lists them)")  # fmt: skip
     add("--metric", default=METRICS[0], choices=METRICS, help="test accuracy at the best "
-        "validation epoch, after the last one, or validation accuracy "
-        "(default: test_accuracy)")  # fmt: skip
+        "validation epoch, after the last one, validation accuracy, or test accuracy at the best "
+        "time, of runs with --best-time (default: test_accuracy)")  # fmt: skip
     add("--json", action="store_true", help="print one JSON line per row instead of the table; "
         "accuracies are fractions there and in the CSV file")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="write all values")

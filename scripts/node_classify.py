@@ -101,7 +101,7 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
     device = resolve_device(args.device)
     names = ("protocol", "time", "solver", "epochs", "patience", "source", "source_gain",
              "initial", "rewiring", "cluster_labels", "features", "layer_norm",
-             "learn_beta", "learn_gain")  # fmt: skip
+             "learn_beta", "learn_gain", "best_time")  # fmt: skip
     graphs = load_graphs(PROGRAM, args.datasets, args.root, progress=not args.quiet)
     runs = plan_runs(
         [data.to(device) for data in graphs],
@@ -111,8 +111,9 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
         range(args.seeds),
         **{name: getattr(args, name) for name in names},
     )
-    if args.rewiring and not any(config.rewiring for config, _ in runs):
-        raise ValueError("expected a model with rewiring, for example grand-nl-rw (got none)")
+    for name, example in (("rewiring", "grand-nl-rw"), ("best_time", "grand-l")):
+        if getattr(args, name) and not any(getattr(config, name) for config, _ in runs):
+            raise ValueError(f"expected a model with {name}, for example {example} (got none)")
     pool = {k: vars(args)[k] for k in ("workers", "backend", "scheduler", "batch_splits")}
     try:
         run_sweep(runs, device, on_record, out=args.out, progress=not args.quiet, **pool)

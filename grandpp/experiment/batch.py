@@ -23,7 +23,7 @@ from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
 from grandpp.experiment.random_stream import RandomStream
 from grandpp.experiment.result import DIVERGED, FAILURES, DivergedError, RunResult
-from grandpp.experiment.train import Run, check_patience
+from grandpp.experiment.train import Run, check_selection
 from grandpp.models import Member, can_classify_together, classify_together
 from grandpp.solvers import SolveStats
 
@@ -56,10 +56,10 @@ def train_batch(
 
     Raises:
         ValueError: If the runs are not alike, the model cannot be trained in a batch, or there is
-            patience but nothing to wait for; or the data's features are not finite.
+            no validation nodes where they are needed; or the data's features are not finite.
     """
     for config, data in zip(configs, splits, strict=True):
-        check_patience(config, data)
+        check_selection(config, data)
     if len({config.config_hash for config in configs}) != 1:
         raise ValueError("expected runs that differ in split and seed alone (got other choices)")
     start = time.perf_counter()

@@ -17,7 +17,7 @@ class Run:
 
     Args:
         protocol, split, seed, config_hash, split_digest: Those of the record.
-        accuracies: The three accuracies, in the order of ``METRICS``; the first is ``None`` for a
+        accuracies: The accuracies, in the order of ``METRICS``; the first is ``None`` for a
             failed run.
     """
 
@@ -102,7 +102,7 @@ def _run(record: Record) -> Run:
         seed=record["seed"],
         config_hash=record["config_hash"],
         split_digest=record["split_digest"],
-        accuracies=tuple(record[metric] for metric in METRICS),
+        accuracies=tuple(record.get(metric) for metric in METRICS),
     )
 
 

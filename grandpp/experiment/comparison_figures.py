@@ -20,6 +20,7 @@ _METRICS = {
     "test_accuracy": "test accuracy",
     "last_test_accuracy": "test accuracy, last epoch",
     "val_accuracy": "validation accuracy",
+    "best_time_test_accuracy": "test accuracy, best time",
 }
 
 

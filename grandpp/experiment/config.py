@@ -56,6 +56,8 @@ class RunConfig:
         learn_gain: Learn the factor of the source, from ``source_gain`` on (``None``: it stays).
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
             zero, what the official GRAND code diffuses (``None``: ``"rows"``).
+        best_time: Also note the accuracy at the best time of the trajectory to 3 T, as GRAND's
+            official code does (``None``: that at T alone).
     """
 
     dataset: str
@@ -98,6 +100,7 @@ class RunConfig:
     features: str | None = None
     learn_beta: bool | None = None
     learn_gain: bool | None = None
+    best_time: bool | None = None
 
     @property
     def config_hash(self) -> str:

@@ -8,13 +8,14 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from grandpp.experiment.reading import METRICS
+from grandpp.experiment.reading import REQUIRED
 from grandpp.experiment.records import KEY_FIELDS, Record
 
 # Written where they differ from the last record of the same configuration.
 _CARRIED = ("config", "device", "git_commit", "versions")
 _ROUNDED = {"nfe_forward": ".2f", "nfe_backward": ".2f", "seconds": ".2f", "energy": ".5e"}
-_EXACT = (*KEY_FIELDS, "split_digest", *METRICS, "best_epoch")
+_EXACT = (*KEY_FIELDS, "split_digest", *REQUIRED, "best_epoch")
+_BEST_TIME = tuple(f"best_time{part}" for part in ("", "_epoch", "_val_accuracy", "_test_accuracy"))
 _FAILURE = ("status", "message")
 
 
@@ -78,6 +79,7 @@ def _slim(record: Record) -> Record:
             line[name] = float(format(record[name], form))
     if record.get("status", "success") != "success":
         line |= {name: record[name] for name in _FAILURE if name in record}
+    line |= {name: record[name] for name in _BEST_TIME if record.get(name) is not None}
     if record.get("together", 1) != 1:
         line["together"] = record["together"]
     return line

@@ -12,7 +12,7 @@ from grandpp.experiment.build import build_model
 from grandpp.experiment.config import RunConfig, with_run
 from grandpp.experiment.records import Record, record_key
 from grandpp.experiment.settings import tuned_config
-from grandpp.experiment.train import check_patience
+from grandpp.experiment.train import check_selection
 from grandpp.experiment.worker import split_of
 
 
@@ -56,13 +56,15 @@ def plan_runs(
                 for seed in seeds
                 for config in configs
             ]
-        _check_splits(replace(configs[0], labels_per_class=max(numbers)), data, splits)
+        _check_splits([replace(c, labels_per_class=max(numbers)) for c in configs], data, splits)
     return runs
 
 
-def _check_splits(config: RunConfig, data: Data, splits: Sequence[int]) -> None:
+def _check_splits(configs: Sequence[RunConfig], data: Data, splits: Sequence[int]) -> None:
     for split in splits:
-        check_patience(config, split_of(replace(config, split=split), data))
+        here = split_of(replace(configs[0], split=split), data)
+        for config in configs:
+            check_selection(config, here)
 
 
 def sort_records(records: list[Record], runs: Sequence[tuple[RunConfig, Data]]) -> None:

@@ -11,7 +11,11 @@ from typing import Any
 
 from grandpp.experiment.records import KEY_FIELDS, Record
 
-METRICS: tuple[str, ...] = ("test_accuracy", "last_test_accuracy", "val_accuracy")
+REQUIRED: tuple[str, ...] = ("test_accuracy", "last_test_accuracy", "val_accuracy")
+"""What every record has, ``None`` where there is no such accuracy."""
+
+METRICS: tuple[str, ...] = (*REQUIRED, "best_time_test_accuracy")
+"""What can be compared."""
 
 _INTEGERS = ("labels_per_class", "split", "seed")
 _TEXTS = (*(name for name in KEY_FIELDS if name not in _INTEGERS), "split_digest")
@@ -70,7 +74,8 @@ def _is_record(record: Any) -> bool:
     return (
         all(type(record.get(name)) is int for name in _INTEGERS)
         and all(isinstance(record.get(name), str) for name in _TEXTS)
-        and all(name in record and _is_fraction(record[name]) for name in METRICS)
+        and all(name in record for name in REQUIRED)
+        and all(_is_fraction(record.get(name)) for name in METRICS)
     )
 
 

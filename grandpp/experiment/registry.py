@@ -73,7 +73,7 @@ ATTENTION = frozenset({"heads", "attention_channels", "attention", "normalizatio
 
 def _diffusion(name: str) -> ModelRow:
     family = family_of(name)
-    own = {"layer_norm"}
+    own = {"layer_norm", "best_time"}
     own |= {"source", "source_gain"} if "++" in family else set()
     own |= {"learn_beta"} if family.startswith("grand") else set()
     own |= {"initial", "learn_gain"} if family.startswith("grand++") else set()
@@ -116,7 +116,7 @@ REGISTRY: dict[str, ModelRow] = {
     "mlp": _network(mlp, layers="layers"),
     "sage": _network(sage, layers="layers"),
     "monet": _network(MoNet, layers="layers", kernels="kernels"),
-    "cgnn": ModelRow(_cgnn, NETWORK | SOLVER | {"alpha"}),
+    "cgnn": ModelRow(_cgnn, NETWORK | SOLVER | {"alpha", "best_time"}),
     "lanczosnet": _network(LanczosNet, layers="layers", steps="lanczos_steps"),
     "adalanczosnet": _network(AdaLanczosNet, layers="layers", steps="lanczos_steps"),
     "appnp": _network(PredictThenPropagate, hops="hops", alpha="alpha"),

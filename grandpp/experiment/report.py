@@ -12,50 +12,54 @@ from grandpp.experiment.tables import columns
 def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
     """Format one line per model: accuracy, paired difference to a baseline, cost.
 
+    A column for the accuracy at the best time is there if some runs looked for it.
+
     Args:
         records: Records of one data set and one number of labels.
         baseline: Model the differences are taken to. (default: ``"grand-l"``)
 
     Returns:
         A table in text; accuracies in percent, mean +- standard deviation over runs.
+
+    Raises:
+        ValueError: If there is no record.
     """
+    if not records:
+        raise ValueError("expected records for a table (got none)")
     models = list(dict.fromkeys(r["model"] for r in records))
     reference = [r for r in records if r["model"] == baseline]
-    head = [
-        "model",
-        "runs",
-        "test accuracy",
-        "last epoch",
-        "validation",
-        f"paired diff. to {baseline}",
-        "NFE/forward",
-        "s/run",
-    ]
-    rows = [head]
+    rows = []
     for model in models:
         own = [r for r in records if r["model"] == model]
-        summary = summarize(own)
-        failed = f" ({summary.failed} failed)" if summary.failed else ""
-        accuracy = (
-            "-"
-            if summary.mean is None
-            else f"{_percent(summary.mean)} +- {_percent(summary.std)} %"
-        )
-        last = _unit(summary.last_mean)
         difference = None if model == baseline else paired_difference(own, reference)
-        rows.append(
-            [
-                model,
-                f"{summary.n}{failed}",
-                accuracy,
-                last,
-                _unit(summary.val_mean),
-                _difference(difference),
-                "-" if summary.nfe_forward is None else f"{summary.nfe_forward:.1f}",
-                "-" if summary.seconds is None else f"{summary.seconds:.1f}",
-            ]
-        )
-    return columns(rows)
+        told = {"model": model, **_results(own)}
+        told[f"paired diff. to {baseline}"] = _difference(difference)
+        rows.append(told | _costs(own))
+    if not any(r.get("best_time") is not None for r in records):
+        for row in rows:
+            del row["at best time"]
+    return columns([list(rows[0]), *(list(row.values()) for row in rows)])
+
+
+def _results(own: Sequence[Record]) -> dict[str, str]:
+    summary = summarize(own)
+    failed = f" ({summary.failed} failed)" if summary.failed else ""
+    spread = f"{_percent(summary.mean)} +- {_percent(summary.std)} %"
+    return {
+        "runs": f"{summary.n}{failed}",
+        "test accuracy": "-" if summary.mean is None else spread,
+        "at best time": _unit(summary.best_time_mean),
+        "last epoch": _unit(summary.last_mean),
+        "validation": _unit(summary.val_mean),
+    }
+
+
+def _costs(own: Sequence[Record]) -> dict[str, str]:
+    summary = summarize(own)
+    return {
+        "NFE/forward": "-" if summary.nfe_forward is None else f"{summary.nfe_forward:.1f}",
+        "s/run": "-" if summary.seconds is None else f"{summary.seconds:.1f}",
+    }
 
 
 def _percent(fraction: float | None) -> str:

@@ -36,6 +36,10 @@ class RunResult:
         nfe_backward: Mean vector-Jacobian products per backward pass.
         seconds: Wall time of training and evaluation.
         peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
+        best_time: Time of the trajectory to 3 T with the best validation accuracy of all epochs,
+            see :func:`grandpp.experiment.best_time.note_best_time`; ``None`` if not asked for.
+        best_time_epoch: The epoch then.
+        best_time_val_accuracy, best_time_test_accuracy: The accuracies there.
         energy: Dirichlet energy of the diffused features over that of the encoded ones, after
             the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
@@ -53,6 +57,10 @@ class RunResult:
     nfe_backward: float | None = None
     seconds: float = 0.0
     peak_memory_mb: float | None = None
+    best_time: float | None = None
+    best_time_epoch: int | None = None
+    best_time_val_accuracy: float | None = None
+    best_time_test_accuracy: float | None = None
     energy: float | None = None
     status: str = "success"
     message: str = ""

@@ -26,6 +26,8 @@ class Summary:
         std: Sample standard deviation over splits, seeds averaged (0 for one split).
         val_mean: Mean validation accuracy at that epoch, or ``None``.
         last_mean: Mean test accuracy after the last epoch.
+        best_time_mean: Mean test accuracy at the best time, of the runs that looked for it, or
+            ``None``.
         nfe_forward: Mean evaluations per forward pass, or ``None``.
         seconds: Mean seconds per run.
     """
@@ -36,6 +38,7 @@ class Summary:
     std: float | None
     val_mean: float | None
     last_mean: float | None
+    best_time_mean: float | None
     nfe_forward: float | None
     seconds: float | None
 
@@ -76,6 +79,7 @@ def summarize(records: Iterable[Record]) -> Summary:
     good = [r for r in all_records if r["test_accuracy"] is not None]
     accuracy = list(split_means((r["split"], r["seed"], r["test_accuracy"]) for r in good).values())
     val = [r["val_accuracy"] for r in good if r["val_accuracy"] is not None]
+    timed = [r["best_time_test_accuracy"] for r in good if r.get("best_time") is not None]
     nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
     return Summary(
         n=len(good),
@@ -84,6 +88,7 @@ def summarize(records: Iterable[Record]) -> Summary:
         std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else (0.0 if good else None),
         val_mean=float(np.mean(val)) if val else None,
         last_mean=float(np.mean([r["last_test_accuracy"] for r in good])) if good else None,
+        best_time_mean=float(np.mean(timed)) if timed else None,
         nfe_forward=float(np.mean(nfe)) if nfe else None,
         seconds=float(np.mean([r["seconds"] for r in good])) if good else None,
     )

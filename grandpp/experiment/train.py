@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from grandpp.experiment.best_time import note_best_time
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
@@ -44,10 +45,10 @@ def train_run(
         The result; a failed solve is reported in its ``status``, not as an accuracy.
 
     Raises:
-        ValueError: If there is patience but nothing to wait for, see :func:`check_patience`, or
+        ValueError: If validation nodes are needed and not there, see :func:`check_selection`, or
             the data's features are not finite.
     """
-    check_patience(config, data)
+    check_selection(config, data)
     data = rewired(config, data)
     start = time.perf_counter()
     run = Run.begin(config, data, device)
@@ -71,21 +72,22 @@ def train_run(
     return result
 
 
-def check_patience(config: RunConfig, data: Data) -> None:
-    """Refuse to stop early by a validation accuracy that does not exist.
+def check_selection(config: RunConfig, data: Data) -> None:
+    """Refuse to choose an end or a time by a validation accuracy that does not exist.
 
     Raises:
-        ValueError: If ``config.patience`` is not positive, or the split has no validation nodes.
+        ValueError: If ``config.patience`` is not positive, or it or ``config.best_time`` needs
+            validation nodes and the split has none.
     """
-    if config.patience is None:
-        return
-    if config.patience < 1:
+    if config.patience is not None and config.patience < 1:
         raise ValueError(f"expected 'patience' to be positive (got {config.patience})")
-    if not bool(data.val_mask.any()):
-        raise ValueError(
-            f"expected validation nodes for patience={config.patience} "
-            f"(got none with protocol '{config.protocol}')"
-        )
+    for name in ("patience", "best_time"):
+        value = getattr(config, name)
+        if value and not bool(data.val_mask.any()):
+            raise ValueError(
+                f"expected validation nodes for {name}={value} "
+                f"(got none with protocol '{config.protocol}')"
+            )
 
 
 def check_features(data: Data) -> None:
@@ -113,6 +115,7 @@ class Run:
         cluster_labels: See :class:`RunConfig`. (default: ``None``)
         x: The features as models take them, for runs that share them.
             (default: ``None``, made from those of ``data``)
+        best_time: See :class:`RunConfig`. (default: ``None``)
         nfe_forward, nfe_backward: Evaluations of every epoch so far.
     """
 
@@ -121,6 +124,7 @@ class Run:
     features: str | None = None
     cluster_labels: float | None = None
     x: Any = None
+    best_time: bool | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
@@ -143,7 +147,7 @@ class Run:
         num_classes = int(data.y.max()) + 1
         model = build_model(config, data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
-        run = cls(model, here, config.features, config.cluster_labels, x)
+        run = cls(model, here, config.features, config.cluster_labels, x, config.best_time)
         index = here.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return run
@@ -182,7 +186,7 @@ class Run:
         self.judge(logits, epoch, result)
 
     def judge(self, logits: Tensor, epoch: int, result: RunResult) -> None:
-        """Note the accuracies of the logits ``[N, C]`` after an epoch."""
+        """Note the accuracies of the logits ``[N, C]`` of the model, in evaluation mode."""
         data = self.data
         hit = logits.argmax(dim=-1) == data.y
         test = float(hit[data.test_mask].float().mean())
@@ -193,6 +197,8 @@ class Run:
         val = float(hit[data.val_mask].float().mean())
         if result.val_accuracy is None or val > result.val_accuracy:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
+        if self.best_time:
+            note_best_time(self.model, self.x, data, epoch, result)
 
     @torch.no_grad()
     def energy(self) -> float | None:

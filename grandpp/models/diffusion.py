@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -84,6 +86,33 @@ class DiffusionClassifier(NodeClassifier):
         """Carry encoded features ``[N, F]`` through the layer; arguments as in :meth:`classify`."""
         solution = self.conv.solve(x0, edge_index, edge_weight, *self.trusted(source_index))
         return Diffused(self.conv.position(solution.y), solution.stats)
+
+    def classify_along(
+        self,
+        x: Tensor | SparseFeatures,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        source_index: Tensor | None = None,
+        *,
+        times: Sequence[float],
+    ) -> list[Tensor]:
+        """Return the logits ``[N, C]`` that the decoder gives at each of several times.
+
+        Args:
+            x, edge_index, edge_weight, source_index: As in :meth:`classify`.
+            times: Rising times from 0 on, also beyond the layer's own end time.
+
+        Raises:
+            ValueError: If the times do not rise, or the layer knows its limit alone.
+            SolveError: If the solve to the last of them fails.
+
+        Cost: one solve to the last time, and its states in memory.
+        """
+        conv = copy.copy(self.conv)  # the same parameters
+        conv.time = times[-1]
+        trusted = self.trusted(source_index)
+        solution = conv.solve(self.encoder(x), edge_index, edge_weight, *trusted, save_at=times)
+        return [self.decode(conv.position(state)) for state in solution.ys]
 
     def trusted(self, source_index: Tensor | None) -> tuple[Tensor | None, ...]:
         """The trusted nodes, for a layer with a source; nothing for the others."""

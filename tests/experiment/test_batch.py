@@ -76,6 +76,17 @@ def test_every_run_gives_what_it_gives_by_itself(graph, after_training, model):
         torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
 
 
+def test_every_run_finds_its_own_best_time(graph):
+    configs, splits = runs_of(graph, "grand++-l", best_time=True)
+    results = train_batch(configs, splits, CPU)
+    same(results, configs, splits)
+    names = [f"best_time{part}" for part in ("", "_epoch", "_val_accuracy", "_test_accuracy")]
+    for result, config, data in zip(results, configs, splits, strict=True):
+        alone = train_run(config, data, CPU)
+        assert [getattr(result, n) for n in names] == [getattr(alone, n) for n in names]
+    assert len({(r.best_time, r.best_time_epoch) for r in results}) > 1
+
+
 @pytest.mark.parametrize("optimizer", ["Adam", "RMSprop"])
 def test_other_settings_of_the_table_and_dropout_before_the_decoder(graph, optimizer):
     settings = {"attention": "exp_kernel", "dropout": 0.5, "optimizer": optimizer, "lr": 0.01,

@@ -169,6 +169,10 @@ def test_the_metric_is_chosen():
     assert compare(without, "b")
     with pytest.raises(ValueError, match="val_accuracy in every successful run"):
         compare(without, "b", metric="val_accuracy")
+    timed = two(best_time_test_accuracy=0.75)
+    assert only(compare(timed, "b", metric="best_time_test_accuracy")).mean == 0.75
+    with pytest.raises(ValueError, match="best_time_test_accuracy in every successful run"):
+        compare(two(), "b", metric="best_time_test_accuracy")
     with pytest.raises(ValueError, match="'metric'"):
         compare(two(), "b", metric="loss")
 

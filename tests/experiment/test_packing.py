@@ -80,6 +80,18 @@ def test_runs_of_a_batch_are_told_from_single_ones(tmp_path):
     assert all(r["together"] == (3 if r["split"] < 3 else 1) for r in back)
 
 
+def test_the_best_time_is_kept_exactly_where_a_run_looked_for_it(tmp_path):
+    looked = {"best_time": 54.9, "best_time_epoch": 3, "best_time_val_accuracy": 1 / 3,
+              "best_time_test_accuracy": 2 / 7}  # fmt: skip
+    records = full_records()
+    for record in records:
+        record |= looked if record["split"] == 2 else dict.fromkeys(looked)
+    path = packed(tmp_path, records)
+    for record in unpack_records(load_records([path])):
+        found = {name: record[name] for name in looked if name in record}
+        assert found == (looked if record["split"] == 2 else {})
+
+
 def test_a_change_of_origin_is_kept_where_it_happens(tmp_path):
     records = full_records()
     for record in records:

@@ -34,6 +34,10 @@ def test_every_combination_is_planned_once_in_the_order_of_the_tables(graph):
         ({"models": ["gcn", "grand-nl"], "solver": "exact"}, "linear"),
         ({"patience": 0}, "'patience' to be positive"),
         ({"patience": 3, "protocol": "no_val"}, "validation nodes for patience=3"),
+        (
+            {"models": ["gcn", "grand-l"], "best_time": True, "protocol": "no_val"},
+            "validation nodes for best_time=True",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_runs(graph, arguments, words):

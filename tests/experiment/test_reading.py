@@ -50,6 +50,7 @@ def test_a_broken_file_is_refused_and_not_mended(tmp_path, content, words):
     "change",
     [
         {"test_accuracy": float("nan")}, {"test_accuracy": 55.0}, {"test_accuracy": "0.5"},
+        {"best_time_test_accuracy": 2},
         {"split": None}, {"split": True}, {"model": 3}, {"split_digest": None}, {"config": []},
     ],
 )  # fmt: skip

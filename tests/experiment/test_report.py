@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from grandpp.experiment import accuracy_table
 
 
@@ -43,6 +45,18 @@ def test_every_column_says_what_its_head_promises():
     assert gcn["NFE/forward"] == "-"
     # Differences of -0.1 and -0.2: mean -0.15, t(0.975, 1) 12.706 / sqrt(2) times 0.0707.
     assert gcn["paired diff. to grand-l"] == "-15.00 +- 63.53 (p = 0.2)"
+
+
+def test_the_best_time_has_a_column_where_some_runs_looked_for_it():
+    rows = [record("grand-l", 0, 0.5, best_time=3.0, best_time_test_accuracy=0.75),
+            record("grand-l", 1, 0.7, best_time=6.0, best_time_test_accuracy=0.875),
+            record("gcn", 0, 0.4, best_time=None, best_time_test_accuracy=None)]  # fmt: skip
+    table = cells(accuracy_table(rows))
+    assert [row["at best time"] for row in table.values()] == ["81.25 %", "-"]
+    assert [row["last epoch"] for row in table.values()] == ["50.00 %", "30.00 %"]
+    assert "at best time" not in accuracy_table([record("gcn", 0, 0.4)])
+    with pytest.raises(ValueError, match="expected records"):
+        accuracy_table([])
 
 
 def test_failed_runs_are_counted_apart_and_a_model_that_always_failed_has_no_accuracy():

@@ -154,6 +154,7 @@ def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
         (["--labels-per-class", "1", "--time", "-3"], "'time' to be finite and not negative"),
         (["--labels-per-class", "1", "--source-gain", "nan"], "'source_gain'"),
         (["--labels-per-class", "1", "--rewiring", "gdc"], "a model with rewiring"),
+        (["--labels-per-class", "1", "--model", "gcn", "--best-time"], "a model with best_time"),
         (
             [
                 "--labels-per-class",

@@ -87,12 +87,12 @@ def merge(*sources: Iterable[Record]) -> list[Record]:
     found: dict[tuple[Any, ...], Record] = {}
     for record in (record for source in sources for record in source):
         first = found.setdefault(record_key(record), record)
-        differing = [m for m in METRICS if first[m] != record[m]]
+        differing = [m for m in METRICS if first.get(m) != record.get(m)]
         if differing:
             where = cell_title(record["dataset"], record["labels_per_class"])
             raise ValueError(
-                f"expected one result per run (got {differing[0]} {first[differing[0]]} and "
-                f"{record[differing[0]]} of {record['model']}, split {record['split']}, seed "
+                f"expected one result per run (got {differing[0]} {first.get(differing[0])} and "
+                f"{record.get(differing[0])} of {record['model']}, split {record['split']}, seed "
                 f"{record['seed']} of {where}); leave one of them out"
             )
     return list(found.values())

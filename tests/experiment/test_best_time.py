@@ -1,0 +1,117 @@
+"""The best time of a trajectory: found by validation alone, and without a trace in training."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from grandpp.data import low_label_split, sbm
+from grandpp.experiment import (
+    RunResult,
+    build_model,
+    build_optimizer,
+    train_run,
+    tuned_config,
+)
+from grandpp.experiment.best_time import note_best_time
+from grandpp.experiment.train import Run
+from grandpp.models import DiffusionClassifier
+
+CPU = torch.device("cpu")
+SMALL = {"epochs": 4, "hidden": 16, "attention_channels": 16, "time": 3.0}
+
+
+@pytest.fixture(scope="module")
+def data():
+    graph = sbm(300, 700, num_classes=3, num_features=64, words_per_node=8, seed=1)
+    return low_label_split(graph, 5, seed=0, num_development=150)
+
+
+@pytest.mark.parametrize("model", ["grand-l", "grand++-l", "grand-nl", "hb-l", "wave-l", "cgnn"])
+def test_accuracies_are_those_of_models_with_that_end_time(model, data):
+    """Every quarter of T up to 3 T is tried with a model of its own."""
+    torch.manual_seed(0)
+    config = tuned_config("sbm", model, 5, **SMALL)
+    built = build_model(config, data.num_features, 3)
+    run, optimizer = Run(built, data), build_optimizer(config, built)
+    for _ in range(8):
+        run.train_epoch(optimizer)
+    built.eval()
+    found = []
+    for quarters in range(1, 13):
+        other = build_model(tuned_config("sbm", model, 5, **SMALL | {"time": 0.75 * quarters}),
+                            data.num_features, 3).eval()  # fmt: skip
+        other.load_state_dict(built.state_dict())
+        logits = other(data.x, data.edge_index, None, data.train_mask)
+        hit = (logits.argmax(1) == data.y).float()
+        found.append((float(hit[data.val_mask].mean()), float(hit[data.test_mask].mean())))
+    best = max(range(12), key=lambda n: found[n][0])
+    result = RunResult()
+    with torch.no_grad():
+        note_best_time(built, data.x, data, 7, result)
+    assert len({val for val, _ in found}) > 2
+    assert result.best_time == pytest.approx(0.75 * (best + 1))
+    assert result.best_time_epoch == 7
+    accuracies = (result.best_time_val_accuracy, result.best_time_test_accuracy)
+    assert accuracies == pytest.approx(found[best], abs=1e-6)
+    assert built.conv.time == 3.0
+
+
+class Scripted(DiffusionClassifier):
+    """Gives prescribed predictions along the trajectory."""
+
+    def __init__(self, predictions):
+        torch.nn.Module.__init__(self)
+        self.conv = SimpleNamespace(time=2.0)
+        self.predictions = predictions
+
+    def classify_along(self, *arguments, times):
+        assert times == [0.5 * n for n in range(1, 13)]
+        return [torch.nn.functional.one_hot(p, 2).float() for p in self.predictions]
+
+
+def test_validation_nodes_choose_among_epochs_and_times_and_the_first_of_equals_wins(data):
+    small = data.clone()
+    small.y = torch.zeros(300, dtype=torch.int64)
+
+    def predict(val_hits, test_hits):
+        out = torch.ones(300, dtype=torch.int64)
+        for mask, hits in ((small.val_mask, val_hits), (small.test_mask, test_hits)):
+            out[mask.nonzero().view(-1)[:hits]] = 0
+        return out
+
+    epochs = [
+        [*(predict(1, 99) for _ in range(5)), predict(8, 20), *(predict(8, 70) for _ in range(6))],
+        [predict(8, 60), predict(9, 30), predict(9, 50), *(predict(2, 90) for _ in range(9))],
+        [predict(9, 80) for _ in range(12)],
+    ]
+    result, seen = RunResult(), []
+    for epoch, script in enumerate(epochs, start=1):
+        note_best_time(Scripted(script), None, small, epoch, result)
+        seen.append((result.best_time, result.best_time_epoch, result.best_time_test_accuracy))
+    n_test = int(small.test_mask.sum())
+    assert seen[0] == (3.0, 1, pytest.approx(20 / n_test))
+    assert seen[1] == seen[2] == (1.0, 2, pytest.approx(30 / n_test))
+    assert result.best_time_val_accuracy == pytest.approx(9 / int(small.val_mask.sum()))
+
+
+@pytest.mark.parametrize("model", ["grand++-l", "grand-nl"])
+def test_looking_along_the_trajectory_changes_nothing_else(model, data):
+    plain = train_run(tuned_config("sbm", model, 5, **SMALL), data, CPU)
+    looked = train_run(tuned_config("sbm", model, 5, best_time=True, **SMALL), data, CPU)
+    for name in ("test_accuracy", "val_accuracy", "last_test_accuracy", "energy", "nfe_forward",
+                 "nfe_backward", "best_epoch"):  # fmt: skip
+        assert getattr(looked, name) == getattr(plain, name), name
+    assert looked.best_time_val_accuracy >= plain.val_accuracy
+    assert 1 <= looked.best_time_epoch <= 4
+    assert plain.best_time is plain.best_time_test_accuracy is None
+
+
+def test_models_without_a_trajectory_are_refused_and_runs_of_them_do_not_look(data):
+    config = tuned_config("sbm", "gcn", 5, epochs=2, best_time=True)
+    assert config == tuned_config("sbm", "gcn", 5, epochs=2)
+    assert train_run(config, data, CPU).best_time is None
+    with pytest.raises(ValueError, match="a model with a trajectory"):
+        note_best_time(build_model(config, 64, 3), data.x, data, 1, RunResult())
