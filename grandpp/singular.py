@@ -23,7 +23,6 @@ _TOLERANCE = 1e-12
 _SOLVE_TOLERANCE = 1e-10
 _MAX_RESTARTS = 50
 
-
 # Eliminations of every living pattern by the labels of its components: those that count edges of
 # weight 0, and those that do not, may be asked for in turns.
 _ELIMINATIONS: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -43,8 +42,7 @@ class SingularSystem:
         parts: Components; the null spaces of both matrices have one vector in each.
 
     Cost: one sparse factorisation for all right-hand sides (up to 50,000 nodes), or one Krylov
-    solve for each. Systems with the same pattern and components share
-    the order of elimination.
+    solve for each. Systems with the same pattern and components share the order of elimination.
     """
 
     def __init__(self, csr: CSR, values: Tensor, parts: Components) -> None:
@@ -102,6 +100,7 @@ class SingularSystem:
         return np.stack(found, axis=1).reshape(right.shape) if len(found) == len(columns) else None
 
     def _factorize(self) -> Factor | None:
+        """The factors, found once; ``None`` where a Krylov solver is to be used."""
         if self._factor is None and self._regular:
             self._factor = _elimination(self.csr, self.parts).factorize(self.matrix.data)
             self._regular = self._factor is not None  # if not, it need not be tried again

@@ -56,7 +56,9 @@ def train_batch(
 
     Raises:
         ValueError: If the runs are not alike, the model cannot be trained in a batch, or there is
-            no validation nodes where they are needed; or the data's features are not finite.
+            no validation nodes where they are needed, or the data are malformed, see
+            :func:`grandpp.data.check_data`.
+        IndexError: If an edge names a node that does not exist.
     """
     for config, data in zip(configs, splits, strict=True):
         check_selection(config, data)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from grandpp.data import check_data
 from grandpp.experiment.best_time import note_best_time
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
@@ -46,7 +47,8 @@ def train_run(
 
     Raises:
         ValueError: If validation nodes are needed and not there, see :func:`check_selection`, or
-            the data's features are not finite.
+            the data are malformed, see :func:`grandpp.data.check_data`.
+        IndexError: If an edge names a node that does not exist.
     """
     check_selection(config, data)
     data = rewired(config, data)
@@ -90,20 +92,6 @@ def check_selection(config: RunConfig, data: Data) -> None:
             )
 
 
-def check_features(data: Data) -> None:
-    """Refuse features that are not finite, so that later ones are known to come from training.
-
-    Raises:
-        ValueError: If there are any.
-    """
-    if not all_finite(data.x):
-        bad = (~torch.isfinite(data.x)).any(dim=1).nonzero().view(-1)
-        raise ValueError(
-            f"expected finite features in the data (got NaN or inf at {bad.numel()} nodes, first "
-            f"at node {int(bad[0])})"
-        )
-
-
 @dataclass
 class Run:
     """A model on the graph and the split of its run.
@@ -140,7 +128,7 @@ class Run:
     @classmethod
     def begin(cls, config: RunConfig, data: Data, device: torch.device, x: Any = None) -> Run:
         """Set the seeds, build the model and tell it the labels of its split."""
-        check_features(data)
+        check_data(data)  # what is not finite later comes from training
         # Initialisation and dropout differ from split to split, reproducibly.
         state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
         torch.manual_seed(int(state[0]))

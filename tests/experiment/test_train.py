@@ -162,7 +162,7 @@ def test_an_encoder_that_overflows_is_a_status_and_bad_data_are_an_error(data):
     bad = data.clone()
     bad.x[7, 3] = float("nan")
     for model in ("grand-l", "grand++-cluster-l", "gcn"):
-        with pytest.raises(ValueError, match="at 1 nodes, first at node 7"):
+        with pytest.raises(ValueError, match="1 NaN or infinite values, the first at node 7"):
             run(bad, model)
 
 
