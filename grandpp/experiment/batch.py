@@ -55,7 +55,7 @@ def train_batch(
         memory is the whole batch's.
 
     Raises:
-        ValueError: If the runs are not alike, the model cannot be trained in a batch, or there is
+        ValueError: If the runs are not alike, the model cannot be trained in a batch, or there are
             no validation nodes where they are needed, or the data are malformed, see
             :func:`grandpp.data.check_data`.
         IndexError: If an edge names a node that does not exist.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -126,19 +127,25 @@ def test_a_compressed_file_or_a_missing_folder_is_refused(tmp_path):
         RecordFile(tmp_path / "nowhere" / "r.jsonl")
 
 
-def add_all(path, results):
-    file = RecordFile(path)
-    results.put(sum(file.add(record(split)) for split in range(60)))
+ADD_ALL = """
+import json, sys
+from pathlib import Path
+from grandpp.experiment.record_file import RecordFile
+file = RecordFile(Path(sys.argv[1]))
+print("ready", flush=True)
+print(sum(file.add(json.loads(text)) for text in sys.stdin))
+"""
 
 
 def test_of_two_processes_that_add_the_same_runs_one_writes_each(tmp_path):
-    path, context = tmp_path / "r.jsonl", multiprocessing.get_context("fork")
-    results = context.Queue()
-    workers = [context.Process(target=add_all, args=(path, results)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    written = [results.get(timeout=60) for _ in workers]
-    for worker in workers:
-        worker.join()
-    assert sum(written) == 60
+    path = tmp_path / "r.jsonl"
+    command = [sys.executable, "-c", ADD_ALL, str(path)]
+    pipe = subprocess.PIPE
+    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 2
+    for worker in workers:  # both at once
+        worker.stdin.write("".join(line(split).decode() for split in range(60)))
+        worker.stdin.close()
+    assert sum(int(worker.stdout.read()) for worker in workers) == 60
+    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     assert sorted(r["split"] for r in read_records(path)) == list(range(60))
