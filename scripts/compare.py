@@ -76,7 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
         "several configurations keep these (the error message lists them)")  # fmt: skip
     add("--metric", default=METRICS[0], choices=METRICS, help="test accuracy at the best "
         "validation epoch, after the last one, validation accuracy, or test accuracy at the best "
-        "time, of runs with --best-time (default: test_accuracy)")  # fmt: skip
+        "time, which runs with --best-time have, of --models with a trajectory "
+        "(default: test_accuracy)")  # fmt: skip
     add("--json", action="store_true", help="print one JSON line per row instead of the table; "
         "accuracies are fractions there and in the CSV file")  # fmt: skip
     add("--csv", type=Path, metavar="FILE", help="write all values")

@@ -170,6 +170,7 @@ class _Batch:
             outputs = self._classify(entries, [None] * len(entries))
             for entry, output in zip(entries, outputs, strict=True):
                 entry.run.judge(output.logits, epoch, entry.result)
+                entry.run.look_along(output.logits, epoch, entry.result)
 
         self._for_all(judge)
 

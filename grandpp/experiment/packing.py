@@ -15,7 +15,12 @@ from grandpp.experiment.records import KEY_FIELDS, Record
 _CARRIED = ("config", "device", "git_commit", "versions")
 _ROUNDED = {"nfe_forward": ".2f", "nfe_backward": ".2f", "seconds": ".2f", "energy": ".5e"}
 _EXACT = (*KEY_FIELDS, "split_digest", *REQUIRED, "best_epoch")
-_BEST_TIME = tuple(f"best_time{part}" for part in ("", "_epoch", "_val_accuracy", "_test_accuracy"))
+_BEST_TIME = (
+    "best_time",
+    "best_time_epoch",
+    "best_time_val_accuracy",
+    "best_time_test_accuracy",
+)
 _FAILURE = ("status", "message")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grandpp.experiment.records import Record
-from grandpp.experiment.statistics import PairedDifference, paired_difference, summarize
+from grandpp.experiment.statistics import PairedDifference, Summary, paired_difference, summarize
 from grandpp.experiment.tables import columns
 
 
@@ -31,18 +31,18 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
     rows = []
     for model in models:
         own = [r for r in records if r["model"] == model]
+        summary = summarize(own)
         difference = None if model == baseline else paired_difference(own, reference)
-        told = {"model": model, **_results(own)}
+        told = {"model": model, **_results(summary)}
         told[f"paired diff. to {baseline}"] = _difference(difference)
-        rows.append(told | _costs(own))
+        rows.append(told | _costs(summary))
     if not any(r.get("best_time") is not None for r in records):
         for row in rows:
             del row["at best time"]
     return columns([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
-def _results(own: Sequence[Record]) -> dict[str, str]:
-    summary = summarize(own)
+def _results(summary: Summary) -> dict[str, str]:
     failed = f" ({summary.failed} failed)" if summary.failed else ""
     spread = f"{_percent(summary.mean)} +- {_percent(summary.std)} %"
     return {
@@ -54,8 +54,7 @@ def _results(own: Sequence[Record]) -> dict[str, str]:
     }
 
 
-def _costs(own: Sequence[Record]) -> dict[str, str]:
-    summary = summarize(own)
+def _costs(summary: Summary) -> dict[str, str]:
     return {
         "NFE/forward": "-" if summary.nfe_forward is None else f"{summary.nfe_forward:.1f}",
         "s/run": "-" if summary.seconds is None else f"{summary.seconds:.1f}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from grandpp.fields import NonFiniteFeaturesError
 from grandpp.singular import ConvergenceError
 from grandpp.solvers import SolveError
@@ -19,6 +21,11 @@ DIVERGED = "the loss or a parameter became NaN or infinite in training"
 # overflowed in training.
 FAILURES = (SolveError, ConvergenceError, DivergedError, NonFiniteFeaturesError)
 """What ends a run without an accuracy, and is a status of its result."""
+
+
+def accuracy(logits: Tensor, y: Tensor, mask: Tensor) -> float:
+    """Share of nodes in a mask ``[N]`` whose largest logit ``[N, C]`` is that of their class."""
+    return float((logits.argmax(dim=-1) == y)[mask].float().mean())
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from grandpp.experiment.best_time import note_best_time
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
-from grandpp.experiment.result import DIVERGED, FAILURES, DivergedError, RunResult
+from grandpp.experiment.result import DIVERGED, FAILURES, DivergedError, RunResult, accuracy
 from grandpp.experiment.rewired import rewired
 from grandpp.experiment.targets import clustered_targets, labelled_targets
 from grandpp.graph import dirichlet_energy
@@ -78,9 +79,14 @@ def check_selection(config: RunConfig, data: Data) -> None:
     """Refuse to choose an end or a time by a validation accuracy that does not exist.
 
     Raises:
-        ValueError: If ``config.patience`` is not positive, or it or ``config.best_time`` needs
-            validation nodes and the split has none.
+        ValueError: If ``config.patience`` is not positive, ``config.best_time`` is asked for on a
+            trajectory of no length or without an end, or one of them needs validation nodes and
+            the split has none.
     """
+    if config.best_time and not (config.time and math.isfinite(config.time)):
+        raise ValueError(
+            f"expected 'time' to be positive and finite for best_time (got {config.time})"
+        )
     if config.patience is not None and config.patience < 1:
         raise ValueError(f"expected 'patience' to be positive (got {config.patience})")
     for name in ("patience", "best_time"):
@@ -172,21 +178,30 @@ class Run:
         self.model.eval()
         logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
         self.judge(logits, epoch, result)
+        self.look_along(logits, epoch, result)
 
     def judge(self, logits: Tensor, epoch: int, result: RunResult) -> None:
-        """Note the accuracies of the logits ``[N, C]`` of the model, in evaluation mode."""
+        """Note the accuracies of the logits ``[N, C]`` after an epoch."""
         data = self.data
-        hit = logits.argmax(dim=-1) == data.y
-        test = float(hit[data.test_mask].float().mean())
+        test = accuracy(logits, data.y, data.test_mask)
         result.last_test_accuracy, result.epochs = test, epoch
         if not bool(data.val_mask.any()):
             result.test_accuracy, result.best_epoch = test, epoch
             return
-        val = float(hit[data.val_mask].float().mean())
+        val = accuracy(logits, data.y, data.val_mask)
         if result.val_accuracy is None or val > result.val_accuracy:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
+
+    def look_along(self, logits: Tensor, epoch: int, result: RunResult) -> None:
+        """Where asked to, look for the best time; the model is in evaluation mode.
+
+        Args:
+            logits: What the model gives at its end time.
+            epoch: Number of the epoch.
+            result: Where the best time is noted.
+        """
         if self.best_time:
-            note_best_time(self.model, self.x, data, epoch, result)
+            note_best_time(self.model, self.x, self.data, logits, epoch, result)
 
     @torch.no_grad()
     def energy(self) -> float | None:

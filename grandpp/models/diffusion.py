@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.models.base import NodeClassifier, Output, SparseFeatures
 from grandpp.models.encoder import FeatureEncoder
+from grandpp.ops import all_finite
 from grandpp.solvers import SolveStats
 
 
@@ -95,24 +97,32 @@ class DiffusionClassifier(NodeClassifier):
         source_index: Tensor | None = None,
         *,
         times: Sequence[float],
+        throw: bool = True,
     ) -> list[Tensor]:
         """Return the logits ``[N, C]`` that the decoder gives at each of several times.
 
         Args:
             x, edge_index, edge_weight, source_index: As in :meth:`classify`.
             times: Rising times from 0 on, also beyond the layer's own end time.
+            throw: Raise on failure instead of leaving out the times that were not reached.
+                (default: ``True``)
 
         Raises:
-            ValueError: If the times do not rise, or the layer knows its limit alone.
+            ValueError: If there are no times, or they do not rise, or the layer knows its limit
+                alone.
             SolveError: If the solve to the last of them fails.
 
-        Cost: one solve to the last time, and its states in memory.
+        Cost: a solve from each time to the next, and all their states in memory.
         """
+        if len(times) == 0:
+            raise ValueError("expected times to look at (got none)")
         conv = copy.copy(self.conv)  # the same parameters
         conv.time = times[-1]
         trusted = self.trusted(source_index)
-        solution = conv.solve(self.encoder(x), edge_index, edge_weight, *trusted, save_at=times)
-        return [self.decode(conv.position(state)) for state in solution.ys]
+        x0 = self.encoder(x)
+        ys = conv.solve(x0, edge_index, edge_weight, *trusted, save_at=times, throw=throw).ys
+        reached = takewhile(all_finite, (conv.position(state) for state in ys))
+        return [self.decode(features) for features in reached]
 
     def trusted(self, source_index: Tensor | None) -> tuple[Tensor | None, ...]:
         """The trusted nodes, for a layer with a source; nothing for the others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -18,6 +19,7 @@ from grandpp.experiment import (
 from grandpp.experiment.best_time import note_best_time
 from grandpp.experiment.train import Run
 from grandpp.models import DiffusionClassifier
+from grandpp.solvers import SolveError
 
 CPU = torch.device("cpu")
 SMALL = {"epochs": 4, "hidden": 16, "attention_channels": 16, "time": 3.0}
@@ -33,7 +35,8 @@ def data():
 def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     """Every quarter of T up to 3 T is tried with a model of its own."""
     torch.manual_seed(0)
-    config = tuned_config("sbm", model, 5, **SMALL)
+    exact = {"rtol": 1e-7, "atol": 1e-7} if model == "grand-nl" else {}
+    config = tuned_config("sbm", model, 5, **SMALL | exact)
     built = build_model(config, data.num_features, 3)
     run, optimizer = Run(built, data), build_optimizer(config, built)
     for _ in range(8):
@@ -41,8 +44,8 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     built.eval()
     found = []
     for quarters in range(1, 13):
-        other = build_model(tuned_config("sbm", model, 5, **SMALL | {"time": 0.75 * quarters}),
-                            data.num_features, 3).eval()  # fmt: skip
+        settings = SMALL | exact | {"time": 0.75 * quarters}
+        other = build_model(tuned_config("sbm", model, 5, **settings), data.num_features, 3).eval()
         other.load_state_dict(built.state_dict())
         logits = other(data.x, data.edge_index, None, data.train_mask)
         hit = (logits.argmax(1) == data.y).float()
@@ -50,7 +53,8 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     best = max(range(12), key=lambda n: found[n][0])
     result = RunResult()
     with torch.no_grad():
-        note_best_time(built, data.x, data, 7, result)
+        logits = built(data.x, data.edge_index, None, data.train_mask)
+        note_best_time(built, data.x, data, logits, 7, result)
     assert len({val for val, _ in found}) > 2
     assert result.best_time == pytest.approx(0.75 * (best + 1))
     assert result.best_time_epoch == 7
@@ -67,7 +71,8 @@ class Scripted(DiffusionClassifier):
         self.conv = SimpleNamespace(time=2.0)
         self.predictions = predictions
 
-    def classify_along(self, *arguments, times):
+    def classify_along(self, *arguments, times, throw):
+        assert not throw
         assert times == [0.5 * n for n in range(1, 13)]
         return [torch.nn.functional.one_hot(p, 2).float() for p in self.predictions]
 
@@ -89,7 +94,8 @@ def test_validation_nodes_choose_among_epochs_and_times_and_the_first_of_equals_
     ]
     result, seen = RunResult(), []
     for epoch, script in enumerate(epochs, start=1):
-        note_best_time(Scripted(script), None, small, epoch, result)
+        at_end = torch.nn.functional.one_hot(script[3], 2).float()
+        note_best_time(Scripted(script), None, small, at_end, epoch, result)
         seen.append((result.best_time, result.best_time_epoch, result.best_time_test_accuracy))
     n_test = int(small.test_mask.sum())
     assert seen[0] == (3.0, 1, pytest.approx(20 / n_test))
@@ -114,4 +120,39 @@ def test_models_without_a_trajectory_are_refused_and_runs_of_them_do_not_look(da
     assert config == tuned_config("sbm", "gcn", 5, epochs=2)
     assert train_run(config, data, CPU).best_time is None
     with pytest.raises(ValueError, match="a model with a trajectory"):
-        note_best_time(build_model(config, 64, 3), data.x, data, 1, RunResult())
+        note_best_time(build_model(config, 64, 3), data.x, data, None, 1, RunResult())
+
+
+def test_a_solve_that_fails_beyond_the_end_time_ends_the_look_and_not_the_run(data):
+    far = SMALL | {"time": 32.0}  # strong damping over a long span: waves overflow beyond it
+    plain = train_run(tuned_config("sbm", "wave-l", 5, **far), data, CPU)
+    looked = train_run(tuned_config("sbm", "wave-l", 5, best_time=True, **far), data, CPU)
+    assert looked.status == "success"
+    assert looked.test_accuracy == plain.test_accuracy
+    assert looked.best_time_val_accuracy >= plain.val_accuracy
+    model = build_model(tuned_config("sbm", "wave-l", 5, **far), data.num_features, 3).eval()
+    with pytest.raises(SolveError):
+        model.classify_along(data.x, data.edge_index, times=[32.0, 96.0])
+
+
+def test_weights_of_edges_count_along_the_trajectory_too(data):
+    weighted = data.clone()
+    weighted.edge_weight = torch.rand(data.num_edges, generator=torch.manual_seed(0)) ** 4
+    torch.manual_seed(0)
+    built = build_model(tuned_config("sbm", "grand-l", 5, **SMALL), data.num_features, 3).eval()
+    edges = (data.edge_index, weighted.edge_weight)
+    (found,) = built.classify_along(data.x, *edges, times=[3.0])
+    torch.testing.assert_close(found, built(data.x, *edges))
+    assert (found - built(data.x, data.edge_index)).abs().max() > 1e-3
+    seen = []
+    built.classify_along = lambda x, *graph, **options: seen.append(graph[1]) or []
+    logits = built(data.x, *edges)
+    note_best_time(built, data.x, weighted, logits, 1, RunResult())
+    assert seen[0] is weighted.edge_weight
+
+
+@pytest.mark.parametrize("time", [0.0, float("inf")])
+def test_a_trajectory_without_length_or_end_is_refused(time, data):
+    config = replace(tuned_config("sbm", "grand-l", 5, best_time=True), time=time)
+    with pytest.raises(ValueError, match=f"'time' to be positive and finite.*got {time}"):
+        train_run(config, data, CPU)

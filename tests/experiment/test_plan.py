@@ -38,6 +38,7 @@ def test_every_combination_is_planned_once_in_the_order_of_the_tables(graph):
             {"models": ["gcn", "grand-l"], "best_time": True, "protocol": "no_val"},
             "validation nodes for best_time=True",
         ),
+        ({"models": ["grand-l"], "best_time": True, "time": 0.0}, "'time' to be positive"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_runs(graph, arguments, words):

@@ -7,6 +7,7 @@ import torch
 
 from grandpp.layers import GRANDConv, GRANDPPConv
 from grandpp.models import DiffusionClassifier, SparseFeatures, gcn, mlp
+from grandpp.solvers import SolveError
 
 
 def test_diffusion_classifier_passes_trusted_nodes_on_and_reports_the_cost(karate, sparse_x):
@@ -46,3 +47,29 @@ def test_wanted_nodes_get_the_logits_they_have_among_all(kind, as_mask, karate, 
     wanted = mask if as_mask else index
     logits = model.classify(sparse_x, karate, wanted=wanted).logits
     torch.testing.assert_close(logits, model(sparse_x, karate)[index])
+
+
+def test_along_the_trajectory_stand_the_logits_of_other_end_times(karate, sparse_x):
+    torch.manual_seed(0)
+    model = DiffusionClassifier(50, 3, GRANDConv(8, time=2.0, heads=2)).eval()
+    found = model.classify_along(sparse_x, karate, times=[0.0, 0.5, 7.0])
+    for time, logits in zip((0.0, 0.5, 7.0), found, strict=True):
+        model.conv.time = time
+        torch.testing.assert_close(logits, model(sparse_x, karate), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="expected times"):
+        model.classify_along(sparse_x, karate, times=[])
+    with pytest.raises(ValueError, match="save_at"):
+        model.classify_along(sparse_x, karate, times=[2.0, 1.0])
+
+
+def test_times_that_are_not_reached_are_left_out_or_an_error(karate, sparse_x):
+    torch.manual_seed(0)
+    conv = GRANDConv(8, time=2.0, mode="nonlinear", heads=2, max_nfe=60)
+    model = DiffusionClassifier(50, 3, conv).eval()
+    times = [2.0, 4.0, 6.0, 200.0, 300.0]
+    found = model.classify_along(sparse_x, karate, times=times, throw=False)
+    assert 1 <= len(found) <= 4
+    assert all(logits.isfinite().all() for logits in found)
+    torch.testing.assert_close(found[0], model(sparse_x, karate), rtol=1e-3, atol=1e-3)
+    with pytest.raises(SolveError):
+        model.classify_along(sparse_x, karate, times=times)

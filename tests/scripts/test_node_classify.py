@@ -69,6 +69,22 @@ def test_json_prints_one_complete_record_per_run_and_nothing_else(main, capsys):
         assert 0 <= record["test_accuracy"] <= 1
 
 
+def test_the_best_time_is_in_the_record_and_in_a_column_of_the_table(main, capsys):
+    arguments = ["--labels-per-class", "2", "--json", "--model", "grand-l", "gcn", "--best-time",
+                 *FAST]  # fmt: skip
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    records = [json.loads(line) for line in out.splitlines()]
+    assert {r["status"] for r in records} == {"success"}
+    for r in records:
+        assert (r["best_time_test_accuracy"] is not None) == (r["model"] == "grand-l")
+    looked = [r for r in records if r["model"] == "grand-l"]
+    assert all(r["best_time_val_accuracy"] >= r["val_accuracy"] for r in looked)
+    mean = sum(r["best_time_test_accuracy"] for r in looked) / len(looked)
+    assert "at best time" in err
+    assert f"{100 * mean:.2f} %" in err
+
+
 def test_models_on_rewired_graphs_run_beside_those_on_the_graph_itself(main, capsys):
     arguments = ["--labels-per-class", "2", "--json", "--model", "grand-nl-rw", "--model",
                  "grand-l", "--rewiring", "two_hop", *FAST]  # fmt: skip
