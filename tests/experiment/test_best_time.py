@@ -103,6 +103,14 @@ def test_validation_nodes_choose_among_epochs_and_times_and_the_first_of_equals_
     assert result.best_time_val_accuracy == pytest.approx(9 / int(small.val_mask.sum()))
 
 
+def test_where_no_time_is_reached_the_logits_at_the_end_time_count(data):
+    result = RunResult()
+    logits = torch.nn.functional.one_hot(data.y, 3).float()
+    note_best_time(Scripted([]), None, data, logits, 5, result)
+    assert (result.best_time, result.best_time_epoch) == (2.0, 5)
+    assert (result.best_time_val_accuracy, result.best_time_test_accuracy) == (1.0, 1.0)
+
+
 @pytest.mark.parametrize("model", ["grand++-l", "grand-nl"])
 def test_looking_along_the_trajectory_changes_nothing_else(model, data):
     plain = train_run(tuned_config("sbm", model, 5, **SMALL), data, CPU)
