@@ -70,9 +70,8 @@ def test_threads_that_find_the_order_at_once_keep_their_own(monkeypatch):
     def interrupted(*arguments, **options):
         if not other:
             other.append(None)
-            other[0] = ways.factorize(
-                values[1].numpy()
-            )  # finds the order before the first has its own
+            # Finds the order before the first one has its own.
+            other[0] = ways.factorize(values[1].numpy())
         return splu(*arguments, **options)
 
     monkeypatch.setattr(module, "splu", interrupted)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.experiment.result import RunResult, accuracy
-from grandpp.models import DiffusionClassifier
+from grandpp.models import DiffusionClassifier, NodeClassifier, SparseFeatures
 
 # In units of the integration time T: how far the trajectory is followed, which is as far as GRAND's
 # code does, and how many times are looked at in each; T itself is one of them.
@@ -16,7 +14,12 @@ _SPAN, _TIMES_PER_SPAN = 3, 4
 
 
 def note_best_time(
-    model: Any, x: Any, data: Data, logits: Tensor, epoch: int, result: RunResult
+    model: NodeClassifier,
+    x: Tensor | SparseFeatures,
+    data: Data,
+    logits: Tensor,
+    epoch: int,
+    result: RunResult,
 ) -> None:
     """Follow the trajectory to 3 T and note where the validation accuracy is best.
 
@@ -27,9 +30,9 @@ def note_best_time(
 
     Args:
         model: The model, trained at T, in evaluation mode.
-        x: Features as the model takes them.
+        x: Features ``[N, F]``.
         data: Graph with the masks of its split; it has validation nodes.
-        logits: What the model gives at T.
+        logits: What the model gives at T, ``[N, C]``.
         epoch: Number of the epoch.
         result: Changed in its fields ``best_time...`` alone. A solve that fails beyond T ends the
             look there.

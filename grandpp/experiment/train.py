@@ -196,7 +196,7 @@ class Run:
         """Where asked to, look for the best time; the model is in evaluation mode.
 
         Args:
-            logits: What the model gives at its end time.
+            logits: What the model gives at its end time, ``[N, C]``.
             epoch: Number of the epoch.
             result: Where the best time is noted.
         """

@@ -62,11 +62,12 @@ def _section(result: Reproduction, records: Sequence[Record], folder: Path) -> s
     command, remarks = rebuild_command(layout, result.protocol, records, folder)
     picture = file_of(folder, layout.table, result.protocol, ".png").name
     own = "" if result.protocol == "grand" else f", protocol {result.protocol}"
+    epoch = "the last epoch" if result.protocol == "no_val" else "the best validation epoch"
     parts = [
         f"## Table {layout.table}: {layout.title}{own}",
         f"```bash\n{command}\n```",
         _plain(f"Protocol {result.protocol}: {_PROTOCOLS[result.protocol]}. \"ours\" is the test "
-               "accuracy at the end time and the best validation epoch; \"last epoch\" needs no "
+               f"accuracy at the end time and {epoch}; \"last epoch\" needs no "
                "validation nodes. Mean and standard deviation over splits, seeds averaged within "
                "each."),
         f"**{_plain(counts(result))}**",

@@ -49,6 +49,16 @@ def test_every_table_and_protocol_has_a_section_in_order(tmp_path):
     assert "Over identical splits" not in page.split("## Table 4.10")[0]  # gcn has no baseline
 
 
+def test_accuracies_are_told_to_be_those_of_the_epoch_that_the_protocol_takes(tmp_path):
+    pack(tmp_path, reproduced_of("gcn", around(0.5)))
+    assert "at the end time and the best validation epoch" in results_page(tmp_path)
+    for protocol, epoch in (("per_class_val", "the best validation"), ("no_val", "the last")):
+        folder = tmp_path / protocol
+        folder.mkdir()
+        pack(folder, reproduced_of("gcn", around(0.5), protocol=protocol), protocol=protocol)
+        assert f"at the end time and {epoch} epoch" in results_page(folder)
+
+
 def test_the_page_is_the_same_again_and_follows_the_records(tmp_path):
     pack(tmp_path, records())
     page = results_page(tmp_path)
