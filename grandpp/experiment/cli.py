@@ -49,7 +49,7 @@ def add_grand_options(parser: argparse.ArgumentParser) -> None:
         "grand and grand++ models, with learned beta, as GRAND's tuned settings do")  # fmt: skip
     add("--best-time", action="store_const", const=True, help="also follow the trajectory of every "
         "epoch to 3 T and report the test accuracy at the epoch and time with the best validation "
-        "accuracy, nearly as GRAND's code does; takes two to three times as long, in batches "
+        "accuracy, nearly as GRAND's code does; takes two to four times as long, in batches "
         "each run looks by itself (default: at T alone)")  # fmt: skip
     add("--learn-gain", action="store_const", const=True, help="learn the factor of the source of "
         "grand++ models, from --source-gain on")  # fmt: skip
