@@ -47,7 +47,6 @@ class GraphDiffusion(MessagePassing):
         learn_alpha: Learn alpha = sigmoid(alpha_logit), 0.5 at the start, instead of alpha = 1.
             (default: ``True``)
         learn_beta: Add beta x(0) with learned beta, 0 at the start. (default: ``False``)
-        **kwargs: Further arguments of :class:`torch_geometric.nn.conv.MessagePassing`.
 
     Raises:
         ValueError: For an unknown choice or a number out of range.
@@ -65,10 +64,8 @@ class GraphDiffusion(MessagePassing):
         self_loop_weight: float = 1.0,
         learn_alpha: bool = True,
         learn_beta: bool = False,
-        **kwargs: Any,
     ) -> None:
-        kwargs.setdefault("aggr", "add")
-        super().__init__(**kwargs)
+        super().__init__(aggr="add", flow="source_to_target")  # what the equation means
         # Explainers go back to the propagate that PyG replaced by a generated one. For a subclass
         # of a class that was used before, PyG remembers the parent's generated one by mistake.
         type(self)._orig_propagate = MessagePassing.propagate
@@ -87,16 +84,12 @@ class GraphDiffusion(MessagePassing):
             self.alpha_logit = nn.Parameter(torch.empty(()))
         if learn_beta:
             self.beta = nn.Parameter(torch.empty(()))
-        self.reset_parameters()
+        # Its own parameters alone: those of a subclass do not exist yet.
+        GraphDiffusion.reset_parameters(self)
 
     def _check_choices(
         self, channels: int, mode: str, attention: str | None, heads: int, self_loop_weight: float
     ) -> None:
-        if self.aggr != "add" or self.flow != "source_to_target":
-            raise ValueError(
-                "expected aggr='add' and flow='source_to_target', which the equation means "
-                f"(got aggr='{self.aggr}', flow='{self.flow}')"
-            )
         check_choice("mode", mode, MODES)
         if channels < 1:
             raise ValueError(f"expected 'channels' to be positive (got {channels})")

@@ -36,6 +36,9 @@ class Dynamics(nn.Module):
         super().__init__()
         self.channel_dim = channel_dim
 
+    def reset_parameters(self) -> None:
+        """Initialise the constants of the equation anew; this one has none."""
+
     def prepare(self, f: Rate) -> Rate:
         """Wrap a field, once per solve.
 

@@ -127,7 +127,7 @@ class HeavyBall(WithMomentum):
         else:
             # float64 keeps its digits in a layer turned to double, and promotes no float32 state.
             self.register_buffer("fixed_gamma", torch.tensor(gamma, dtype=torch.float64))
-        self.reset_parameters()
+        HeavyBall.reset_parameters(self)  # of a subclass, nothing exists yet
 
     def reset_parameters(self) -> None:
         """Set the logit of a learned damping to -3."""
@@ -217,7 +217,7 @@ class GeneralizedHeavyBall(HeavyBall):
     def reset_parameters(self) -> None:
         """Set the logit of a learned damping to -3, and chi to its start."""
         super().reset_parameters()
-        if getattr(self, "chi", None) is not None:
+        if self.chi is not None:
             nn.init.constant_(self.chi, self.first_chi)
 
     @property

@@ -30,7 +30,8 @@ class DiffusionConv(GraphDiffusion):
         gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` for ``"tsit5"`` and methods of
             torchdiffeq, see :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal ones.
             (default: ``None``, the solver's own)
-        **kwargs: See :class:`grandpp.fields.GraphDiffusion`.
+        mode, attention, heads, attention_channels, normalization, self_loop_weight, learn_alpha,
+            learn_beta: See :class:`grandpp.fields.GraphDiffusion`.
 
     Raises:
         ValueError: For an unknown choice or a number out of range.
@@ -42,39 +43,41 @@ class DiffusionConv(GraphDiffusion):
         channels: int,
         *,
         time: float = 1.0,
+        mode: str = "linear",
+        attention: str | None = "scaled_dot",
+        heads: int = 4,
+        attention_channels: int | None = None,
+        normalization: str = "softmax",
+        self_loop_weight: float = 1.0,
+        learn_alpha: bool = True,
+        learn_beta: bool = False,
         solver: str | Solver = "auto",
         rtol: float | None = None,
         atol: float | None = None,
         step_size: float | None = None,
         max_nfe: int | None = None,
         gradient: str | None = None,
-        **kwargs: Any,
     ) -> None:
-        super().__init__(channels, **kwargs)
-        if not time >= 0:
-            raise ValueError(f"expected 'time' to be 0, positive or infinity (got {time})")
+        super().__init__(
+            channels,
+            mode=mode,
+            attention=attention,
+            heads=heads,
+            attention_channels=attention_channels,
+            normalization=normalization,
+            self_loop_weight=self_loop_weight,
+            learn_alpha=learn_alpha,
+            learn_beta=learn_beta,
+        )
         self.time = time
-        given: dict[str, Any] = {
+        options = {
             "rtol": rtol,
             "atol": atol,
             "step_size": step_size,
             "max_nfe": max_nfe,
             "gradient": gradient,
         }
-        options = {k: v for k, v in given.items() if v is not None}
-        # No method that walks through time arrives at infinity; the limit is solved for.
-        endless = math.isinf(time) and isinstance(solver, str)
-        self.solver: Solver = resolve_solver("steady" if endless else solver, **options)
-        if math.isinf(time) != isinstance(self.solver, Steady):
-            raise ValueError(
-                f"expected solver='steady' for time=inf alone (got time={time}, "
-                f"solver='{self.solver.method}')"
-            )
-        if isinstance(self.solver, Exact | Steady) and self.mode == "nonlinear":
-            raise ValueError(
-                f"expected mode='linear' for solver='{self.solver.method}' "
-                "(got mode='nonlinear'): only linear diffusion has such a solution"
-            )
+        self.solver: Solver = _solver_for(time, mode, solver, options)
 
     # An adaptive solve decides on data in every step, which no compiler can trace: inside a
     # compiled model the layer runs eagerly and everything around it is compiled.
@@ -124,3 +127,23 @@ class DiffusionConv(GraphDiffusion):
         words.append(f"learn_beta={self.beta is not None}")
         words.append(f"solver={self.solver}")
         return words
+
+
+def _solver_for(time: float, mode: str, solver: str | Solver, options: dict[str, Any]) -> Solver:
+    if not time >= 0:
+        raise ValueError(f"expected 'time' to be 0, positive or infinity (got {time})")
+    given = {name: value for name, value in options.items() if value is not None}
+    # No method that walks through time arrives at infinity; the limit is solved for.
+    endless = math.isinf(time) and isinstance(solver, str)
+    resolved = resolve_solver("steady" if endless else solver, **given)
+    if math.isinf(time) != isinstance(resolved, Steady):
+        raise ValueError(
+            f"expected solver='steady' for time=inf alone (got time={time}, "
+            f"solver='{resolved.method}')"
+        )
+    if isinstance(resolved, Exact | Steady) and mode == "nonlinear":
+        raise ValueError(
+            f"expected mode='linear' for solver='{resolved.method}' "
+            "(got mode='nonlinear'): only linear diffusion has such a solution"
+        )
+    return resolved

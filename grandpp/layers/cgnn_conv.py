@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from grandpp.fields.base import LinearDiffusion
 from grandpp.fields.damped import DampedDiffusion, with_restart
 from grandpp.graph import degree
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution
+from grandpp.solvers import Solution, Solver
 
 
 class CGNNConv(DiffusionConv):
@@ -32,7 +31,12 @@ class CGNNConv(DiffusionConv):
         alpha: In [0, 1]; below 1 the limit T -> infinity is :math:`(I - A)^{-1} E`.
             (default: ``0.918``, the authors' for Cora)
         time: Integration time T, finite. (default: ``1.0``)
-        **kwargs: Solver options of :class:`grandpp.layers.base.DiffusionConv`.
+        solver: Name or solver object. (default: ``"auto"``, see :class:`GRANDConv`)
+        rtol, atol: Tolerances of solvers that take them. (default: ``None``, the solver's own)
+        step_size: Step of fixed-step solvers. (default: ``None``, the solver's own)
+        max_nfe: Evaluation budget of one forward solve. (default: ``None``, the solver's own)
+        gradient: How gradients are computed, see :class:`GRANDConv`.
+            (default: ``None``, the solver's own)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
@@ -50,7 +54,17 @@ class CGNNConv(DiffusionConv):
     """
 
     def __init__(
-        self, channels: int, *, alpha: float = 0.918, time: float = 1.0, **kwargs: Any
+        self,
+        channels: int,
+        *,
+        alpha: float = 0.918,
+        time: float = 1.0,
+        solver: str | Solver = "auto",
+        rtol: float | None = None,
+        atol: float | None = None,
+        step_size: float | None = None,
+        max_nfe: int | None = None,
+        gradient: str | None = None,
     ) -> None:
         super().__init__(
             channels,
@@ -59,7 +73,12 @@ class CGNNConv(DiffusionConv):
             heads=1,
             self_loop_weight=0.0,
             learn_alpha=False,
-            **kwargs,
+            solver=solver,
+            rtol=rtol,
+            atol=atol,
+            step_size=step_size,
+            max_nfe=max_nfe,
+            gradient=gradient,
         )
         if not 0 <= alpha <= 1:
             raise ValueError(f"expected 'alpha' in [0, 1] (got {alpha})")

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution
+from grandpp.solvers import Solution, Solver
 
 
 class GRANDConv(DiffusionConv):
@@ -44,7 +44,6 @@ class GRANDConv(DiffusionConv):
         gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` (for short T), see
             :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal solvers.
             (default: ``None``, the solver's own; ``"auto"`` and ``"exact"`` have but one)
-        **kwargs: Further arguments of :class:`torch_geometric.nn.conv.MessagePassing`.
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
@@ -66,6 +65,45 @@ class GRANDConv(DiffusionConv):
         conserved. Inside a ``torch.compile``\ d model the solve runs eagerly. Explainers and
         message-passing hooks work with every solver but ``"exact"`` and ``"steady"``.
     """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        time: float = 1.0,
+        mode: str = "linear",
+        attention: str | None = "scaled_dot",
+        heads: int = 4,
+        attention_channels: int | None = None,
+        normalization: str = "softmax",
+        self_loop_weight: float = 1.0,
+        learn_alpha: bool = True,
+        learn_beta: bool = False,
+        solver: str | Solver = "auto",
+        rtol: float | None = None,
+        atol: float | None = None,
+        step_size: float | None = None,
+        max_nfe: int | None = None,
+        gradient: str | None = None,
+    ) -> None:
+        super().__init__(
+            channels,
+            time=time,
+            mode=mode,
+            attention=attention,
+            heads=heads,
+            attention_channels=attention_channels,
+            normalization=normalization,
+            self_loop_weight=self_loop_weight,
+            learn_alpha=learn_alpha,
+            learn_beta=learn_beta,
+            solver=solver,
+            rtol=rtol,
+            atol=atol,
+            step_size=step_size,
+            max_nfe=max_nfe,
+            gradient=gradient,
+        )
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Return the features at time T."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution
+from grandpp.solvers import Solution, Solver
 
 
 class GRANDPPConv(DiffusionConv):
@@ -31,7 +30,25 @@ class GRANDPPConv(DiffusionConv):
             (default: ``0.2``)
         learn_gain: Learn g, starting from ``source_gain``. (default: ``False``)
         initial: ``"features"``, ``"shifted"`` or ``"zero"``. (default: ``"features"``)
-        **kwargs: All further arguments of :class:`GRANDConv`.
+        time: Integration time T; ``float("inf")`` solves for the limit (linear mode).
+            (default: ``1.0``)
+        mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
+        attention: ``"scaled_dot"``, ``"gat"``, ``"cosine"``, ``"pearson"``, ``"exp_kernel"``, or
+            ``None`` for the random walk. (default: ``"scaled_dot"``)
+        heads: Number of attention heads. (default: ``4``)
+        attention_channels: Size of all heads together.
+            (default: ``None``, ``channels`` rounded up to a multiple of ``heads``)
+        normalization: ``"softmax"`` or ``"squareplus"``. (default: ``"softmax"``)
+        self_loop_weight: Weight of a node's self-loop before normalisation. (default: ``1.0``)
+        learn_alpha: Learn alpha = sigmoid of a parameter, 0.5 at the start; otherwise alpha = 1.
+            (default: ``True``)
+        learn_beta: Learn beta, 0 at the start; otherwise no such term. (default: ``False``)
+        solver: Name or solver object. (default: ``"auto"``, see :class:`GRANDConv`)
+        rtol, atol: Tolerances of solvers that take them. (default: ``None``, the solver's own)
+        step_size: Step of fixed-step solvers. (default: ``None``, the solver's own)
+        max_nfe: Evaluation budget of one forward solve. (default: ``None``, the solver's own)
+        gradient: How gradients are computed, see :class:`GRANDConv`.
+            (default: ``None``, the solver's own)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
@@ -56,16 +73,46 @@ class GRANDPPConv(DiffusionConv):
         source_gain: float = DEFAULT_GAIN,
         learn_gain: bool = False,
         initial: str = "features",
-        **kwargs: Any,
+        time: float = 1.0,
+        mode: str = "linear",
+        attention: str | None = "scaled_dot",
+        heads: int = 4,
+        attention_channels: int | None = None,
+        normalization: str = "softmax",
+        self_loop_weight: float = 1.0,
+        learn_alpha: bool = True,
+        learn_beta: bool = False,
+        solver: str | Solver = "auto",
+        rtol: float | None = None,
+        atol: float | None = None,
+        step_size: float | None = None,
+        max_nfe: int | None = None,
+        gradient: str | None = None,
     ) -> None:
-        super().__init__(channels, **kwargs)
+        super().__init__(
+            channels,
+            time=time,
+            mode=mode,
+            attention=attention,
+            heads=heads,
+            attention_channels=attention_channels,
+            normalization=normalization,
+            self_loop_weight=self_loop_weight,
+            learn_alpha=learn_alpha,
+            learn_beta=learn_beta,
+            solver=solver,
+            rtol=rtol,
+            atol=atol,
+            step_size=step_size,
+            max_nfe=max_nfe,
+            gradient=gradient,
+        )
         self.source = TrustedSource(source, source_gain, initial, learn_gain)
 
     def reset_parameters(self) -> None:
         """Initialise all parameters anew."""
         super().reset_parameters()
-        if hasattr(self, "source"):  # the base class resets before the source exists
-            self.source.reset_parameters()
+        self.source.reset_parameters()
 
     def forward(
         self,

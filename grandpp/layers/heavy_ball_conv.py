@@ -15,7 +15,7 @@ from grandpp.fields.dynamics import Dynamics
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall
 from grandpp.fields.oscillation import Wave, oscillate
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution
+from grandpp.solvers import Solution, Solver
 
 BALLS: tuple[str, ...] = ("heavy_ball", "generalized", "second_order", "adam", "wave")
 MOMENTA: tuple[str, ...] = ("zero", "learned")
@@ -48,7 +48,24 @@ class HeavyBallConv(DiffusionConv):
         source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``.
             (default: ``None``)
         source_gain: Factor of the source. (default: ``0.2``)
-        **kwargs: Further arguments of :class:`GRANDConv`; ``time`` is finite.
+        time: Integration time T, finite. (default: ``1.0``)
+        mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
+        attention: ``"scaled_dot"``, ``"gat"``, ``"cosine"``, ``"pearson"``, ``"exp_kernel"``, or
+            ``None`` for the random walk. (default: ``"scaled_dot"``)
+        heads: Number of attention heads. (default: ``4``)
+        attention_channels: Size of all heads together.
+            (default: ``None``, ``channels`` rounded up to a multiple of ``heads``)
+        normalization: ``"softmax"`` or ``"squareplus"``. (default: ``"softmax"``)
+        self_loop_weight: Weight of a node's self-loop before normalisation. (default: ``1.0``)
+        learn_alpha: Learn alpha = sigmoid of a parameter, 0.5 at the start; otherwise alpha = 1.
+            (default: ``True``)
+        learn_beta: Learn beta, 0 at the start; otherwise no such term. (default: ``False``)
+        solver: Name or solver object. (default: ``"auto"``, see :class:`GRANDConv`)
+        rtol, atol: Tolerances of solvers that take them. (default: ``None``, the solver's own)
+        step_size: Step of fixed-step solvers. (default: ``None``, the solver's own)
+        max_nfe: Evaluation budget of one forward solve. (default: ``None``, the solver's own)
+        gradient: How gradients are computed, see :class:`GRANDConv`.
+            (default: ``None``, the solver's own)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
@@ -78,9 +95,40 @@ class HeavyBallConv(DiffusionConv):
         momentum: str = "zero",
         source: str | None = None,
         source_gain: float = DEFAULT_GAIN,
-        **kwargs: Any,
+        time: float = 1.0,
+        mode: str = "linear",
+        attention: str | None = "scaled_dot",
+        heads: int = 4,
+        attention_channels: int | None = None,
+        normalization: str = "softmax",
+        self_loop_weight: float = 1.0,
+        learn_alpha: bool = True,
+        learn_beta: bool = False,
+        solver: str | Solver = "auto",
+        rtol: float | None = None,
+        atol: float | None = None,
+        step_size: float | None = None,
+        max_nfe: int | None = None,
+        gradient: str | None = None,
     ) -> None:
-        super().__init__(channels, **kwargs)
+        super().__init__(
+            channels,
+            time=time,
+            mode=mode,
+            attention=attention,
+            heads=heads,
+            attention_channels=attention_channels,
+            normalization=normalization,
+            self_loop_weight=self_loop_weight,
+            learn_alpha=learn_alpha,
+            learn_beta=learn_beta,
+            solver=solver,
+            rtol=rtol,
+            atol=atol,
+            step_size=step_size,
+            max_nfe=max_nfe,
+            gradient=gradient,
+        )
         if not math.isfinite(self.time):
             raise ValueError(f"expected a finite 'time' of a heavy ball (got {self.time})")
         if momentum not in MOMENTA:
@@ -96,18 +144,18 @@ class HeavyBallConv(DiffusionConv):
     def reset_parameters(self) -> None:
         """Initialise all parameters anew."""
         super().reset_parameters()
-        for part in ("dynamics", "source", "momentum"):
-            module = getattr(self, part, None)  # the base class resets before they exist
-            if module is not None and hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+        self.dynamics.reset_parameters()
         self._center_damping()
+        if self.source is not None:
+            self.source.reset_parameters()
+        if self.momentum is not None:
+            self.momentum.reset_parameters()
 
     def _center_damping(self) -> None:
         # The papers' start, sigmoid(-3), lets a graph swing for long: features of the end time
         # then hang on its last digits.
-        omega = getattr(getattr(self, "dynamics", None), "omega", None)
-        if omega is not None:
-            nn.init.zeros_(omega)
+        if isinstance(self.dynamics, HeavyBall) and self.dynamics.omega is not None:
+            nn.init.zeros_(self.dynamics.omega)
 
     def forward(
         self,

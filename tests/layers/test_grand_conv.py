@@ -301,14 +301,18 @@ def test_failed_solve_raises_in_words_or_returns_its_status(karate, features):
         ({"heads": 3, "attention_channels": 8}, "multiple"),
         ({"heads": 0}, "heads"),
         ({"mode": "nonlinear", "solver": "exact"}, "mode='linear'"),
-        ({"flow": "target_to_source"}, "source_to_target"),
-        ({"aggr": "max"}, "aggr='add'"),
         ({"attention_channels": 0}, "attention_channels=0"),
     ],
 )
 def test_wrong_choices_are_refused_in_words(kwargs, words):
     with pytest.raises(ValueError, match=words):
         GRANDConv(8, **kwargs)
+
+
+@pytest.mark.parametrize("option", ["flow", "aggr", "node_dim"])
+def test_what_the_equation_fixes_is_no_option(option):
+    with pytest.raises(TypeError, match=f"GRANDConv.*'{option}'"):
+        GRANDConv(8, **{option: None})
 
 
 def test_inference_mode_leaves_nothing_behind_that_training_trips_over(karate, features):

@@ -1,0 +1,79 @@
+"""What an installation gives: type checkers find the package, and wheels hold its data files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of what is installed, as building writes beside it."""
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(
+        ROOT / "grandpp", tmp_path / "grandpp", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path
+
+
+def built(checkout: Path, kind: str) -> zipfile.ZipFile:
+    pytest.importorskip("setuptools", minversion="77")
+    program = f"from setuptools import build_meta as b; print(b.build_{kind}('out'))"
+    (checkout / "out").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=checkout, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return zipfile.ZipFile(checkout / "out" / done.stdout.split()[-1])
+
+
+def test_an_editable_install_is_a_path_that_type_checkers_follow(checkout):
+    with built(checkout, "editable") as wheel:
+        outside = [name for name in wheel.namelist() if ".dist-info/" not in name]
+        assert len(outside) == 1 and outside[0].endswith(".pth")
+        assert wheel.read(outside[0]).decode().strip() == str(checkout)
+
+
+def test_a_wheel_holds_every_module_and_data_file_and_nothing_else(checkout):
+    with built(checkout, "wheel") as wheel:
+        inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    expected = {
+        path.relative_to(checkout).as_posix()
+        for path in (checkout / "grandpp").rglob("*")
+        if path.suffix in (".py", ".csv") or path.name == "py.typed"
+    }
+    assert inside == expected
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_a_misspelt_keyword_of_a_layer(tmp_path):
+    pytest.importorskip("mypy")
+    program = tmp_path / "use.py"
+    program.write_text(
+        "from grandpp import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv, NeuralODE\n"
+        "import torch\n"
+        "GRANDConv(4, time=3.0, mode='nonlinear', heads=2)\n"
+        "GRANDConv(4, tme=3)\n"
+        "GRANDPPConv(4, hedas=3)\n"
+        "HeavyBallConv(4, atention=None)\n"
+        "CGNNConv(4, slover='exact')\n"
+        "NeuralODE(torch.nn.Tanh(), tme=3)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(program)],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    wrong = [line for line in done.stdout.splitlines() if "Unexpected keyword" in line]
+    assert [int(line.split(":")[1]) for line in wrong] == [4, 5, 6, 7, 8], done.stdout
