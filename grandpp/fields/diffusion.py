@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch_geometric.nn.conv import MessagePassing
-from torch_geometric.utils import is_sparse, to_edge_index
 
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
+from grandpp.fields.entry import field_entry
+from grandpp.fields.messages import edges_of, makes_messages, remember_propagate
 from grandpp.graph import Graph, prepare_graph, row_normalize
 from grandpp.ops import all_finite, attention_product, triton_for
 
@@ -66,9 +67,7 @@ class GraphDiffusion(MessagePassing):
         learn_beta: bool = False,
     ) -> None:
         super().__init__(aggr="add", flow="source_to_target")  # what the equation means
-        # Explainers go back to the propagate that PyG replaced by a generated one. For a subclass
-        # of a class that was used before, PyG remembers the parent's generated one by mistake.
-        type(self)._orig_propagate = MessagePassing.propagate
+        remember_propagate(self, GraphDiffusion)
         self._check_choices(channels, mode, attention, heads, self_loop_weight)
         self.channels, self.mode, self.self_loop_weight = channels, mode, self_loop_weight
         self.attention: EdgeAttention | None = None
@@ -112,6 +111,7 @@ class GraphDiffusion(MessagePassing):
             if scalar is not None:
                 nn.init.zeros_(scalar)
 
+    @field_entry
     def prepare(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> LinearDiffusion | NonlinearDiffusion:
@@ -125,22 +125,14 @@ class GraphDiffusion(MessagePassing):
             edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
 
         Raises:
-            ValueError: For features of the wrong shape, NaN or infinite weights.
+            TypeError: For features or edges that are no tensor (bipartite graphs have no such
+                diffusion).
+            ValueError: For features of the wrong shape or type, NaN or infinite weights.
             NonFiniteFeaturesError: For NaN or infinite features; a ValueError too.
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
-        # Mixed precision would give attention another type than the state has.
-        with torch.autocast(x.device.type, enabled=False):
-            return self._bind(x, edge_index, edge_weight)
-
-    def _bind(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
-    ) -> LinearDiffusion | NonlinearDiffusion:
-        if is_sparse(edge_index):
-            (row, col), values = to_edge_index(edge_index)
-            edge_index = torch.stack([col, row])
-            edge_weight = values if edge_weight is None else edge_weight
+        edge_index, edge_weight = edges_of(edge_index, edge_weight)
         graph = prepare_graph(edge_index, x.size(0))
         prior = graph.prior(edge_weight, self.self_loop_weight, like=x)
         alpha = x.new_ones(()) if self.alpha_logit is None else self.alpha_logit.sigmoid()
@@ -189,16 +181,7 @@ class GraphDiffusion(MessagePassing):
 
     @property
     def _product(self) -> Any:
-        # PyG's explainers mask messages and its hooks watch propagate: both need real messages.
-        watched = bool(
-            self._propagate_forward_pre_hooks
-            or self._propagate_forward_hooks
-            or self._message_forward_pre_hooks
-            or self._message_forward_hooks
-            or self._aggregate_forward_pre_hooks
-            or self._aggregate_forward_hooks
-        )
-        return self.message_product if self.explain or watched else csr_product
+        return self.message_product if makes_messages(self, GraphDiffusion) else csr_product
 
     def message_product(self, graph: Graph, weight: Tensor, y: Tensor) -> Tensor:
         """Multiply by explicit message passing: the readable path, ``[nnz, F]`` of memory."""

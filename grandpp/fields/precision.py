@@ -30,6 +30,8 @@ class LowPrecision(nn.Module):
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
         """Evaluate the derivative."""
-        with torch.autocast(h.device.type, dtype=torch.bfloat16):
+        # Without a cache: a copy of a weight made while gradients are off would serve, without its
+        # gradient, an evaluation where they are on.
+        with torch.autocast(h.device.type, dtype=torch.bfloat16, cache_enabled=False):
             out: Tensor = self.field(t, h)
         return out.to(h.dtype)

@@ -79,9 +79,6 @@ class DiffusionConv(GraphDiffusion):
         }
         self.solver: Solver = _solver_for(time, mode, solver, options)
 
-    # An adaptive solve decides on data in every step, which no compiler can trace: inside a
-    # compiled model the layer runs eagerly and everything around it is compiled.
-    @torch.compiler.disable
     def _integrate(
         self,
         field: Any,
@@ -94,14 +91,13 @@ class DiffusionConv(GraphDiffusion):
         if (product or field.product) is not csr_product:
             if isinstance(self.solver, Exact | Steady):
                 raise ValueError(
-                    "explainers and message-passing hooks see every product as messages, which "
+                    "explainers, message-passing hooks and overridden methods like message() see "
+                    "every product as messages, which "
                     f"solver='{self.solver.method}' does not make: use another solver, like 'auto'"
                 )
             if isinstance(self.solver, Auto):
                 f = field.__call__  # hides that the field is linear, which invites "exact"
-        # Mixed precision would hand the solver states of changing type.
-        with torch.autocast(y0.device.type, enabled=False):
-            return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
+        return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
 
     def position(self, state: Any) -> Tensor:
         """The node features in a state, which for first-order diffusion is the state."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion
 from grandpp.fields.damped import DampedDiffusion, with_restart
+from grandpp.fields.entry import solver_entry
 from grandpp.graph import degree
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution, Solver
@@ -90,6 +91,7 @@ class CGNNConv(DiffusionConv):
         """Return the features at time T."""
         return self.position(self.solve(x, edge_index, edge_weight).y)
 
+    @solver_entry
     def solve(
         self,
         x: Tensor,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
+from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution, Solver
 
@@ -111,6 +112,7 @@ class GRANDConv(DiffusionConv):
         assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
         return y
 
+    @solver_entry
     def solve(
         self,
         x: Tensor,
@@ -129,6 +131,7 @@ class GRANDConv(DiffusionConv):
         """
         return self._integrate(*self.bind(x, edge_index, edge_weight), save_at, throw)
 
+    @field_entry
     def bind(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:

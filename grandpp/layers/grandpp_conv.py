@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
+from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution, Solver
@@ -126,6 +127,7 @@ class GRANDPPConv(DiffusionConv):
         assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
         return y
 
+    @solver_entry
     def solve(
         self,
         x: Tensor,
@@ -140,6 +142,7 @@ class GRANDPPConv(DiffusionConv):
         bound = self.bind(x, edge_index, edge_weight, source_index)
         return self._integrate(*bound, save_at, throw)
 
+    @field_entry
     def bind(
         self,
         x: Tensor,

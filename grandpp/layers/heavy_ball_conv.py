@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from grandpp.fields import DEFAULT_GAIN, TrustedSource
 from grandpp.fields.adam import Adam
 from grandpp.fields.dynamics import Dynamics
+from grandpp.fields.entry import solver_entry
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall
 from grandpp.fields.oscillation import Wave, oscillate
 from grandpp.layers.base import DiffusionConv
@@ -167,6 +168,7 @@ class HeavyBallConv(DiffusionConv):
         """Return the positions at time T."""
         return self.position(self.solve(x, edge_index, edge_weight, source_index).y)
 
+    @solver_entry
     def solve(
         self,
         x: Tensor,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from grandpp.fields.adam import Adam
 from grandpp.fields.dynamics import Augmented, Dynamics, time_scaled
+from grandpp.fields.entry import solver_entry
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.solvers import Solution, Solver, resolve_solver, solve
 
@@ -116,6 +117,7 @@ class NeuralODE(nn.Module):
             x, momentum = torch.cat([x, self.initial(x)], dim=dim).chunk(2, dim=dim)
         return self.dynamics.start(x, momentum)
 
+    @solver_entry
     def solve(
         self,
         x: Tensor,

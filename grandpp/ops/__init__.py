@@ -3,6 +3,7 @@
 from grandpp.ops.attention import attention_product, attention_weights
 from grandpp.ops.copies import side_by_side
 from grandpp.ops.csr import CSR
+from grandpp.ops.eager import eager
 from grandpp.ops.finite import all_finite
 from grandpp.ops.products import multiply, sample, sddmm, spmm
 from grandpp.ops.softmax import edge_softmax, normalize_rows, squareplus
@@ -13,6 +14,7 @@ __all__ = [
     "all_finite",
     "attention_product",
     "attention_weights",
+    "eager",
     "edge_softmax",
     "multiply",
     "normalize_rows",

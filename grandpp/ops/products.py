@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from grandpp.ops.csr import CSR, Pattern
+from grandpp.ops.eager import eager
 from grandpp.ops.switch import triton_for
 
 # Up to this many weights of all heads are multiplied at once, by a block matrix that is kept.
@@ -119,6 +120,7 @@ class _SDDMM(torch.autograd.Function):
         return None, grad_a, grad_b
 
 
+@eager
 def spmm(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
     """Multiply a sparse matrix with a dense one, differentiable twice in both.
 
@@ -135,6 +137,7 @@ def spmm(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
     return _SpMM.apply(csr, weight, x)
 
 
+@eager
 def sddmm(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
     """Inner products of rows of ``a`` and ``b`` at the entries of a pattern, per head.
 

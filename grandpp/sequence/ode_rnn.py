@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from grandpp.fields.bound import as_bound
 from grandpp.fields.dynamics import Augmented, Dynamics
+from grandpp.fields.entry import solver_entry
 from grandpp.layers.neural_ode import make_dynamics
 from grandpp.sequence.adjoints import AdjointNorms
 from grandpp.sequence.cells import LinearCell, default_field
@@ -144,6 +145,7 @@ class ODERNN(nn.Module):
         """
         return self.solve(x, times, lengths, horizon)
 
+    @solver_entry
     def solve(
         self,
         x: Tensor,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grandpp.ops import eager
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import (
     Solution,
@@ -25,6 +26,7 @@ from grandpp.solvers.registry import Solver, resolve_solver
 from grandpp.solvers.steady import Steady
 
 
+@eager
 def solve(
     f: VectorField,
     y0: State,

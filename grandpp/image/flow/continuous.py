@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from grandpp.fields.bound import as_bound
+from grandpp.fields.entry import solver_entry
 from grandpp.image.flow.bijection import Bijection, Mapped, standard_normal_log_prob
 from grandpp.image.flow.divergence import DIVERGENCES, DensityField, draw_noise
 from grandpp.solvers import Solver, resolve_solver, solve
@@ -59,6 +62,7 @@ class ContinuousFlow(Bijection):
         self.field, self.shape, self.time = field, tuple(shape), time
         self.divergence, self.solver = divergence, resolve_solver(solver)
 
+    @solver_entry
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Mapped:
         """Carry x to time T with its change of density.
 
@@ -73,10 +77,12 @@ class ContinuousFlow(Bijection):
         z, change = solution.y
         return Mapped(z, change, (solution.stats,))
 
+    @solver_entry
     def inverse(self, y: Tensor) -> Tensor:
         """Carry z back to time 0, without its density."""
         self._check(y)
-        solution = solve(self.field, y, (self.time, 0.0), solver=self.solver)
+        field: Any = as_bound(self.field)
+        solution = solve(field, y, (self.time, 0.0), solver=self.solver)
         return torch.as_tensor(solution.y)
 
     def log_prob(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
