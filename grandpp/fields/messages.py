@@ -42,13 +42,13 @@ def edges_of(edge_index: Tensor, edge_weight: Tensor | None) -> tuple[Tensor, Te
         TypeError: If ``edge_index`` is neither.
     """
     if is_sparse(edge_index):
-        is_raw = isinstance(edge_index, Tensor) and edge_index.layout == torch.sparse_coo
-        if is_raw and not edge_index.is_coalesced():
-            # PyG would mark the caller's matrix as coalesced, in place. Repeated entries add up to
-            # the same operator; where weights are given, each entry has its own.
+        if isinstance(edge_index, Tensor) and edge_index.layout == torch.sparse_coo:
+            # to_edge_index would mark the caller's matrix as coalesced, in place, and lose the
+            # gradient. Repeated entries add up to the same operator; given weights are one each.
             if edge_weight is not None:
                 return edge_index._indices().flip(0), edge_weight
             edge_index = edge_index.coalesce()
+            return edge_index.indices().flip(0), edge_index.values()
         (row, col), values = to_edge_index(edge_index)
         return torch.stack([col, row]), values if edge_weight is None else edge_weight
     if not isinstance(edge_index, Tensor):

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grandpp.fields.dense import MLPField
-from grandpp.fields.dynamics import Dynamics
+from grandpp.fields.dynamics import Augmented, Dynamics
 from grandpp.fields.momentum import SecondOrder
 
 
@@ -32,6 +32,9 @@ def default_field(dynamics: Dynamics, n: int) -> MLPField:
 
 
 _SHARE = 8.0
+
+MISSING: tuple[str, ...] = ("zero", "prediction")
+"""What a model may be given for components of an observation that are unknown."""
 
 
 class LinearCell(nn.Module):
@@ -149,3 +152,39 @@ class WindowInitial(nn.Module):
     def extra_repr(self) -> str:
         """The window."""
         return f"window={self.window}"
+
+
+def first_state(dynamics: Dynamics, values: Tensor, n: int) -> Tensor:
+    """The state that a network of the initial state gave.
+
+    Args:
+        dynamics: The equation.
+        values: Its n positions ``[B, n]``, then n momenta ``[B, 2 n]`` where there are some; of
+            :class:`~grandpp.fields.Augmented` those that are no zeros.
+        n: Channels of the position.
+
+    Raises:
+        ValueError: For another number of values.
+    """
+    width = values.size(-1)
+    if isinstance(dynamics, Augmented) and width <= n:
+        return nn.functional.pad(values, (0, n - width))
+    if width == n:
+        return dynamics.start(values)
+    if dynamics.parts > 1 and width == 2 * n:
+        return dynamics.start(*values.chunk(2, dim=-1))
+    raise ValueError(
+        f"expected 'initial' to give {n} values{f' or {2 * n}' if dynamics.parts > 1 else ''} "
+        f"(got {width})"
+    )
+
+
+def check_missing(missing: str, input_size: int, output_size: int) -> None:
+    """Refuse a choice that is none of :data:`MISSING`, or predictions of another size."""
+    if missing not in MISSING:
+        raise ValueError(f"expected 'missing' to be one of {', '.join(MISSING)} (got '{missing}')")
+    if missing == "prediction" and input_size != output_size:
+        raise ValueError(
+            f"expected output_size = input_size = {input_size} for missing='prediction' "
+            f"(got {output_size})"
+        )

@@ -20,6 +20,8 @@ class Observations:
         gaps: Time ``[L - 1, B]`` to the next observation, zero past the end.
         longest: The longest gap of every row.
         present: Which observations exist ``[L, B]``; ``None`` where all do.
+        observed: Which components of the observations are known ``[L, B, I]``, none of them at
+            padding; ``None`` where all are.
         last: Last time stamp ``[B]`` of every element.
         horizon: Later times ``[H, B]``, or ``None``.
     """
@@ -29,12 +31,18 @@ class Observations:
     gaps: Tensor
     longest: list[float]
     present: Tensor | None
+    observed: Tensor | None
     last: Tensor
     horizon: Tensor | None
 
     @classmethod
     def of(
-        cls, x: Tensor, times: Tensor, lengths: Tensor | None, horizon: Tensor | None
+        cls,
+        x: Tensor,
+        times: Tensor,
+        lengths: Tensor | None,
+        horizon: Tensor | None,
+        mask: Tensor | None = None,
     ) -> Observations:
         """Check a batch and free it from whatever stands in its padding.
 
@@ -43,16 +51,21 @@ class Observations:
             times: Time stamps ``[L, B]``, strictly increasing along every element.
             lengths: Number of observations ``[B]`` of every element, ``None`` for L each.
             horizon: Times ``[H, B]`` not before the last observation, strictly increasing.
+            mask: Which components are known, bool ``[L, B, I]``; the others may hold anything.
+                (default: ``None``, all)
 
         Raises:
             ValueError: For a wrong shape, a value that is not finite, lengths out of range, or
                 times out of order; padding may hold anything.
         """
+        if mask is not None:
+            x = torch.where(mask, x, 0.0)
         present = _present(lengths, *x.shape[:2])
         if present is not None:
             rows = int(present.sum(0).max())
             x, times, present = x[:rows], times[:rows], present[:rows]
             x = torch.where(present.unsqueeze(-1), x, 0.0)
+            mask = None if mask is None else mask[:rows] & present.unsqueeze(-1)
             count = present.sum(0)
             last = times.gather(0, count.unsqueeze(0) - 1)
             times = torch.where(present, times, last)
@@ -64,7 +77,7 @@ class Observations:
         if horizon is not None:
             _check_horizon(horizon, last)
         longest: list[float] = gaps.detach().amax(1).tolist()
-        return cls(x, times, gaps, longest, present, last, horizon)
+        return cls(x, times, gaps, longest, present, mask, last, horizon)
 
     @property
     def durations(self) -> Tensor:
@@ -84,6 +97,23 @@ class Observations:
         after = torch.cat([self.present[1:], torch.zeros_like(self.present[:1])])
         return self.present & ~after
 
+    def completed(self, k: int, guess: Tensor | None) -> Tensor:
+        """Observation k ``[B, I]`` with a guess, or 0 for ``None``, in its unknown components."""
+        if self.observed is None or guess is None:
+            return self.x[k]
+        return torch.where(self.observed[k], self.x[k], guess)
+
+    def jumped(self, k: int, new: Tensor, old: Tensor) -> Tensor:
+        """The new state of elements of whose observation k something is known, else the old one.
+
+        Args:
+            k: Number of the observation.
+            new, old: States ``[B, n]`` or ``[parts, B, n]``.
+        """
+        if self.observed is None:
+            return self.choose(k, new, old)
+        return torch.where(self.observed[k].any(-1, keepdim=True), new, old)
+
     def choose(self, k: int, new: Tensor, old: Tensor) -> Tensor:
         """The new state of elements that have an observation k, the old one of the others.
 
@@ -96,6 +126,45 @@ class Observations:
         return torch.where(self.present[k].unsqueeze(-1), new, old)
 
 
+def observations_of(
+    x: Tensor,
+    times: Tensor,
+    lengths: Tensor | None,
+    horizon: Tensor | None,
+    mask: Tensor | None,
+    input_size: int,
+    batch_first: bool,
+) -> Observations:
+    """Bring the arguments of a model, batch first or not, into one form and check them.
+
+    Args:
+        x, times, lengths, horizon, mask: As of :meth:`Observations.of`, with batch before time
+            for ``batch_first``; one row of times ``[L]`` or horizons ``[H]`` serves all elements.
+        input_size: Number of values of an observation.
+        batch_first: Whether batch comes before time.
+
+    Raises:
+        ValueError: As :meth:`Observations.of`.
+    """
+    if x.dim() == 3:
+        batch = x.size(0 if batch_first else 1)
+        if len(times) == x.size(1 if batch_first else 0):
+            times = _for_all(times, batch, batch_first)
+        horizon = None if horizon is None else _for_all(horizon, batch, batch_first)
+    check_shapes(x, times, lengths, horizon, input_size, batch_first, mask)
+    if batch_first:
+        x, times = x.transpose(0, 1), times.transpose(0, 1)
+        horizon = None if horizon is None else horizon.transpose(0, 1)
+        mask = None if mask is None else mask.transpose(0, 1)
+    return Observations.of(x, times, lengths, horizon, mask)
+
+
+def _for_all(times: Tensor, batch: int, batch_first: bool) -> Tensor:
+    if times.dim() != 1:
+        return times
+    return times.expand(batch, -1) if batch_first else times.unsqueeze(1).expand(-1, batch)
+
+
 def check_shapes(
     x: Tensor,
     times: Tensor,
@@ -103,16 +172,17 @@ def check_shapes(
     horizon: Tensor | None,
     input_size: int,
     batch_first: bool = False,
+    mask: Tensor | None = None,
 ) -> None:
     """Refuse tensors that do not belong together.
 
     Args:
-        x, times, lengths, horizon: As of :meth:`Observations.of`.
+        x, times, lengths, horizon, mask: As of :meth:`Observations.of`.
         input_size: Number of values of an observation.
         batch_first: Whether batch comes before time in all of them. (default: ``False``)
 
     Raises:
-        ValueError: If a shape or the type of lengths is wrong.
+        ValueError: If a shape, or the type of lengths or of the mask, is wrong.
     """
     if x.dim() != 3 or x.size(2) != input_size or x.size(0) == 0 or x.size(1) == 0:
         order = "B, L" if batch_first else "L, B"
@@ -120,6 +190,10 @@ def check_shapes(
             f"expected observations [{order}, {input_size}] with L, B >= 1 (got {list(x.shape)})"
         )
     batch = x.size(0 if batch_first else 1)
+    if mask is not None and (mask.shape != x.shape or mask.dtype != torch.bool):
+        raise ValueError(
+            f"expected a bool mask {list(x.shape)} (got {mask.dtype} {list(mask.shape)})"
+        )
     if times.shape != x.shape[:2]:
         raise ValueError(f"expected times {list(x.shape[:2])} (got {list(times.shape)})")
     if horizon is not None and (

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.fields.bound import as_bound
-from grandpp.fields.dynamics import Augmented, Dynamics
+from grandpp.fields.dynamics import Dynamics
 from grandpp.fields.entry import solver_entry
 from grandpp.layers.neural_ode import make_dynamics
 from grandpp.sequence.adjoints import AdjointNorms
-from grandpp.sequence.cells import LinearCell, default_field
-from grandpp.sequence.observations import Observations, check_shapes
+from grandpp.sequence.cells import LinearCell, check_missing, default_field, first_state
+from grandpp.sequence.observations import Observations, observations_of
 from grandpp.sequence.output import ODERNNOutput
 from grandpp.sequence.passage import Passage
 from grandpp.solvers import SolveError, Solver, resolve_solver
@@ -51,6 +51,9 @@ class ODERNN(nn.Module):
         initial: Network from all observations ``[L, B, input_size]``, zero at padding, to the
             state before the first jump: ``[B, n]``, or ``[B, 2 n]`` with a momentum, or, for
             ANODE, what remains to be padded with zeros. (default: ``None``, a state of zero)
+        missing: What the cell gets for unknown components of an observation: ``"zero"``, or
+            ``"prediction"``, what the model expects there: the state before the jump, decoded.
+            That wants ``output_size`` = ``input_size``. (default: ``"zero"``)
         solver: Name or solver object. ``"tsit5"`` starts every interval with the step that ended
             the one before; ``"exact"`` is for fields that are linear in the state, and
             takes less time. (default: ``"tsit5"``)
@@ -67,8 +70,9 @@ class ODERNN(nn.Module):
         TypeError: For an option that the solver does not take.
 
     Shape:
-        x ``[L, B, input_size]``, times ``[L, B]``, lengths ``[B]``, horizon ``[H, B]``; the output
-        is an :class:`ODERNNOutput`. With ``batch_first``: ``[B, L, ...]`` and ``[B, H]``.
+        x ``[L, B, input_size]``, times ``[L, B]`` or ``[L]``, lengths ``[B]``, horizon ``[H, B]``
+        or ``[H]``, mask ``[L, B, input_size]``; the output is an :class:`ODERNNOutput`. With
+        ``batch_first``: ``[B, L, ...]`` and ``[B, H]``.
 
     Note:
         Cost: one solve per interval, of the elements that have not ended. They share its steps, so
@@ -86,6 +90,7 @@ class ODERNN(nn.Module):
         field: nn.Module | None = None,
         cell: nn.Module | None = None,
         initial: nn.Module | None = None,
+        missing: str = "zero",
         solver: str | Solver = "tsit5",
         rtol: float | None = None,
         atol: float | None = None,
@@ -97,21 +102,17 @@ class ODERNN(nn.Module):
         sizes = (input_size, hidden_size, output_size)
         if min(sizes) < 1:
             raise ValueError(f"expected positive sizes (got {sizes})")
+        check_missing(missing, input_size, output_size)
         self.input_size, self.hidden_size, self.output_size = sizes
-        self.batch_first = batch_first
+        self.batch_first, self.missing = batch_first, missing
         extra = {"extra": max(hidden_size - input_size, 0)} if kind == "anode" else {}
         self.dynamics = make_dynamics(kind, **extra) if isinstance(kind, str) else kind
         self.field = default_field(self.dynamics, hidden_size) if field is None else field
         self.cell = LinearCell(input_size, hidden_size, self.jumping) if cell is None else cell
         self.initial = initial
         self.output = nn.Linear(hidden_size, output_size)
-        given: dict[str, Any] = {
-            "rtol": rtol,
-            "atol": atol,
-            "gradient": gradient,
-            "step_size": step_size,
-            "max_nfe": max_nfe,
-        }
+        given: dict[str, Any] = {"rtol": rtol, "atol": atol, "gradient": gradient}
+        given |= {"step_size": step_size, "max_nfe": max_nfe}
         options = {name: value for name, value in given.items() if value is not None}
         self.solver: Solver = resolve_solver(solver, **options)
         self._listener: AdjointNorms | None = None
@@ -127,23 +128,26 @@ class ODERNN(nn.Module):
         times: Tensor,
         lengths: Tensor | None = None,
         horizon: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> ODERNNOutput:
         """Run through a batch of sequences.
 
         Args:
             x: Observations ``[L, B, input_size]``.
-            times: Their time stamps ``[L, B]``, strictly increasing.
+            times: Their time stamps ``[L, B]``, strictly increasing, or ``[L]`` for all elements.
             lengths: Number of observations of every element, int64 ``[B]``; padding after it may
                 hold anything. (default: ``None``, L for each)
-            horizon: Times ``[H, B]`` to forecast, strictly increasing and not before the
-                element's last observation. (default: ``None``)
+            horizon: Times ``[H, B]`` or ``[H]`` to forecast, strictly increasing and not before
+                the element's last observation. (default: ``None``)
+            mask: Which components of x are known, bool ``[L, B, input_size]``; the others may hold
+                anything. A state jumps only where some are. (default: ``None``, all)
 
         Raises:
             ValueError: For a wrong shape, a value that is not finite, or times out of order.
             TypeError: If the solver is ``"exact"`` and the equation is not linear.
             SolveError: If a solve fails; it names the observation after which.
         """
-        return self.solve(x, times, lengths, horizon)
+        return self.solve(x, times, lengths, horizon, mask)
 
     @solver_entry
     def solve(
@@ -152,6 +156,7 @@ class ODERNN(nn.Module):
         times: Tensor,
         lengths: Tensor | None = None,
         horizon: Tensor | None = None,
+        mask: Tensor | None = None,
         *,
         throw: bool = True,
     ) -> ODERNNOutput:
@@ -161,19 +166,17 @@ class ODERNN(nn.Module):
             ValueError: As :meth:`forward`.
             SolveError: If a solve fails and ``throw`` is set.
         """
-        check_shapes(x, times, lengths, horizon, self.input_size, self.batch_first)
         own = next(self.parameters(), x).dtype
         if x.dtype != own:
             raise ValueError(f"expected observations of the model's type {own} (got {x.dtype})")
-        if self.batch_first:
-            x, times = x.transpose(0, 1), times.transpose(0, 1)
-            horizon = None if horizon is None else horizon.transpose(0, 1)
-        seen = Observations.of(x, times, lengths, horizon)
-        passage = self._pass(seen, len(x))
+        first, size = self.batch_first, self.input_size
+        seen = observations_of(x, times, lengths, horizon, mask, size, first)
+        steps = x.size(1 if first else 0)
+        passage = self._pass(seen, steps)
         if throw and passage.failure is not None:
             where = f"{self.solver.method} after observation {passage.observation}"
             raise SolveError(passage.failure, where)
-        return passage.output(self.output, len(x), self.batch_first)
+        return passage.output(self.output, steps, first)
 
     @contextmanager
     def adjoint_norms(self) -> Iterator[AdjointNorms]:
@@ -208,18 +211,7 @@ class ODERNN(nn.Module):
         if self.initial is None:
             shape = (x.size(1), n) if parts == 1 else (parts, x.size(1), n)
             return x.new_zeros(shape)
-        values: Tensor = self.initial(x)
-        width = values.size(-1)
-        if isinstance(self.dynamics, Augmented) and width <= n:
-            return nn.functional.pad(values, (0, n - width))
-        if width == n:
-            return self.dynamics.start(values)
-        if parts > 1 and width == 2 * n:
-            return self.dynamics.start(*values.chunk(2, dim=-1))
-        raise ValueError(
-            f"expected 'initial' to give {n} values{f' or {2 * n}' if parts > 1 else ''} "
-            f"(got {width})"
-        )
+        return first_state(self.dynamics, self.initial(x), n)
 
     def jump(self, x: Tensor, state: Tensor) -> Tensor:
         """The state after an observation x ``[B, input_size]``."""
@@ -235,8 +227,11 @@ class ODERNN(nn.Module):
         state = self.initial_state(seen.x)
         f = as_bound(self.dynamics.prepare(self.field))
         passage = Passage(self.dynamics, f, self.solver, seen, state)
-        for k, x in enumerate(seen.x.unbind(0)):
-            state = seen.choose(k, self.jump(x, state), state)
+        for k in range(len(seen.x)):
+            guess = None
+            if seen.observed is not None and self.missing == "prediction":
+                guess = self.output(self.dynamics.position(state))
+            state = seen.jumped(k, self.jump(seen.completed(k, guess), state), state)
             if self._listener is not None:
                 self._listener.listen(state, self.dynamics.batch_dim, seen, k, steps)
             state = passage.arrive(k, state)

@@ -168,19 +168,20 @@ def test_a_sparse_matrix_is_left_as_it_was(karate, features):
                 assert matrix.coalesce().indices().size(1) == karate.size(1)
 
 
-def test_gradients_reach_the_values_of_an_uncoalesced_matrix(path):
+@pytest.mark.parametrize("form", ["coo", "coalesced", "csr"])
+def test_gradients_reach_the_values_of_a_sparse_matrix(form, path):
     weight = torch.rand(6, dtype=torch.float64, requires_grad=True)
     x = torch.randn(4, 2, dtype=torch.float64)
     conv = randomized(GRANDConv(2, heads=1))
-    by_matrix, direct = (
+    matrix = torch.sparse_coo_tensor(path.flip(0), weight, (4, 4))
+    if form != "coo":
+        matrix = matrix.coalesce() if form == "coalesced" else matrix.to_sparse_csr()
+    found, expected = (
         torch.autograd.grad(conv(x, edges, w).square().sum(), weight)[0]
-        for edges, w in (
-            (torch.sparse_coo_tensor(path.flip(0), weight, (4, 4)), None),
-            (path, weight),
-        )
+        for edges, w in ((matrix, None), (path, weight))
     )
-    torch.testing.assert_close(by_matrix, direct)
-    assert direct.abs().max() > 0
+    torch.testing.assert_close(found, expected)
+    assert expected.abs().max() > 0
 
 
 def test_weights_given_beside_a_matrix_belong_to_its_entries_as_they_stand(path):

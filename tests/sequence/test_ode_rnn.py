@@ -303,3 +303,87 @@ def test_shapes_are_told_in_the_users_order(x, times, horizon, words):
 def test_observations_of_another_type_are_refused():
     with pytest.raises(ValueError, match=r"float32 \(got torch.float64\)"):
         ODERNN("node", 2, 3, 1)(torch.ones(2, 1, 2, dtype=F64), torch.tensor([[0.0], [1.0]]))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_one_row_of_times_serves_every_element(batch_first):
+    torch.manual_seed(0)
+    net = ODERNN("hbnode", 2, 4, 2, batch_first=batch_first).double()
+    shape = (3, 5, 2) if batch_first else (5, 3, 2)
+    x, times = torch.randn(shape, dtype=F64), torch.rand(5, dtype=F64).cumsum(0)
+    horizon = times[-1] + torch.tensor([0.5, 1.0], dtype=F64)
+    dim = 0 if batch_first else 1
+    each = [torch.stack([t, t, t], dim=dim) for t in (times, horizon)]
+    shared, own = net(x, times, horizon=horizon), net(x, each[0], horizon=each[1])
+    assert torch.equal(shared.outputs, own.outputs)
+    assert torch.equal(shared.forecast, own.forecast)
+    with pytest.raises(ValueError, match=r"times \[\d, \d\] .got \[3\]"):
+        net(x, times[:3])
+
+
+@pytest.mark.parametrize("missing", ["zero", "prediction"])
+@pytest.mark.parametrize("kind", ["node", "hbnode", "adamnode"])
+def test_an_observation_of_which_nothing_is_known_is_as_if_it_had_not_been(kind, missing):
+    torch.manual_seed(0)
+    net = ODERNN(kind, 2, 4, 2, rtol=1e-9, atol=1e-10, missing=missing).double()
+    x, times = torch.randn(5, 3, 2, dtype=F64), torch.rand(5, 3, dtype=F64).cumsum(0)
+    keep = [0, 1, 3, 4]
+    mask = torch.ones_like(x, dtype=torch.bool)
+    mask[2] = False
+    x[2] = math.nan
+    out, without = net(x, times, mask=mask), net(x[keep], times[keep])
+    torch.testing.assert_close(out.reconstruction[keep], without.reconstruction)
+    torch.testing.assert_close(out.outputs[2:], without.outputs[1:])
+    out.outputs.square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in net.parameters() if p.grad is not None)
+
+
+def test_unknown_components_reach_the_cell_as_zero_or_as_what_the_model_predicts():
+    torch.manual_seed(0)
+    seen = []
+
+    class Watching(nn.Module):
+        def forward(self, x, h):
+            seen.append(x)
+            return h + x.sum(-1, keepdim=True)
+
+    x, times, _ = batch()
+    x = x[..., :2]
+    mask = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+    dirty = torch.where(mask, x, math.nan)
+    for missing in ("zero", "prediction"):
+        seen.clear()
+        net = ODERNN("node", 2, 4, 2, cell=Watching(), missing=missing).double()
+        out = net(dirty, times, mask=mask)
+        guesses = torch.zeros_like(x)
+        if missing == "prediction":
+            start = net.output(x.new_zeros(1, 3, 4))
+            guesses = torch.cat([start, out.outputs[:-1]])  # each made just before the jump
+        torch.testing.assert_close(torch.stack(seen), torch.where(mask, x, guesses))
+        assert out.outputs.isfinite().all()
+
+
+def test_a_mask_goes_with_lengths_and_batch_first():
+    torch.manual_seed(0)
+    net = ODERNN("node", 2, 4, 2, rtol=1e-9, atol=1e-10).double()
+    x, times = torch.randn(5, 3, 2, dtype=F64), torch.rand(5, 3, dtype=F64).cumsum(0)
+    mask, lengths = torch.rand(5, 3, 2) < 0.6, torch.tensor([5, 2, 4])
+    out = net(x, times, lengths, mask=mask)
+    for i, n in enumerate(lengths.tolist()):
+        alone = net(x[:n, i : i + 1], times[:n, i : i + 1], mask=mask[:n, i : i + 1])
+        torch.testing.assert_close(out.outputs[:n, i : i + 1], alone.outputs)
+    net.batch_first = True
+    turned = net(x.transpose(0, 1), times.T, lengths, mask=mask.transpose(0, 1))
+    torch.testing.assert_close(turned.outputs.transpose(0, 1), out.outputs)
+
+
+def test_masks_and_choices_that_do_not_fit_are_refused():
+    net = ODERNN("node", 2, 4, 2).double()
+    x, times = torch.randn(5, 3, 2, dtype=F64), torch.rand(5, 3, dtype=F64).cumsum(0)
+    for mask in (torch.ones(5, 3, dtype=torch.bool), torch.ones(5, 3, 2)):
+        with pytest.raises(ValueError, match=r"bool mask \[5, 3, 2\]"):
+            net(x, times, mask=mask)
+    with pytest.raises(ValueError, match=r"zero, prediction.*got 'mean'"):
+        ODERNN("node", 2, 4, 2, missing="mean")
+    with pytest.raises(ValueError, match="output_size = input_size = 2"):
+        ODERNN("node", 2, 4, 3, missing="prediction")
