@@ -13,7 +13,7 @@ from torch_geometric.nn.conv import MessagePassing
 
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
-from grandpp.fields.entry import field_entry
+from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.messages import edges_of, makes_messages, remember_propagate
 from grandpp.graph import Graph, prepare_graph, row_normalize
 from grandpp.ops import all_finite, attention_product, triton_for
@@ -182,6 +182,19 @@ class GraphDiffusion(MessagePassing):
     @property
     def _product(self) -> Any:
         return self.message_product if makes_messages(self, GraphDiffusion) else csr_product
+
+    @solver_entry
+    def attention_weights(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the operator A(x): edges ``[2, E']``, weights ``[E']`` that sum to 1 per target.
+
+        What ``return_attention_weights`` of :class:`torch_geometric.nn.GATConv` gives, averaged
+        over heads. The edges are those of the caller without loops, in their order, then one loop
+        per node. Arguments as in :meth:`prepare`.
+        """
+        field = self.prepare(x, edge_index, edge_weight)
+        return field.graph.edge_index, field.graph.to_user_order(field.operator(x))
 
     def message_product(self, graph: Graph, weight: Tensor, y: Tensor) -> Tensor:
         """Multiply by explicit message passing: the readable path, ``[nnz, F]`` of memory."""

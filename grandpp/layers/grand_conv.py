@@ -53,7 +53,8 @@ class GRANDConv(DiffusionConv):
 
     Raises:
         ValueError: For an unknown choice, a number out of range, or NaN features.
-        TypeError: For an option that the solver does not take.
+        TypeError: For an option that the solver does not take, or features or edges that are no
+            tensor.
         IndexError: For an edge that points to no node.
         SolveError: If the solver fails.
 
@@ -63,8 +64,11 @@ class GRANDConv(DiffusionConv):
         can be differentiated again, those from checkpoints keep one state per step, adjoint ones
         the end state only. Constants are a fixed
         point; with symmetric weights and no attention (and beta = 0) the degree-weighted mean is
-        conserved. Inside a ``torch.compile``\ d model the solve runs eagerly. Explainers and
-        message-passing hooks work with every solver but ``"exact"`` and ``"steady"``.
+        conserved. Inside a ``torch.compile``\ d model the solve runs eagerly; under autocast and in
+        half precision it computes in single, see :func:`grandpp.fields.entry.solver_entry`.
+        Explainers, message-passing hooks and a subclass's ``message()``, ``aggregate()``,
+        ``update()`` or ``propagate()`` work with every solver but ``"exact"`` and ``"steady"``; the
+        messages are those of :math:`\alpha (A - I)`, self-loops included.
     """
 
     def __init__(

@@ -70,6 +70,11 @@ class NeuralODE(nn.Module):
 
     Shape:
         x ``[B, c, ...]``; output ``[B, n, ...]``.
+
+    Note:
+        Under autocast the solve runs in the type of the parameters, and its result has that type;
+        :class:`grandpp.fields.LowPrecision` evaluates the field alone in bfloat16. In half
+        precision it computes in float32 and returns the type of x.
     """
 
     def __init__(

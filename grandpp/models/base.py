@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from grandpp.ops import CSR
 from grandpp.solvers import SolveStats
 
+UNKNOWN = -1
+"""Class of a node whose label is not known."""
+
 
 @dataclass(frozen=True, eq=False)
 class SparseFeatures:
@@ -69,7 +72,7 @@ class NodeClassifier(nn.Module, ABC):
 
         Args:
             index: Training nodes, int64 ``[I]``.
-            labels: Their classes, int64 ``[I]``.
+            labels: Their classes, int64 ``[I]``; a node of class :data:`UNKNOWN` is left out.
         """
 
     @abstractmethod

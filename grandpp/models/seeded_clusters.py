@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
 from grandpp.graph import check_edge_index
-from grandpp.models.base import SparseFeatures
+from grandpp.models.base import UNKNOWN, SparseFeatures
 
 
 class Clusters(NamedTuple):
@@ -113,7 +113,7 @@ def seeded_clusters(
     Args:
         embedding: Unit rows ``[N, p]``, see :func:`diffused_components`.
         labelled: Labelled nodes, int64 ``[I]`` or bool ``[N]``.
-        label: Classes ``[N]``, read at the labelled nodes alone.
+        label: Classes ``[N]``, read at the labelled nodes alone; -1 where none is known after all.
         num_classes: Number C of classes.
         concentration: kappa. (default: ``10.0``)
         iterations: Rounds of the expectation-maximisation; more of them leave the labels behind
@@ -125,6 +125,7 @@ def seeded_clusters(
     Cost: ``iterations`` products of sizes [N, p] and [p, C].
     """
     nodes = labelled.nonzero().view(-1) if labelled.dtype == torch.bool else labelled
+    nodes = nodes[label[nodes] != UNKNOWN]
     counts = torch.bincount(label[nodes], minlength=num_classes)
     if counts.numel() > num_classes or not bool((counts > 0).all()):
         raise ValueError(

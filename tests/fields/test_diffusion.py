@@ -145,3 +145,19 @@ def test_wrong_choices_are_refused_in_words(kwargs, words):
 def test_features_of_the_wrong_shape_or_type_are_refused(x, karate):
     with pytest.raises(ValueError, match="expected node features"):
         make().prepare(x, karate)
+
+
+@pytest.mark.parametrize("mode", ["linear", "nonlinear"])
+@pytest.mark.parametrize("attention", [None, "gat"])
+def test_attention_weights_are_the_operator_by_edges(mode, attention, karate, features):
+    if (mode, attention) == ("nonlinear", None):
+        pytest.skip("nonlinear mode has an attention")
+    field = make(mode=mode, attention=attention)
+    loops = torch.cat([torch.tensor([[3], [3]]), karate], dim=1)
+    edges, weights = field.attention_weights(features, loops)
+    assert torch.equal(edges[:, : karate.size(1)], karate)
+    assert torch.equal(edges[:, karate.size(1) :], torch.arange(34).expand(2, -1))
+    dense = torch.zeros(34, 34, dtype=torch.float64).index_put((edges[1], edges[0]), weights)
+    torch.testing.assert_close(dense.sum(1), torch.ones(34, dtype=torch.float64))
+    bound = field.prepare(features, loops)
+    torch.testing.assert_close(dense, to_dense(bound.graph, bound.operator(features)))

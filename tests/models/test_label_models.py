@@ -6,7 +6,13 @@ import pytest
 import torch
 from reference import dense_symmetric
 
-from grandpp.models import CorrectedClassifier, LabelSpreading, mlp
+from grandpp.models import (
+    CorrectedClassifier,
+    LabelSpreading,
+    LaplaceLearning,
+    PoissonLearning,
+    mlp,
+)
 
 INDEX, LABELS = torch.tensor([0, 33, 5]), torch.tensor([1, 0, 2])
 
@@ -68,9 +74,24 @@ def test_labels_are_needed_checked_and_move_with_the_model(karate, sparse_x):
     for index, labels in ((INDEX, LABELS[:2]), (INDEX[:0], LABELS[:0])):
         with pytest.raises(ValueError, match="one label for each"):
             model.fit_labels(index, labels)
+    with pytest.raises(ValueError, match="known label"):
+        model.fit_labels(INDEX, torch.full_like(LABELS, -1))
+    with pytest.raises(ValueError, match="got -2 to"):
+        model.fit_labels(INDEX, LABELS - 2)
     model.fit_labels(INDEX, LABELS)
     assert model.to("meta").labels.is_meta
     assert not model.state_dict()
     assert not model.is_trained
     with pytest.raises(ValueError, match="'alpha'"):
         LabelSpreading(3, alpha=-0.1)
+
+
+@pytest.mark.parametrize("kind", [LabelSpreading, LaplaceLearning, PoissonLearning])
+def test_a_node_whose_label_is_not_known_is_as_if_it_were_not_given(kind, karate, sparse_x):
+    with_unknown, without = kind(3), kind(3)
+    unknown = torch.tensor([7, 9])
+    with_unknown.fit_labels(
+        torch.cat([unknown, INDEX]), torch.cat([torch.full_like(unknown, -1), LABELS])
+    )
+    without.fit_labels(INDEX, LABELS)
+    assert torch.equal(with_unknown(sparse_x, karate), without(sparse_x, karate))

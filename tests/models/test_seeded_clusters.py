@@ -89,6 +89,14 @@ def test_wrong_labels_elsewhere_are_not_read_and_seeds_keep_theirs():
     assert clusters.confidence[[3, 4, 5]].tolist() == [1, 1, 1]
 
 
+def test_seeds_without_a_known_label_are_left_out():
+    points, label = blobs()
+    label[[4, 5]] = -1
+    some, all_known = torch.tensor([3, 4, 5, 33, 63]), torch.tensor([3, 33, 63])
+    found, expected = (seeded_clusters(points, seeds, label, 3) for seeds in (some, all_known))
+    assert torch.equal(found.score, expected.score)
+
+
 def test_a_node_between_two_clusters_has_no_confidence():
     points, label = blobs(spread=0.0)
     middle = torch.tensor([[math.cos(math.pi / 3), math.sin(math.pi / 3)]], dtype=torch.float64)
