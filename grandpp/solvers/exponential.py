@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR, multiply
+from grandpp.series import Series
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
 from grandpp.solvers.polynomial import apply_polynomials
-from grandpp.solvers.series import Series
 from grandpp.solvers.system import LinearSystem, SeriesError, SystemSeries
 
 
