@@ -26,6 +26,11 @@ class Components:
         total = values.new_zeros(self.count, *values.shape[1:])
         return total.index_add(0, label, values)[label]
 
+    def at(self, nodes: Tensor) -> Components:
+        """The components of some nodes ``[M]`` alone, which may be far fewer."""
+        numbers, label = self.label.to(nodes.device)[nodes].unique(return_inverse=True)
+        return Components(label, numbers.numel())
+
 
 @dataclass(frozen=True, eq=False)
 class Classes:

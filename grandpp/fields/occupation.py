@@ -76,12 +76,12 @@ class _Occupation(torch.autograd.Function):
         # All iterates from the last one on are equal to it.
         for k, v, is_last in _until_equal(_transposed(csr, weight), start.detach(), len(c)):
             if k % length == 0 or len(c) <= length:
-                kept.append(v)
+                kept.append(v.to(weight.dtype))
             measure.add_(v, alpha=(c_after if is_last else c)[k])
             to_tau.add_(v, alpha=(slope_after if is_last else slope)[k])
             ctx.last = k
         ctx.csr, ctx.kept, ctx.length, ctx.coefficients = csr, kept, length, c
-        ctx.dtypes = (weight.dtype, start.dtype, tau.detach())
+        ctx.dtypes = (start.dtype, tau.detach())
         ctx.save_for_backward(weight, to_tau)
         return measure.to(weight.dtype)
 
@@ -90,24 +90,23 @@ class _Occupation(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor]:
         csr: CSR = ctx.csr
         weight, to_tau = ctx.saved_tensors
-        weight_dtype, start_dtype, tau = ctx.dtypes
+        start_dtype, tau = ctx.dtypes
         g, c = grad.double(), ctx.coefficients
         matrix = csr.matrix(_double(csr, weight))
         wanted = ctx.needs_input_grad[1]
-        grad_weight = torch.zeros_like(weight, dtype=g.dtype) if wanted else None
+        grad_weight = torch.zeros_like(weight) if wanted else None
         # The adjoint of v_k is l_k = c_k g + A l_{k+1}, and A, which makes v_{k+1} of v_k, gets
         # v_k l_{k+1}^T. To the equal iterates belongs the sum of their adjoints.
         adjoint, partner = _adjoints_after(matrix, g, c[ctx.last + 1 :])
         for first, iterates in _blocks(ctx, weight):
             partners = []
             for k in range(first + len(iterates) - 1, first - 1, -1):
-                partners.append(partner)
+                partners.append(partner.to(weight.dtype))
                 partner = adjoint = (matrix @ adjoint).add_(g, alpha=c[k])
             if grad_weight is not None:
                 a, b = torch.stack(iterates, 1), torch.stack(partners[::-1], 1)
                 grad_weight.add_(sample(csr, a, b))
-        to_weight = None if grad_weight is None else grad_weight.to(weight_dtype)
-        return None, to_weight, adjoint.to(start_dtype), (to_tau @ g).to(tau).view_as(tau)
+        return None, grad_weight, adjoint.to(start_dtype), (to_tau @ g).to(tau).view_as(tau)
 
 
 def _until_equal(matrix: Tensor, v: Tensor, count: int) -> Iterator[tuple[int, Tensor, bool]]:
@@ -169,7 +168,7 @@ def _powers(matrix: Tensor, v: Tensor, count: int) -> Iterator[Tensor]:
 
 def _block_length(count: int, start: Tensor) -> int:
     """How many iterates are held at once: the root of their number, or as many as fit."""
-    fit = _KEPT_BYTES // max(1, 8 * start.numel())
+    fit = _KEPT_BYTES // max(1, start.element_size() * start.numel())
     return max(_KEPT_AT_LEAST, fit, math.isqrt(count) + 1)
 
 
@@ -182,4 +181,5 @@ def _blocks(ctx: Any, weight: Tensor) -> Iterator[tuple[int, list[Tensor]]]:
     matrix = _transposed(ctx.csr, weight)
     for number in range(len(ctx.kept) - 1, -1, -1):
         first = number * length
-        yield first, list(_powers(matrix, ctx.kept[number], min(length, count - first)))
+        powers = _powers(matrix, ctx.kept[number].double(), min(length, count - first))
+        yield first, [v.to(weight.dtype) for v in powers]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from grandpp.components import Components
+from grandpp.components import Classes, Components
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.fixed import register_fixed
@@ -21,9 +21,6 @@ DEFAULT_GAIN = 0.2
 """Chosen on validation nodes, see the README."""
 
 SOURCES: tuple[str, ...] = ("balanced", "paper")
-# Trusted nodes that the measure all but misses still have a mean.
-_SMALLEST_SHARE = 1e-30
-
 INITIALS: tuple[str, ...] = ("features", "shifted", "zero")
 
 
@@ -132,28 +129,36 @@ class TrustedSource(nn.Module):
         """
         trusted = trust_weights(index, x.size(0), x)
         graphs = graphs_of(batch, x)
+        # Everything happens at the trusted nodes, which are few; if trust is learned, at all.
+        nodes = torch.ones_like(trusted) if trusted.requires_grad else trusted
+        nodes = nodes.nonzero().view(-1)
         degrees = degree(field.graph, field.prior)
+        here, weight = x[nodes], trusted[nodes]
         if self.kind == "paper":
-            mean = _mean(graphs, trusted, x)
+            mean = _mean(graphs.at(nodes), weight, here)
         else:
-            mean = self._balanced_mean(field, x, trusted, degrees, time)
-        degrees = degrees.unsqueeze(-1)
-        deviation = trusted.unsqueeze(-1) * (x - mean)
-        s = deviation / degrees if self.kind == "balanced" else deviation
-        source = field.alpha * self.gain.to(x.dtype) * s
-        if field.source is not None:
-            source = source + field.source
-        return replace(field, source=source), self._initial_state(x, deviation / degrees, graphs)
+            share, classes = self._shares(field, x, degrees, time)
+            mean = _mean(classes.groups.at(nodes), weight * share[nodes], here)
+            if not classes.all_closed:
+                closed = classes.closed.to(x.device)[nodes].unsqueeze(-1)
+                others = _mean(classes.components.at(nodes), weight, here)
+                mean = torch.where(closed, mean, others)
+        deviation = weight.unsqueeze(-1) * (here - mean)
+        per_degree = deviation / degrees[nodes].unsqueeze(-1)
+        s = per_degree if self.kind == "balanced" else deviation
+        s = field.alpha * self.gain.to(x.dtype) * s
+        nothing = torch.zeros_like(x) if field.source is None else field.source
+        source = nothing.index_add(0, nodes, s)
+        return replace(field, source=source), self._initial_state(x, nodes, per_degree, graphs)
 
-    def _balanced_mean(
+    def _shares(
         self,
         field: LinearDiffusion | NonlinearDiffusion,
         x: Tensor,
-        trusted: Tensor,
         degrees: Tensor,
         time: float | Tensor,
-    ) -> Tensor:
-        """The mean x-hat that each node is compared with, ``[N, F]``."""
+    ) -> tuple[Tensor, Classes]:
+        """The factor pi / d of every node in the mean of its closed class, and the classes."""
         graph, weight = field.graph, field.operator(x)
         if math.isinf(float(torch.as_tensor(time).detach())):
             measure, classes = measure_and_classes(graph, weight, field.prior)
@@ -166,16 +171,15 @@ class TrustedSource(nn.Module):
             learned = torch.is_grad_enabled() and weight.requires_grad
             if (learned or not reversible) and math.isfinite(float(tau.detach())):
                 measure = occupation_measure(graph.csr, weight, measure, tau)
-        share = trusted * (measure / degrees).clamp(min=_SMALLEST_SHARE)
-        mean = _mean(classes.groups, share, x)
-        if classes.all_closed:
-            return mean
-        closed = classes.closed.to(x.device).unsqueeze(-1)
-        return torch.where(closed, mean, _mean(classes.components, trusted, x))
+        # Trusted nodes that the measure all but misses still have a mean.
+        return (measure / degrees).clamp(min=1e-30), classes
 
-    def _initial_state(self, x: Tensor, start: Tensor, graphs: Components) -> Tensor:
+    def _initial_state(
+        self, x: Tensor, nodes: Tensor, per_degree: Tensor, graphs: Components
+    ) -> Tensor:
         if self.initial == "features":
             return x
+        start = torch.zeros_like(x).index_add(0, nodes, per_degree)
         if self.initial == "zero":
             return start
         return x - graphs.sum(x - start) / graphs.sum(torch.ones_like(x[:, :1]))

@@ -44,7 +44,7 @@ def test_no_time_leaves_the_start_and_a_long_one_gives_the_stationary_measure(ka
     torch.testing.assert_close(none, start)
     results = []
     for far in (True, False):
-        raw.requires_grad_().grad = None
+        raw = raw.detach().clone().requires_grad_()
         weight = row_normalize(graph, raw)
         if far:
             measure = occupation_measure(graph.csr, weight, start, torch.tensor(1e5))
@@ -52,7 +52,8 @@ def test_no_time_leaves_the_start_and_a_long_one_gives_the_stationary_measure(ka
             measure = stationary_measure(graph, weight, torch.ones_like(raw))
         measure.pow(3).sum().backward()
         results.append([measure.detach(), raw.grad])
-    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-8)
+    scale = float(results[0][1].abs().max())
+    torch.testing.assert_close(*results, rtol=1e-8, atol=1e-8 * scale)
 
 
 @pytest.mark.parametrize("tau", [0.7, 30.0])
