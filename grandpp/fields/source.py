@@ -20,6 +20,9 @@ from grandpp.graph import degree
 DEFAULT_GAIN = 0.2
 """Chosen on validation nodes, see the README."""
 
+# Sources at one in so many nodes, or fewer, are known by these nodes to the solver.
+_MANY = 8
+
 SOURCES: tuple[str, ...] = ("balanced", "paper")
 INITIALS: tuple[str, ...] = ("features", "shifted", "zero")
 
@@ -149,7 +152,11 @@ class TrustedSource(nn.Module):
         s = field.alpha * self.gain.to(x.dtype) * s
         nothing = torch.zeros_like(x) if field.source is None else field.source
         source = nothing.index_add(0, nodes, s)
-        return replace(field, source=source), self._initial_state(x, nodes, per_degree, graphs)
+        start = self._initial_state(x, nodes, per_degree, graphs)
+        if not isinstance(field, LinearDiffusion):
+            return replace(field, source=source), start
+        few = field.source is None and nodes.numel() * _MANY <= x.size(0)
+        return replace(field, source=source, located=(source, nodes) if few else None), start
 
     def _shares(
         self,

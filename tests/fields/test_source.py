@@ -10,6 +10,7 @@ from reference import dense_diffusion, dense_random_walk, to_dense
 
 from grandpp.fields import GraphDiffusion, TrustedSource, stationary_measure, trust_weights
 from grandpp.graph import degree
+from grandpp.solvers import solve
 
 INDEX = torch.tensor([0, 33, 5])
 
@@ -90,6 +91,21 @@ def test_shifted_and_zero_initial_states_satisfy_equation_4_11(karate, features)
     shifted = bind(features, karate, "paper", "shifted")[1]
     assert (shifted - features).std(0).max() < 1e-12
     assert torch.equal(bind(features, karate, "paper", "features")[1], features)
+
+
+def test_few_trusted_nodes_are_known_to_the_solver_while_the_source_is_theirs(karate, features):
+    field, z0 = bind(features, karate, attention="gat")
+    assert field.source_nodes.tolist() == [0, 5, 33]
+    other = replace(field, source=torch.ones_like(features))
+    assert other.source_nodes is None
+    results = []
+    for known in (True, False):
+        f = field if known else replace(field, located=None)
+        y = solve(f, z0, (0.0, 3.0), solver="exact", rtol=1e-10).y
+        results.append([y, torch.autograd.grad(y.square().sum(), f.weight, retain_graph=True)[0]])
+    torch.testing.assert_close(*results)
+    everywhere, _ = bind(features, karate, attention="gat", learn_beta=True)
+    assert everywhere.source_nodes is None
 
 
 def test_no_trusted_nodes_mean_no_source(karate, features):
