@@ -33,7 +33,7 @@ from grandpp.ops import CSR, normalize_rows, sample
 from grandpp.series import Series
 
 # Bound on the part of the series that is cut off, by the type of the state.
-_TOLERANCE = {torch.float32: 1e-8}
+_TOLERANCE = {torch.float32: 1e-6}
 _TOLERANCE_OF_OTHERS = 1e-13
 # Iterates that differ by less than this, relative to the largest entry, are taken as equal.
 _EQUAL = 1e-14
@@ -69,83 +69,95 @@ class _Occupation(torch.autograd.Function):
     def forward(ctx: Any, csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
         tolerance = _TOLERANCE.get(weight.dtype, _TOLERANCE_OF_OTHERS)
         c, slope = _coefficients(float(tau), tolerance)
-        c_after, slope_after = _tail_sums(c), _tail_sums(slope)
         length = _block_length(len(c), start)
-        kept: list[Tensor] = []
-        measure, to_tau = torch.zeros_like(start.double()), torch.zeros_like(start.double())
-        # All iterates from the last one on are equal to it.
-        for k, v, is_last in _until_equal(_transposed(csr, weight), start.detach(), len(c)):
-            if k % length == 0 or len(c) <= length:
-                kept.append(v.to(weight.dtype))
-            measure.add_(v, alpha=(c_after if is_last else c)[k])
-            to_tau.add_(v, alpha=(slope_after if is_last else slope)[k])
-            ctx.last = k
-        ctx.csr, ctx.kept, ctx.length, ctx.coefficients = csr, kept, length, c
-        ctx.dtypes = (start.dtype, tau.detach())
-        ctx.save_for_backward(weight, to_tau)
-        return measure.to(weight.dtype)
+        sums = start.new_zeros(2, start.numel(), dtype=torch.float64)
+        ctx.kept, ctx.count = [], 0
+        matrix = _transposed(csr, weight)
+        for block, is_last in _powers(matrix, start.detach(), len(c), length):
+            rows = [_share(v, ctx.count, len(block), is_last) for v in (c, slope)]
+            sums.addmm_(sums.new_tensor(np.stack(rows)), block)
+            ctx.kept.append(block if len(c) <= length else block[0].clone())
+            ctx.count += len(block)
+        ctx.csr, ctx.length, ctx.coefficients = csr, length, c
+        ctx.start_dtype, ctx.tau = start.dtype, tau.detach()
+        ctx.save_for_backward(weight, sums[1])
+        return sums[0].to(weight.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor]:
         csr: CSR = ctx.csr
-        weight, to_tau = ctx.saved_tensors
-        start_dtype, tau = ctx.dtypes
-        g, c = grad.double(), ctx.coefficients
+        weight, slope = ctx.saved_tensors
+        g, c = grad.double().contiguous(), ctx.coefficients
         matrix = csr.matrix(_double(csr, weight))
-        wanted = ctx.needs_input_grad[1]
-        grad_weight = torch.zeros_like(weight) if wanted else None
+        grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         # The adjoint of v_k is l_k = c_k g + A l_{k+1}, and A, which makes v_{k+1} of v_k, gets
         # v_k l_{k+1}^T. To the equal iterates belongs the sum of their adjoints.
-        adjoint, partner = _adjoints_after(matrix, g, c[ctx.last + 1 :])
-        for first, iterates in _blocks(ctx, weight):
-            partners = []
-            for k in range(first + len(iterates) - 1, first - 1, -1):
-                partners.append(partner.to(weight.dtype))
-                partner = adjoint = (matrix @ adjoint).add_(g, alpha=c[k])
+        adjoint, partner = _adjoints_after(matrix, g, c[ctx.count :], ctx.length)
+        for first, block in _blocks(ctx, weight):
+            partners = torch.empty_like(block)
+            partners[-1] = partner
+            for j in range(len(block) - 1, 0, -1):
+                below = partners[j - 1]
+                adjoint = torch.addmv(g, matrix, adjoint, beta=c[first + j], out=below)
+            partner = adjoint = torch.addmv(g, matrix, adjoint, beta=c[first])
             if grad_weight is not None:
-                a, b = torch.stack(iterates, 1), torch.stack(partners[::-1], 1)
+                a, b = (v.t().to(weight.dtype).contiguous() for v in (block, partners))
                 grad_weight.add_(sample(csr, a, b))
-        return None, grad_weight, adjoint.to(start_dtype), (to_tau @ g).to(tau).view_as(tau)
+        to_tau = (slope @ g).to(ctx.tau).view_as(ctx.tau)
+        return None, grad_weight, adjoint.to(ctx.start_dtype), to_tau
 
 
-def _until_equal(matrix: Tensor, v: Tensor, count: int) -> Iterator[tuple[int, Tensor, bool]]:
-    """Yield (k, M^k v, whether it is the last) for k < count; the rest is equal to the last."""
-    before = v.double()
-    for k, v in enumerate(_powers(matrix, before, count)):
-        equal = k % _CHECK_EVERY == 1 and bool(
-            (v - before).abs().amax() <= _EQUAL * before.abs().amax()
-        )
-        yield k, v, equal or k == count - 1
-        if equal:
-            return
-        before = v
+def _powers(matrix: Tensor, v: Tensor, count: int, length: int) -> Iterator[tuple[Tensor, bool]]:
+    """Yield v, M v, ... as blocks ``[length, N]``, and whether a block is the last.
+
+    There are ``count`` of them, or fewer where all further ones are equal to the last.
+    """
+    v = v.double()
+    for first in range(0, count, length):
+        block = v.new_empty(min(length, count - first), v.numel())
+        block[0] = v
+        for k in range(1, len(block)):
+            torch.mv(matrix, block[k - 1], out=block[k])
+            if k % _CHECK_EVERY == 1 and _equal(block[k], block[k - 1]):
+                yield block[: k + 1], True
+                return
+        is_last = first + len(block) == count
+        yield block, is_last
+        if not is_last:
+            v = matrix @ block[-1]
 
 
-def _adjoints_after(matrix: Tensor, g: Tensor, c: list[float]) -> tuple[Tensor, Tensor]:
+def _equal(now: Tensor, before: Tensor) -> bool:
+    return bool((now - before).abs().amax() <= _EQUAL * before.abs().amax())
+
+
+def _share(values: np.ndarray, first: int, size: int, is_last: bool) -> np.ndarray:
+    """The coefficients of a block; its last one gets those of all that would follow."""
+    share = values[first : first + size].copy()
+    if is_last:
+        share[-1] = values[first + size - 1 :].sum()
+    return share
+
+
+def _adjoints_after(matrix: Tensor, g: Tensor, c: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
     """The first adjoint l_0 = sum_m c_m A^m g, and the sum of all: the iterates are the same."""
-    first, together = torch.zeros_like(g), torch.zeros_like(g)
-    if c:
-        after = _tail_sums(c)
-        after_that = _tail_sums(after)
-        for m, power, is_last in _until_equal(matrix, g, len(c)):
-            first.add_(power, alpha=(after if is_last else c)[m])
-            together.add_(power, alpha=(after_that if is_last else after)[m])
-    return first, together
+    sums, done = g.new_zeros(2, g.numel()), 0
+    both = (c, np.cumsum(c[::-1])[::-1])
+    for block, is_last in _powers(matrix, g, len(c), length):
+        rows = [_share(v, done, len(block), is_last) for v in both]
+        sums.addmm_(sums.new_tensor(np.stack(rows)), block)
+        done += len(block)
+    return sums[0], sums[1]
 
 
-def _tail_sums(values: list[float]) -> list[float]:
-    """Sums of all values from each index on."""
-    return np.cumsum(values[::-1])[::-1].tolist()
-
-
-def _coefficients(tau: float, tolerance: float) -> tuple[list[float], list[float]]:
+def _coefficients(tau: float, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """The coefficients and their derivatives to tau; both series cut off at the tolerance."""
     once, twice = Series.powers(tau, tolerance), Series.powers(2 * tau, tolerance)
     c, dc = 2 * twice.c, 4 * twice.dc  # at least as long
     c[: len(once.c)] -= once.c
     dc[: len(once.c)] -= once.dc
-    return c.tolist(), dc.tolist()
+    return c, dc
 
 
 def _double(csr: CSR, weight: Tensor) -> Tensor:
@@ -158,28 +170,23 @@ def _transposed(csr: CSR, weight: Tensor) -> Tensor:
     return csr.transpose.matrix(_double(csr, weight).index_select(0, csr.transpose.perm))
 
 
-def _powers(matrix: Tensor, v: Tensor, count: int) -> Iterator[Tensor]:
-    """Yield v, M v, ..., M^(count - 1) v."""
-    yield v
-    for _ in range(count - 1):
-        v = matrix @ v
-        yield v
-
-
 def _block_length(count: int, start: Tensor) -> int:
     """How many iterates are held at once: the root of their number, or as many as fit."""
-    fit = _KEPT_BYTES // max(1, start.element_size() * start.numel())
+    fit = _KEPT_BYTES // max(1, 8 * start.numel())
     return max(_KEPT_AT_LEAST, fit, math.isqrt(count) + 1)
 
 
-def _blocks(ctx: Any, weight: Tensor) -> Iterator[tuple[int, list[Tensor]]]:
-    """Yield runs of iterates with the index of their first, the last ones first."""
-    count, length = ctx.last + 1, ctx.length
-    if len(ctx.kept) == count:
-        yield 0, ctx.kept
+def _blocks(ctx: Any, weight: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield blocks of iterates with the index of their first, the last ones first."""
+    if ctx.kept[0].dim() == 2:
+        yield 0, ctx.kept[0]
         return
     matrix = _transposed(ctx.csr, weight)
     for number in range(len(ctx.kept) - 1, -1, -1):
-        first = number * length
-        powers = _powers(matrix, ctx.kept[number].double(), min(length, count - first))
-        yield first, [v.to(weight.dtype) for v in powers]
+        first = number * ctx.length
+        size = min(ctx.length, ctx.count - first)
+        block = ctx.kept[number].new_empty(size, ctx.kept[number].numel())
+        block[0] = ctx.kept[number]
+        for k in range(1, size):
+            torch.mv(matrix, block[k - 1], out=block[k])
+        yield first, block
