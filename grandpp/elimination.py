@@ -21,18 +21,18 @@ _SPARSE_FILL = 100
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """The factors of I - A^T without one node per component.
+    """The factors of I - A^T without the nodes left out.
 
     Args:
         lu: SuperLU's factors.
-        nodes: The node of each of its unknowns ``[N - components]``.
+        nodes: The node of each of its unknowns.
     """
 
     lu: SuperLU
     nodes: np.ndarray
 
     def solve(self, right: np.ndarray, transposed: bool) -> np.ndarray:
-        """Solve (I - A) x = right, or with I - A^T; x is 0 at the node left out per component.
+        """Solve (I - A) x = right, or with I - A^T; x is 0 at the nodes left out.
 
         Args:
             right: Right-hand sides, float64 ``[N]`` or ``[N, F]``.
@@ -45,35 +45,35 @@ class Factor:
 
 
 class Elimination:
-    """The pattern of I - A^T without one node per component, and its order of elimination.
+    """The pattern of I - A^T without some nodes, and its order of elimination.
 
     Args:
         rowptr, col: Pattern of A ``[N, N]`` in compressed rows; entries may repeat.
-        label: Weakly connected component of every node ``[N]``. Each loses its first node:
-            without it the matrix is regular.
+        left_out: Nodes to leave out. Without one node of every closed class the matrix is
+            regular, and an M-matrix, which needs no pivoting.
 
     Cost: a sort of the entries for the first factorisation, which also finds the order of
     elimination, and another one for the second.
     """
 
-    def __init__(self, rowptr: np.ndarray, col: np.ndarray, label: np.ndarray) -> None:
-        rows = np.repeat(np.arange(len(label)), np.diff(rowptr))
-        left_out = np.unique(label, return_index=True)[1]
-        nodes = np.delete(np.arange(len(label)), left_out)
-        self._order = _Order((rows, col.astype(np.int64)), len(label), nodes, None)
+    def __init__(self, rowptr: np.ndarray, col: np.ndarray, left_out: np.ndarray) -> None:
+        size = len(rowptr) - 1
+        rows = np.repeat(np.arange(size), np.diff(rowptr))
+        nodes = np.delete(np.arange(size), left_out)
+        self._order = _Order((rows, col.astype(np.int64)), size, nodes, None)
 
     def factorize(self, values: np.ndarray) -> Factor | None:
         """Factorise for these values of A, float64 ``[nnz]``.
 
         Returns:
-            The factors, or ``None`` where the matrix is singular (the node left out is not reached
-            from the others, as in a directed graph) or has no rows.
+            The factors, or ``None`` where the matrix is singular (a closed class has lost no node,
+            or values are too small to count) or has no rows.
         """
         order = self._order  # read once: another thread may replace it
         if len(order.nodes) == 0:
             return None
         try:
-            # Diagonally dominant with an all but symmetric pattern: it needs no pivoting.
+            # An M-matrix, whose pivots stay positive in any order: it needs no pivoting.
             lu = splu(
                 order.matrix(values),
                 permc_spec="MMD_AT_PLUS_A" if order.panels is None else "NATURAL",

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.utils import scatter, segment
 
-from grandpp.components import Components, find_components
+from grandpp.components import Classes, find_classes
 from grandpp.ops import CSR, normalize_rows
 
 _DIFFERENCES = 2**22  # of features along edges that are held at once
@@ -74,16 +74,16 @@ class Graph:
         return same and torch.equal(prior[back.perm], prior)
 
     @cached_property
-    def components(self) -> Components:
-        """Weakly connected components where every edge counts."""
-        return find_components(self.csr, torch.ones_like(self.is_loop))
+    def classes(self) -> Classes:
+        """Components and closed classes where every edge counts."""
+        return find_classes(self.csr, torch.ones_like(self.is_loop))
 
-    def components_of(self, prior: Tensor) -> Components:
-        """Weakly connected components where edges of weight 0 do not count."""
+    def classes_of(self, prior: Tensor) -> Classes:
+        """Components and closed classes where edges of weight 0 do not count."""
         positive = prior.detach() > 0
         if bool((positive | self.is_loop).all()):
-            return self.components
-        return find_components(self.csr, positive)
+            return self.classes
+        return find_classes(self.csr, positive)
 
     def prior(self, edge_weight: Tensor | None, self_loop_weight: float, like: Tensor) -> Tensor:
         """Return the non-negative weights attention starts from, in the order of ``csr``.

@@ -42,3 +42,34 @@ def to_dense(graph: Graph, weight: Tensor) -> Tensor:
     csr = graph.csr
     out = torch.zeros(csr.num_rows, csr.num_cols, dtype=weight.dtype)
     return out.index_put((csr.row, csr.col_long), weight, accumulate=True)
+
+
+def dense_occupation(a: Tensor, start: Tensor, tau: float) -> Tensor:
+    """(1 / tau) times the integral of exp(t (A^T - I)) start from tau to 2 tau, for tau > 0."""
+    n = len(a)
+    block = torch.zeros(n + 1, n + 1, dtype=torch.float64)
+    block[:n, :n] = tau * (a.t() - torch.eye(n, dtype=torch.float64))
+    block[:n, n] = torch.matrix_exp(block[:n, :n]) @ start
+    return torch.matrix_exp(block)[:n, n]
+
+
+def dense_diffusion(a: Tensor, z0: Tensor, s: Tensor, tau: float) -> Tensor:
+    """The solution at time tau of z' = (A - I) z + s, by one dense matrix exponential."""
+    n, channels = z0.shape
+    block = torch.zeros(n + channels, n + channels, dtype=torch.float64)
+    block[:n, :n] = tau * (a - torch.eye(n, dtype=torch.float64))
+    block[:n, n:] = tau * s
+    return (torch.matrix_exp(block) @ torch.cat([z0, torch.eye(channels, dtype=torch.float64)]))[:n]
+
+
+def dense_limit(a: Tensor, z0: Tensor, s: Tensor) -> Tensor:
+    """The limit of the same at infinite time, for a source that has one.
+
+    P = lim A^n by repeated squaring, and the group inverse of I - A.
+    """
+    eye = torch.eye(len(a), dtype=torch.float64)
+    p = (a + eye) / 2
+    for _ in range(50):
+        p = p @ p
+        p = p / p.sum(dim=1, keepdim=True)
+    return p @ z0 + (torch.linalg.inv(eye - a + p) - p) @ s

@@ -38,8 +38,9 @@ def dense(csr, values):
 
 
 def elimination(csr):
-    label = find_components(csr, torch.ones(csr.col.numel(), dtype=torch.bool)).label
-    return Elimination(csr.rowptr.numpy(), csr.col.numpy(), label.numpy())
+    every = torch.ones(csr.col.numel(), dtype=torch.bool)
+    left_out = np.unique(find_components(csr, every).label.numpy(), return_index=True)[1]
+    return Elimination(csr.rowptr.numpy(), csr.col.numpy(), left_out)
 
 
 @pytest.mark.parametrize("fill", [100, 0], ids=["columns", "panels"])
@@ -85,8 +86,7 @@ def test_threads_that_find_the_order_at_once_keep_their_own(monkeypatch):
 
 def test_an_elimination_is_made_when_needed_and_dies_with_its_pattern():
     csr = random_graph()
-    parts = find_components(csr, torch.ones(csr.col.numel(), dtype=torch.bool))
-    system = SingularSystem(csr, stochastic(csr, 0), parts)
+    system = SingularSystem(csr, stochastic(csr, 0))
     gc.collect()
     before = len(singular._ELIMINATIONS)
     assert csr not in singular._ELIMINATIONS
@@ -107,17 +107,16 @@ def test_a_later_factorisation_does_not_search_for_an_order_again(monkeypatch):
 
     monkeypatch.setattr(module, "splu", watched)
     csr = random_graph()
-    parts = find_components(csr, torch.ones(csr.col.numel(), dtype=torch.bool))
     fills = []
     for seed in range(3):
-        system = SingularSystem(csr, stochastic(csr, seed), parts)
+        system = SingularSystem(csr, stochastic(csr, seed))
         assert system.null_vector(torch.ones(50, dtype=torch.float64)) is not None
         fills.append(system._factor.lu.nnz)
     assert orders == ["MMD_AT_PLUS_A", "NATURAL", "NATURAL"]
     assert max(fills) <= fills[0]
 
 
-def test_other_components_of_the_same_pattern_lose_other_nodes():
+def test_other_classes_of_the_same_pattern_lose_other_nodes():
     csr = random_graph()
     values = stochastic(csr, 0)
     first, second = csr.row, csr.col_long
@@ -125,14 +124,15 @@ def test_other_components_of_the_same_pattern_lose_other_nodes():
     values = values * cut
     values = values / torch.zeros(50).double().index_add(0, csr.row, values)[csr.row]
     start = torch.ones(50, dtype=torch.float64)
-    whole = find_components(csr, torch.ones(csr.col.numel(), dtype=torch.bool))
-    SingularSystem(csr, stochastic(csr, 0), whole).null_vector(start)  # keeps its elimination
+    first = SingularSystem(csr, stochastic(csr, 0))
+    first.null_vector(start)  # keeps its elimination
     parts = find_components(csr, cut > 0)
-    assert parts.count > whole.count
+    whole = first.classes.first_nodes()
+    assert parts.count > len(whole)
+    system = SingularSystem(csr, values)
     other = singular._elimination(csr, whole)
-    assert singular._elimination(csr, parts) is not other
+    assert singular._elimination(csr, system.classes.first_nodes()) is not other
     assert singular._elimination(csr, whole) is other  # both are kept
-    system = SingularSystem(csr, values, parts)
     pi = system.null_vector(start)
     assert len(system._factor.nodes) == 50 - parts.count  # and no Krylov solve in its place
     torch.testing.assert_close(pi @ torch.from_numpy(dense(csr, values)), pi, rtol=0, atol=1e-11)
@@ -147,3 +147,6 @@ def test_nothing_to_solve_and_singular_matrices_have_no_factor():
     ways = elimination(pair)
     assert ways.factorize(np.array([0.5, 0.5, 1.0])) is None
     assert ways.factorize(np.array([0.5, 0.5, 0.5])) is not None
+    # Without the closed class of node 1 it is regular: a directed graph has a factor too.
+    found = Elimination(pair.rowptr.numpy(), pair.col.numpy(), np.array([1]))
+    assert found.factorize(np.array([0.5, 0.5, 1.0])) is not None

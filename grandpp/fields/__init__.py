@@ -10,10 +10,12 @@ from grandpp.fields.diffusion import GraphDiffusion, NonFiniteFeaturesError
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
 from grandpp.fields.joined import JoinedDiffusion
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
+from grandpp.fields.occupation import occupation_measure
 from grandpp.fields.oscillation import LinearOscillation, Wave
 from grandpp.fields.precision import LowPrecision
 from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
+from grandpp.fields.trust import trust_weights
 from grandpp.ops import squareplus
 
 __all__ = [
@@ -47,7 +49,9 @@ __all__ = [
     "TrustedSource",
     "Wave",
     "as_bound",
+    "occupation_measure",
     "squareplus",
     "stationary_measure",
     "time_scaled",
+    "trust_weights",
 ]

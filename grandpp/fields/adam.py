@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grandpp.fields.bound import Rate
+from grandpp.fields.fixed import register_fixed
 from grandpp.fields.momentum import OMEGA, WithMomentum
 
 POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -71,7 +72,7 @@ class Adam(WithMomentum):
             if value is None:
                 self.register_parameter(f"{name}_logit", nn.Parameter(torch.empty(())))
             elif 0 < value < 1:
-                self.register_buffer(f"fixed_{name}", torch.tensor(value, dtype=torch.float64))
+                register_fixed(self, f"fixed_{name}", value)
             else:
                 raise ValueError(f"expected '{name}' between 0 and 1 (got {value})")
         self.reset_parameters()

@@ -29,6 +29,8 @@ class LinearDiffusion:
         source: s ``[N, F]``, or ``None``.
         product: Computes M y; ``spmm`` unless PyG's message passing was asked for.
         is_walk: Whether A is the random walk of the prior weights, without attention.
+        located: A source, and the few nodes outside of which it is 0. It is of use while
+            ``source`` is that very tensor. (default: ``None``)
     """
 
     graph: Graph
@@ -39,6 +41,7 @@ class LinearDiffusion:
     source: Tensor | None
     product: Callable[[Graph, Tensor, Tensor], Tensor]
     is_walk: bool
+    located: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         """Evaluate the derivative ``[N, F]``."""
@@ -49,6 +52,12 @@ class LinearDiffusion:
     def reversible(self) -> bool:
         """Whether A is similar to a symmetric matrix: the walk on an undirected graph."""
         return self.is_walk and self.graph.is_symmetric(self.prior.detach())
+
+    @property
+    def source_nodes(self) -> Tensor | None:
+        """The nodes outside of which the source is 0, int64 ``[R]``, where it is known of few."""
+        known = self.located is not None and self.located[0] is self.source
+        return self.located[1] if known and self.located is not None else None
 
     @property
     def csr(self) -> CSR:

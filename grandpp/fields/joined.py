@@ -76,3 +76,11 @@ class JoinedDiffusion:
     def reversible(self) -> bool:
         """Whether every A-bar is similar to a symmetric matrix."""
         return all(f.reversible for f in self.fields)
+
+    @property
+    def source_nodes(self) -> Tensor | None:
+        """The nodes outside of which the sources are 0, where that is known of every field."""
+        size = self.fields[0].graph.num_nodes
+        nodes = [(i * size, f.source_nodes) for i, f in enumerate(self.fields)]
+        found = [first + n for first, n in nodes if n is not None]
+        return torch.cat(found) if found and len(found) == len(nodes) else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from grandpp.fields.bound import Rate
 from grandpp.fields.dynamics import Dynamics
+from grandpp.fields.fixed import register_fixed
 
 
 def _hardtanh(m: Tensor) -> Tensor:
@@ -125,8 +126,7 @@ class HeavyBall(WithMomentum):
         if gamma is None:
             self.omega = nn.Parameter(torch.empty(()))
         else:
-            # float64 keeps its digits in a layer turned to double, and promotes no float32 state.
-            self.register_buffer("fixed_gamma", torch.tensor(gamma, dtype=torch.float64))
+            register_fixed(self, "fixed_gamma", gamma)
         HeavyBall.reset_parameters(self)  # of a subclass, nothing exists yet
 
     def reset_parameters(self) -> None:
@@ -211,7 +211,7 @@ class GeneralizedHeavyBall(HeavyBall):
         if xi is None:
             self.chi = nn.Parameter(torch.empty(()))
         else:
-            self.register_buffer("fixed_xi", torch.tensor(xi, dtype=torch.float64))
+            register_fixed(self, "fixed_xi", xi)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from grandpp.components import Classes, Components
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
-from grandpp.fields.stationary import stationary_measure
+from grandpp.fields.fixed import register_fixed
+from grandpp.fields.occupation import occupation_measure
+from grandpp.fields.stationary import measure_and_classes
+from grandpp.fields.trust import graphs_of, trust_weights
 from grandpp.graph import degree
 
 DEFAULT_GAIN = 0.2
 """Chosen on validation nodes, see the README."""
+
+# Sources at one in so many nodes, or fewer, are known by these nodes to the solver.
+_MANY = 8
 
 SOURCES: tuple[str, ...] = ("balanced", "paper")
 INITIALS: tuple[str, ...] = ("features", "shifted", "zero")
@@ -34,15 +42,23 @@ class TrustedSource(nn.Module):
     The paper's source lets the state drift along the constants for ever, because
     :math:`\sum_i d_i s_i \neq 0`. The balanced one does not, and its limit T -> infinity is
     Poisson learning, :math:`(I - A) z = g s`. In general (learned attention, directed edges,
-    several components) balance means :math:`\sum_{i \in C} \pi_i s_i = 0` in every component C
-    for the stationary measure pi of A (reached from the degrees, where a directed component has
-    several closed classes and so several measures), so there
+    several components) balance is :math:`\sum_{i \in C} \pi_i s_i = 0` in every closed class C,
+    where pi is the measure of :func:`grandpp.fields.occupation_measure` for the span
+    :math:`\tau = \alpha T`, reached from the degrees of the closed classes; for T = infinity it is
+    their stationary measure. Then the source adds exactly nothing to a weighted mean of z(T) over
+    C, whose weights are the degrees carried along by diffusion for the span T. It follows that
 
     .. math:: \hat x_C = \frac{\sum_{i \in I \cap C} (\pi_i / d_i) x_i}
                               {\sum_{i \in I \cap C} \pi_i / d_i} ,
 
-    the plain mean over I for the random walk on a connected undirected graph. A component with a
-    single trusted node has no source then. In nonlinear mode pi is that of A(x(0)).
+    the plain mean over I for the random walk on a connected undirected graph, where pi = d. A
+    class with a single trusted node has no source then. In nonlinear mode pi is that of A(x(0)).
+
+    What a mean is taken over: a closed class is a strongly connected set of nodes that receives
+    nothing from others, in an undirected graph a component. No source at any other (transient)
+    node can make the state drift, and such nodes are compared with the plain mean of all trusted
+    nodes in their weakly connected component. The paper's mean and the constant of ``"shifted"``
+    are those of a graph of the batch.
 
     Nodes may be trusted in part: a weight w_i in [0, 1] multiplies s_i and the share of node i in
     the mean, so balance holds as before; trusted nodes have weight 1.
@@ -75,7 +91,10 @@ class TrustedSource(nn.Module):
             raise ValueError(f"expected a finite 'source_gain' (got {gain})")
         self.kind, self.initial = kind, initial
         self.initial_gain, self.learn_gain = gain, learn_gain
-        self.gain = nn.Parameter(torch.empty(()), requires_grad=learn_gain)
+        if learn_gain:
+            self.gain: Tensor = nn.Parameter(torch.empty(()))
+        else:
+            register_fixed(self, "gain", gain)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -83,92 +102,105 @@ class TrustedSource(nn.Module):
         nn.init.constant_(self.gain, self.initial_gain)
 
     def forward(
-        self, field: LinearDiffusion | NonlinearDiffusion, x: Tensor, index: Tensor | None
+        self,
+        field: LinearDiffusion | NonlinearDiffusion,
+        x: Tensor,
+        index: Tensor | None,
+        *,
+        time: float | Tensor = math.inf,
+        batch: Tensor | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Add the source to a bound field and build the initial state.
 
         Args:
             field: Bound field without this source.
             x: Encoded features ``[N, F]``.
-            index: Trusted nodes, int64 ``[I]`` or bool ``[N]``, or how far each node is trusted,
-                floating ``[N]`` in [0, 1]; ``None`` or empty: no source.
+            index: Trusted nodes, see :func:`grandpp.fields.trust_weights`; ``None`` or empty: no
+                source.
+            time: Length T of the time span that is to be balanced. (default: infinity)
+            batch: Graph of each node, int64 ``[N]``. (default: ``None``, one graph)
 
         Returns:
             The field with its source and z(0) ``[N, F]``.
 
         Raises:
-            ValueError, IndexError: If ``index`` is malformed or out of range.
+            ValueError, IndexError: If ``index`` or ``batch`` is malformed or out of range.
+            StationaryError: If ``time`` is infinite and the measure cannot be computed.
+
+        Cost: for the balanced source about 2 tau + 8 sqrt(tau) products with one vector, none for
+        the random walk on an undirected graph.
         """
         trusted = trust_weights(index, x.size(0), x)
-        degrees = degree(field.graph, field.prior).unsqueeze(-1)
-        deviation = trusted.unsqueeze(-1) * (x - self._mean(field, x, trusted, degrees))
-        s = deviation / degrees if self.kind == "balanced" else deviation
-        source = field.alpha * self.gain.to(x.dtype) * s
-        if field.source is not None:
-            source = source + field.source
-        return replace(field, source=source), self._initial_state(x, deviation / degrees)
+        graphs = graphs_of(batch, x)
+        # Everything happens at the trusted nodes, which are few; if trust is learned, at all.
+        nodes = torch.ones_like(trusted) if trusted.requires_grad else trusted
+        nodes = nodes.nonzero().view(-1)
+        degrees = degree(field.graph, field.prior)
+        here, weight = x[nodes], trusted[nodes]
+        if self.kind == "paper":
+            mean = _mean(graphs.at(nodes), weight, here)
+        else:
+            share, classes = self._shares(field, x, degrees, time)
+            mean = _mean(classes.groups.at(nodes), weight * share[nodes], here)
+            if not classes.all_closed:
+                closed = classes.closed.to(x.device)[nodes].unsqueeze(-1)
+                others = _mean(classes.components.at(nodes), weight, here)
+                mean = torch.where(closed, mean, others)
+        deviation = weight.unsqueeze(-1) * (here - mean)
+        per_degree = deviation / degrees[nodes].unsqueeze(-1)
+        s = per_degree if self.kind == "balanced" else deviation
+        s = field.alpha * self.gain.to(x.dtype) * s
+        nothing = torch.zeros_like(x) if field.source is None else field.source
+        source = nothing.index_add(0, nodes, s)
+        start = self._initial_state(x, nodes, per_degree, graphs)
+        if not isinstance(field, LinearDiffusion):
+            return replace(field, source=source), start
+        few = field.source is None and nodes.numel() * _MANY <= x.size(0)
+        return replace(field, source=source, located=(source, nodes) if few else None), start
 
-    def _mean(
+    def _shares(
         self,
         field: LinearDiffusion | NonlinearDiffusion,
         x: Tensor,
-        trusted: Tensor,
         degrees: Tensor,
-    ) -> Tensor:
-        """The mean x-hat that each node is compared with, ``[N, F]`` or ``[1, F]``."""
-        if self.kind == "paper":
-            total = trusted.sum().clamp(min=1e-30)
-            return (trusted.unsqueeze(-1) * x).sum(0, keepdim=True) / total
-        start = degrees.squeeze(-1)
-        parts = field.graph.components_of(field.prior)
-        measure = stationary_measure(field.graph, field.operator(x), field.prior)
-        share = (trusted * measure / start).clamp(min=0)
-        # Trusted nodes that the stationary measure does not reach cannot make the state drift.
-        share = share + trusted * 1e-12
-        weighted = parts.sum(share.unsqueeze(-1) * x)
-        total = parts.sum(share).clamp(min=1e-30)
-        return weighted / total.unsqueeze(-1)
+        time: float | Tensor,
+    ) -> tuple[Tensor, Classes]:
+        """The factor pi / d of every node in the mean of its closed class, and the classes."""
+        graph, weight = field.graph, field.operator(x)
+        if math.isinf(float(torch.as_tensor(time).detach())):
+            measure, classes = measure_and_classes(graph, weight, field.prior)
+        else:
+            classes = graph.classes_of(field.prior)
+            measure, tau = degrees * classes.closed, field.alpha * time
+            # The walk on an undirected graph keeps its degrees. Where edge weights are learned,
+            # the derivative to a single one still needs the series: it makes its edge directed.
+            reversible = isinstance(field, LinearDiffusion) and field.reversible
+            learned = torch.is_grad_enabled() and weight.requires_grad
+            if (learned or not reversible) and math.isfinite(float(tau.detach())):
+                measure = occupation_measure(graph.csr, weight, measure, tau)
+        # Trusted nodes that the measure all but misses still have a mean.
+        return (measure / degrees).clamp(min=1e-30), classes
 
-    def _initial_state(self, x: Tensor, start: Tensor) -> Tensor:
+    def _initial_state(
+        self, x: Tensor, nodes: Tensor, per_degree: Tensor, graphs: Components
+    ) -> Tensor:
         if self.initial == "features":
             return x
+        start = torch.zeros_like(x).index_add(0, nodes, per_degree)
         if self.initial == "zero":
             return start
-        return x - (x.sum(0, keepdim=True) - start.sum(0, keepdim=True)) / max(x.size(0), 1)
+        return x - graphs.sum(x - start) / graphs.sum(torch.ones_like(x[:, :1]))
 
     def extra_repr(self) -> str:
         """Name the choices that change the mathematics."""
         learned = ", learned" if self.learn_gain else ""
-        return f"{self.kind}, gain={self.initial_gain}{learned}, initial={self.initial}"
+        gain = float(self.gain.detach())
+        return f"{self.kind}, gain={gain:g}{learned}, initial={self.initial}"
 
 
-def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:
-    """Turn trusted nodes, given as indices, as a mask or as weights, into weights ``[N]``.
-
-    Raises:
-        ValueError: For a wrong dtype or shape, or weights outside [0, 1].
-        IndexError: For an index outside [0, N).
-    """
-    if index is None:
-        return like.new_zeros(num_nodes)
-    index = index.to(like.device)
-    if index.dtype == torch.bool or index.is_floating_point():
-        kind = "boolean" if index.dtype == torch.bool else "floating"
-        if index.shape != (num_nodes,):
-            raise ValueError(
-                f"expected a {kind} 'source_index' of shape [{num_nodes}] (got {list(index.shape)})"
-            )
-        if kind == "floating" and not bool(((index >= 0) & (index <= 1)).all()):
-            raise ValueError("expected the weights in 'source_index' to lie in [0, 1]")
-        return index.to(like.dtype)
-    if index.dim() != 1:
-        raise ValueError(
-            f"expected 'source_index' to hold indices [I], a mask or weights [{num_nodes}] "
-            f"(got {index.dtype} {list(index.shape)})"
-        )
-    low, high = index.aminmax() if index.numel() else (index, index)
-    if index.numel() and (int(low) < 0 or int(high) >= num_nodes):
-        raise IndexError(
-            f"expected every 'source_index' in [0, {num_nodes}) (got {int(low)} to {int(high)})"
-        )
-    return like.new_zeros(num_nodes).index_fill(0, index.long(), 1.0)
+def _mean(parts: Components, share: Tensor, x: Tensor) -> Tensor:
+    """The weighted mean over each node's part, ``[N, F]``; x itself where one node counts."""
+    total = parts.sum(share).clamp(min=1e-30).unsqueeze(-1)
+    mean = parts.sum(share.unsqueeze(-1) * x) / total
+    alone = parts.sum((share > 0).to(x.dtype)).unsqueeze(-1) <= 1
+    return torch.where(alone, x, mean)  # without the rounding of a mean of one

@@ -1,10 +1,11 @@
 r"""The stationary measure of a row-stochastic operator, differentiable in its entries.
 
 .. math:: \pi^\top A = \pi^\top, \qquad \sum_{i \in C} \pi_i = \sum_{i \in C} d_i
-          \ \text{in every component } C
+          \ \text{in every closed class } C, \qquad \pi_i = 0 \ \text{elsewhere}
 
-(thesis Prop. 6 for the random walk, where pi = d.) The weighted sum :math:`\sum_i \pi_i x_i` is
-what diffusion :math:`x' = (A - I) x` conserves, so it decides which sources let the state drift.
+(thesis Prop. 6 for the random walk, where pi = d.) In every closed class the weighted sum
+:math:`\sum_{i \in C} \pi_i x_i` is what diffusion :math:`x' = (A - I) x` conserves, so it decides
+which sources have a limit T -> infinity.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.graph import Graph, degree, row_normalize
+from grandpp.components import Classes
+from grandpp.graph import Graph, degree
 from grandpp.singular import ConvergenceError, SingularSystem
-
-# Attention can saturate until nodes are all but cut off from one another. Then a little of the
-# random walk is mixed in, step by step, until the measure is well defined.
-_MIXTURES = (0.0, 1e-10, 1e-7, 1e-4)
 
 
 class StationaryError(ConvergenceError):
@@ -27,17 +25,17 @@ class StationaryError(ConvergenceError):
 
 
 def stationary_measure(graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
-    """Return the stationary measure with the mass of the degrees in every component.
+    """Return the stationary measure with the mass of the degrees in every closed class.
 
     Args:
         graph: Prepared graph.
-        weight: Row-stochastic values ``[nnz]``.
+        weight: Row-stochastic values ``[nnz]``; values below 1e-12 count as 0.
         prior: Prior edge weights ``[nnz]``, whose row sums are the degrees; for the random walk
             with symmetric weights these are the measure, which then costs one product.
 
     Returns:
         ``[N]``, differentiable in ``weight`` by the implicit function theorem; ``prior`` enters
-        through the mass of components alone and is not differentiated.
+        through the mass of classes alone and is not differentiated.
 
     Raises:
         StationaryError: If the measure cannot be computed.
@@ -46,44 +44,41 @@ def stationary_measure(graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
     Cost: one sparse factorisation (up to 50,000 nodes) or one Krylov solve forward and one
     backward, on the CPU in float64.
     """
-    return _Stationary.apply(graph, weight, prior.detach())
+    return measure_and_classes(graph, weight, prior)[0]
+
+
+def measure_and_classes(graph: Graph, weight: Tensor, prior: Tensor) -> tuple[Tensor, Classes]:
+    """Return :func:`stationary_measure` and the closed classes of the values that count."""
+    system = SingularSystem(graph.csr, weight)
+    return _Stationary.apply(graph, system, weight, degree(graph, prior.detach())), system.classes
 
 
 class _Stationary(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
-        parts = graph.components_of(prior)
-        start = degree(graph, prior)
-        for mixture in _MIXTURES:
-            # Rows that sum to 1 only in float32 would make the systems inconsistent.
-            values = row_normalize(graph, weight.detach().double())
-            if mixture > 0:
-                walk = row_normalize(graph, prior.double())
-                values = (1 - mixture) * values + mixture * walk
-            system = SingularSystem(graph.csr, values, parts)
-            measure = system.null_vector(start)
-            if measure is not None:
-                break
-        else:
+    def forward(
+        ctx: Any, graph: Graph, system: SingularSystem, weight: Tensor, start: Tensor
+    ) -> Tensor:
+        measure = system.null_vector(start)
+        if measure is None:
             raise StationaryError(
-                "the stationary measure of the attention could not be computed; use "
-                "source='paper', attention=None or a smaller learning rate"
+                "the stationary measure, which the balanced source needs at time=inf, could not "
+                "be computed; use a finite time"
             )
-        ctx.graph, ctx.system, ctx.keep = graph, system, 1 - mixture
+        ctx.graph, ctx.system = graph, system
         measure = measure.to(weight.device)
         ctx.save_for_backward(measure)  # in float64: the backward solve is singular too
         return measure.to(weight.dtype)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
-        csr, parts = ctx.graph.csr, ctx.system.parts
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, None]:
+        csr, system = ctx.graph.csr, ctx.system
+        groups = system.classes.groups
         (pi,) = ctx.saved_tensors
-        g = grad.double()
-        # Solvable only without the part along pi, component by component.
-        mass = parts.sum(pi)
-        right = g - parts.sum(pi * g) / mass
-        u = ctx.system.solve(right)
-        u = u - parts.sum(pi * u) / mass
-        values = ctx.keep * pi[csr.row] * u[csr.col_long]
-        return None, values.to(grad.dtype), None
+        g = grad.double() * system.classes.closed.to(grad.device)
+        # Solvable only without the part along pi, class by class.
+        mass = groups.sum(pi).clamp(min=torch.finfo(pi.dtype).tiny)
+        u = system.solve(g - groups.sum(pi * g) / mass)
+        u = u - groups.sum(pi * u) / mass
+        values = pi[csr.row] * u[csr.col_long]
+        return None, None, values.to(grad.dtype), None

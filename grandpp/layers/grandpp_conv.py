@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
+from grandpp.fields import StationaryError
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution, Solver
+from grandpp.solvers import Solution, SolveError, Solver, SolveStats, Status
 
 
 class GRANDPPConv(DiffusionConv):
@@ -54,17 +57,30 @@ class GRANDPPConv(DiffusionConv):
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
           *(optional)*, trusted nodes ``[I]`` or bool ``[N]``, or weights of trust ``[N]`` in
-          [0, 1] *(optional)*
+          [0, 1] *(optional)*, graph of each node ``[N]`` (PyG's ``batch``) *(optional)*
         - **output:** node features ``[N, F]``
 
     Raises:
-        ValueError, IndexError, SolveError: As :class:`GRANDConv`, and for malformed trusted nodes.
+        ValueError, IndexError: As :class:`GRANDConv`, and for malformed trusted nodes or a
+            malformed batch.
+        SolveError: If the solver fails, at ``time=float("inf")`` also if the source has no limit
+            or a linear system cannot be solved.
 
     Note:
-        The balanced source with learned attention costs one Krylov solve for the stationary
-        measure per call. It conserves :math:`\sum_i \pi_i z_i` (the degree-weighted mean for the
-        random walk) in linear mode with beta = 0.
+        The balanced source costs about 2 tau + 8 sqrt(tau) products with one vector, tau = alpha T,
+        as many backward, and none for the random walk on an undirected graph; at
+        ``time=float("inf")`` one factorisation or Krylov solve. In linear mode it adds exactly
+        nothing to the mean of z(T) over every component of an undirected and every closed class of
+        a directed graph, weighted by :math:`e^{\tau (A^\top - I)} d`, the degrees carried along by
+        diffusion (the degrees for that walk); so with beta = 0 the state has a limit.
+
+        Per closed class: the mean that the balanced source subtracts; transient nodes of directed
+        graphs subtract that of their component. Per graph of ``batch``, or over all nodes without
+        one: the mean of ``source="paper"``, and the constant of ``initial="shifted"``.
     """
+
+    source_time: float | None = None
+    """Length of the time span that the source balances; ``None``: that of the layer."""
 
     def __init__(
         self,
@@ -121,9 +137,10 @@ class GRANDPPConv(DiffusionConv):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        batch: Tensor | None = None,
     ) -> Tensor:
         """Return the features at time T; without trusted nodes there is no source."""
-        y = self.solve(x, edge_index, edge_weight, source_index).y
+        y = self.solve(x, edge_index, edge_weight, source_index, batch).y
         assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
         return y
 
@@ -134,12 +151,13 @@ class GRANDPPConv(DiffusionConv):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        batch: Tensor | None = None,
         *,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
     ) -> Solution:
         """Return the whole solution; arguments as in :meth:`forward` and :class:`GRANDConv`."""
-        bound = self.bind(x, edge_index, edge_weight, source_index)
+        bound = self.bind(x, edge_index, edge_weight, source_index, batch)
         return self._integrate(*bound, save_at, throw)
 
     @field_entry
@@ -149,9 +167,20 @@ class GRANDPPConv(DiffusionConv):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        batch: Tensor | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Return what is solved: the bound field and z(0); arguments as in :meth:`forward`."""
-        return self.source(self.prepare(x, edge_index, edge_weight), x, source_index)
+        field = self.prepare(x, edge_index, edge_weight)
+        time = self.time if self.source_time is None else self.source_time
+        try:
+            # Mixed precision would give the source another type than the state has.
+            with torch.autocast(x.device.type, enabled=False):
+                return self.source(field, x, source_index, time=time, batch=batch)
+        except StationaryError as error:
+            end = torch.tensor([math.inf], dtype=torch.float64)
+            nothing = torch.full_like(x, math.nan).unsqueeze(0)
+            failed = Solution(end, nothing, SolveStats(), Status.LINEAR_SOLVE_FAILED, 0.0)
+            raise SolveError(failed, "the balanced source of solver='steady'") from error
 
     def _describe(self) -> list[str]:
         words = super()._describe()

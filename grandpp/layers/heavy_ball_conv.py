@@ -46,8 +46,10 @@ class HeavyBallConv(DiffusionConv):
             ``"identity"``, with which the kind is linear. (default: ``"tanh"``)
         momentum: Initial momentum: ``"zero"``, or ``"learned"``, a linear map of x.
             (default: ``"zero"``)
-        source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``.
-            (default: ``None``)
+        source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``. Balance is that
+            of the diffusion without momentum over the same time span: for the random walk on an
+            undirected graph the ball's degree-weighted mean moves as without a source, in general
+            it does so only nearly. (default: ``None``)
         source_gain: Factor of the source. (default: ``0.2``)
         time: Integration time T, finite. (default: ``1.0``)
         mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
@@ -70,7 +72,8 @@ class HeavyBallConv(DiffusionConv):
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
-          *(optional)*, trusted nodes ``[I]`` or bool ``[N]`` *(optional, with a source)*
+          *(optional)*, trusted nodes ``[I]`` or bool ``[N]`` *(optional, with a source)*, graph
+          of each node ``[N]`` *(optional, for the mean of* ``source="paper"`` *)*
         - **output:** node features ``[N, F]``
 
     Raises:
@@ -83,6 +86,9 @@ class HeavyBallConv(DiffusionConv):
         and source the linear kinds conserve :math:`\tfrac12 |m|_D^2 + \tfrac\alpha2 \langle h,
         (I - A) h\rangle_D` for the random walk on an undirected graph.
     """
+
+    source_time: float | None = None
+    """Length of the time span that the source balances; ``None``: that of the layer."""
 
     def __init__(
         self,
@@ -164,9 +170,10 @@ class HeavyBallConv(DiffusionConv):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        batch: Tensor | None = None,
     ) -> Tensor:
         """Return the positions at time T."""
-        return self.position(self.solve(x, edge_index, edge_weight, source_index).y)
+        return self.position(self.solve(x, edge_index, edge_weight, source_index, batch).y)
 
     @solver_entry
     def solve(
@@ -175,6 +182,7 @@ class HeavyBallConv(DiffusionConv):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        batch: Tensor | None = None,
         *,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
@@ -184,13 +192,15 @@ class HeavyBallConv(DiffusionConv):
         Parts are position and momentum (and the second moment of ``"adam"``).
 
         Args:
-            x, edge_index, edge_weight, source_index: As in :meth:`forward`.
+            x, edge_index, edge_weight, source_index, batch: As in :meth:`forward`.
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
         """
         field = self.prepare(x, edge_index, edge_weight)
         if self.source is not None:
-            field, _ = self.source(field, x, source_index)
+            time = self.time if self.source_time is None else self.source_time
+            with torch.autocast(x.device.type, enabled=False):
+                field, _ = self.source(field, x, source_index, time=time, batch=batch)
         elif source_index is not None:
             raise ValueError("expected no 'source_index' for source=None (got one)")
         kick = None if self.momentum is None else self.momentum(x)

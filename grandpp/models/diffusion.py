@@ -118,6 +118,8 @@ class DiffusionClassifier(NodeClassifier):
             raise ValueError("expected times to look at (got none)")
         conv = copy.copy(self.conv)  # the same parameters
         conv.time = times[-1]
+        if isinstance(conv, GRANDPPConv | HeavyBallConv):
+            conv.source_time = self.conv.time  # the same source, however far it is carried
         trusted = self.trusted(source_index)
         x0 = self.encoder(x)
         ys = conv.solve(x0, edge_index, edge_weight, *trusted, save_at=times, throw=throw).ys

@@ -56,7 +56,6 @@ def classify_together(
         ValueError: If the models cannot be joined.
         NonFiniteFeaturesError: If a model's encoded features are NaN or infinite.
         SolveError: If the joint solve fails, because of any of the models.
-        ConvergenceError: If a model's source cannot be computed.
     """
     convs: list[Any] = [member.model.conv for member in members]
     if len({(conv.time, conv.solver) for conv in convs}) != 1:

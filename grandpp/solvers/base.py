@@ -50,6 +50,7 @@ class Status(Enum):
     MAX_NFE = "the evaluation budget was used up"
     UNBALANCED = "the source is not balanced, so the state drifts for ever and has no limit"
     INNER_NOT_CONVERGED = "the inner solver of an implicit step did not converge"
+    LINEAR_SOLVE_FAILED = "a linear system of the limit could not be solved"
     NOT_STOCHASTIC = "the operator has a row that does not sum to 1, or a negative entry"
 
 
@@ -63,6 +64,9 @@ ADVICE = {
     Status.UNBALANCED: "use source='balanced' without learn_beta, or a finite time",
     Status.INNER_NOT_CONVERGED: (
         "use a smaller step_size, a larger max_inner or inner_tol, or inner='newton_krylov'"
+    ),
+    Status.LINEAR_SOLVE_FAILED: (
+        "use a finite time, and check for edge weights of very different size"
     ),
     Status.NOT_STOCHASTIC: "normalise its rows, or use another solver, like 'dopri5'",
 }

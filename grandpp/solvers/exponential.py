@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR, multiply
+from grandpp.series import Series
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
 from grandpp.solvers.polynomial import apply_polynomials
-from grandpp.solvers.series import Series
 from grandpp.solvers.system import LinearSystem, SeriesError, SystemSeries
 
 
@@ -140,10 +140,20 @@ class Exact:
         rows = _Coefficients.apply(tau, series)
         # T is the length of the integral that brings the source in.
         coefficients = rows[:1] if f.source is None else torch.stack([rows[0], time * rows[1]])
-        inputs = (y,) if f.source is None else (y, f.source)
-        chebyshev = series.chebyshev
+        inputs: tuple[Tensor, ...] = (y,)
+        places: tuple[Tensor | None, ...] | None = None
+        if f.source is not None:
+            nodes = getattr(f, "source_nodes", None)
+            inputs = (y, f.source if nodes is None else f.source.index_select(0, nodes))
+            places = (None, nodes)
         return apply_polynomials(
-            f.csr, f.weight, coefficients, inputs, chebyshev=chebyshev, stats=stats
+            f.csr,
+            f.weight,
+            coefficients,
+            inputs,
+            chebyshev=series.chebyshev,
+            stats=stats,
+            places=places,
         )
 
     def _series(self, f: LinearField, tau: float) -> Series:

@@ -43,7 +43,8 @@ class Recursion:
         weight: Values of A, ``[nnz]``.
         chebyshev: Whether the basis is Chebyshev's or powers.
         rows: K + 1 coefficients for each input.
-        inputs: Tensors ``[N, F]``.
+        inputs: Tensors ``[N, F]``, or ``[R, F]`` with places; the first one ``[N, F]``.
+        places: For each input the R rows it lives on, being 0 elsewhere; ``None`` for all rows.
         products: Products with A so far.
     """
 
@@ -52,6 +53,7 @@ class Recursion:
     chebyshev: bool
     rows: list[list[float]]
     inputs: tuple[Tensor, ...]
+    places: tuple[Tensor | None, ...] | None = None
     products: int = 0
 
     @property
@@ -99,8 +101,12 @@ class Recursion:
                 yield from self.ascending(self.trail(state, high, low), low)
 
     def _add(self, v: Tensor, k: int) -> Tensor:
-        for row, tensor in zip(self.rows, self.inputs, strict=True):
-            v.add_(tensor, alpha=row[k])
+        places = self.places or (None,) * len(self.inputs)
+        for row, tensor, place in zip(self.rows, self.inputs, places, strict=True):
+            if place is None:
+                v.add_(tensor, alpha=row[k])
+            else:
+                v.index_add_(0, place, tensor, alpha=row[k])
         return v
 
 

@@ -158,7 +158,7 @@ def fail_at(monkeypatch, split, epoch, poison):
 
 
 def no_source(entry):
-    def forward(*arguments):
+    def forward(*arguments, **options):
         raise ConvergenceError("no measure")
 
     entry.run.model.conv.source.forward = forward

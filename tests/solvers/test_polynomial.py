@@ -52,6 +52,24 @@ def test_gradients_to_weights_coefficients_and_inputs_pass_gradcheck(
     assert torch.autograd.gradcheck(run, (weight, rows, a, b))
 
 
+@KINDS
+def test_an_input_on_a_few_rows_is_that_input_with_zeros_elsewhere(operator, chebyshev):
+    csr, weight, _ = operator
+    place = torch.tensor([4, 1])
+    results = []
+    for places in ((None, place), None):
+        rows, a, b = (tensor.requires_grad_() for tensor in draw(5))
+        w = weight.clone().requires_grad_()
+        few = b[place]
+        second = few if places else torch.zeros_like(b).index_copy(0, place, few)
+        y = apply_polynomials(
+            csr, w, rows, (a, second), chebyshev=chebyshev, stats=SolveStats(), places=places
+        )
+        y.pow(3).sum().backward()
+        results.append([y.detach(), *(t.grad for t in (rows, a, b, w))])
+    torch.testing.assert_close(*results)
+
+
 @pytest.mark.parametrize("wanted", ["input", "weight"])
 def test_the_backward_pass_costs_as_many_products_and_those_it_repeats(operator, wanted):
     csr, weight, _ = operator

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
 
-from grandpp.solvers.series import Series
+from grandpp.series import Series
 
 KINDS = [Series.powers, Series.chebyshev_polynomials]
 

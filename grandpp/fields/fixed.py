@@ -1,0 +1,42 @@
+"""Constants of modules that are given at construction and are no part of a checkpoint."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def register_fixed(module: nn.Module, name: str, value: float) -> None:
+    """Give a module a constant that moves with it and stays out of its ``state_dict``.
+
+    What the constructor says would otherwise be replaced by what a checkpoint says, and a
+    checkpoint of a module without the constant would not load. Checkpoints of before that hold the
+    constant are loaded without it; a warning tells where theirs was another one.
+
+    Args:
+        module: The module.
+        name: Name of the buffer, a float64 scalar: it keeps its digits in a module turned to
+            double, and promotes no float32 state.
+        value: The constant.
+    """
+    buffer = torch.tensor(value, dtype=torch.float64)
+    module.register_buffer(name, buffer, persistent=False)
+    module.register_load_state_dict_pre_hook(partial(_leave_out, name))
+
+
+def _leave_out(
+    name: str, module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
+) -> None:
+    found = state_dict.pop(prefix + name, None)
+    own = module.get_buffer(name)
+    if found is None or torch.allclose(found.to(own), own, rtol=1e-6, atol=0.0):
+        return
+    warnings.warn(
+        f"the checkpoint's {prefix}{name} = {float(found):g} is left out: it is fixed at "
+        f"{float(own):g} by the constructor",
+        stacklevel=2,
+    )
