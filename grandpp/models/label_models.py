@@ -8,7 +8,8 @@ from torch_geometric.nn import CorrectAndSmooth, LabelPropagation
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.utils import one_hot
 
-from grandpp.models.base import NodeClassifier, PlainClassifier, SparseFeatures
+from grandpp.models.base import NodeClassifier, PlainClassifier
+from grandpp.models.features import SparseFeatures
 from grandpp.models.propagation import check_share
 
 

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
 from grandpp.graph import check_edge_index
-from grandpp.models.base import SparseFeatures
+from grandpp.models.features import SparseFeatures, is_csr
 
 
 class Clusters(NamedTuple):
@@ -145,12 +145,15 @@ def seeded_clusters(
 
 def _weighted_features(x: Tensor | SparseFeatures) -> sp.csr_matrix:
     """Inverse document frequencies and unit rows."""
+    if isinstance(x, Tensor) and is_csr(x):
+        x = SparseFeatures.from_csr(x)
     if isinstance(x, Tensor):
         matrix = sp.csr_matrix(x.detach().cpu().double().numpy())
     else:
         entries = (x.values.detach().cpu().double().numpy(), x.csr.col_long.cpu().numpy())
         shape = (x.csr.num_rows, x.csr.num_cols)
         matrix = sp.csr_matrix((*entries, x.csr.rowptr.cpu().numpy()), shape=shape)
+        matrix.eliminate_zeros()  # only in the copy
     frequency = np.asarray((matrix != 0).sum(axis=0)).ravel()
     matrix = matrix @ sp.diags(np.log((1 + matrix.shape[0]) / (1 + frequency)) + 1)
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
