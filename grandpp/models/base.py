@@ -37,7 +37,7 @@ class NodeClassifier(nn.Module, ABC):
 
         Args:
             index: Training nodes, int64 ``[I]``.
-            labels: Their classes, int64 ``[I]``.
+            labels: Their classes, int64 ``[I]``; -1, for none known, is passed over.
         """
 
     @abstractmethod

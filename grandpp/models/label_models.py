@@ -34,13 +34,17 @@ class LabelClassifier(PlainClassifier):
         """Remember the labels; see :meth:`NodeClassifier.fit_labels`.
 
         Raises:
-            ValueError: If the shapes differ, there is no label, or a class is out of range.
+            ValueError: If the shapes differ, no label is known, or a class is out of range.
         """
         if index.dim() != 1 or index.shape != labels.shape or index.numel() == 0:
             raise ValueError(
                 "expected one label for each of some nodes, 'index' and 'labels' of shape [I] "
                 f"(got {list(index.shape)} and {list(labels.shape)})"
             )
+        known = labels != -1
+        if not bool(known.any()):
+            raise ValueError(f"expected a known label (got -1 for all {labels.numel()} nodes)")
+        index, labels = index[known], labels[known]
         low, high = labels.aminmax()
         if int(low) < 0 or int(high) >= self.out_channels:
             raise ValueError(

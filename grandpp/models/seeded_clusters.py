@@ -113,7 +113,8 @@ def seeded_clusters(
     Args:
         embedding: Unit rows ``[N, p]``, see :func:`diffused_components`.
         labelled: Labelled nodes, int64 ``[I]`` or bool ``[N]``.
-        label: Classes ``[N]``, read at the labelled nodes alone.
+        label: Classes ``[N]``, read at the labelled nodes alone; those with -1, for none known,
+            do not count as labelled.
         num_classes: Number C of classes.
         concentration: kappa. (default: ``10.0``)
         iterations: Rounds of the expectation-maximisation; more of them leave the labels behind
@@ -125,6 +126,7 @@ def seeded_clusters(
     Cost: ``iterations`` products of sizes [N, p] and [p, C].
     """
     nodes = labelled.nonzero().view(-1) if labelled.dtype == torch.bool else labelled
+    nodes = nodes[label[nodes] != -1]
     counts = torch.bincount(label[nodes], minlength=num_classes)
     if counts.numel() > num_classes or not bool((counts > 0).all()):
         raise ValueError(

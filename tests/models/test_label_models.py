@@ -83,7 +83,12 @@ def test_labels_are_needed_checked_and_move_with_the_model(karate, sparse_x):
     for index, labels in ((INDEX, LABELS[:2]), (INDEX[:0], LABELS[:0])):
         with pytest.raises(ValueError, match="one label for each"):
             model.fit_labels(index, labels)
+    with pytest.raises(ValueError, match=r"a known label \(got -1 for all 3 nodes\)"):
+        model.fit_labels(INDEX, torch.full((3,), -1))
+    model.fit_labels(torch.tensor([7, 0, 33, 5]), torch.tensor([-1, 1, 0, 2]))
+    some = model(sparse_x, karate)
     model.fit_labels(INDEX, LABELS)
+    assert torch.equal(model(sparse_x, karate), some)
     assert model.to("meta").labels.is_meta
     assert not model.state_dict()
     assert not model.is_trained
