@@ -209,7 +209,7 @@ def test_a_plane_file_cut_at_the_end_of_a_line_is_refused(plane, monkeypatch):
 def test_a_plane_file_cut_in_its_last_number_is_refused(plane):
     path = plane / "PlaneVibration" / "raw" / "pv.csv"
     whole = path.read_text().rstrip()
-    path.write_text(whole[: whole.rindex(",1,,") + 1])
+    path.write_text(whole[: whole.rindex(",1,,") + 2])
     with pytest.raises(DatasetIntegrityError, match=r"in the header, 6 \(got 4: .*cut off\)"):
         PlaneVibration(plane, length=6, horizon=3)
 
