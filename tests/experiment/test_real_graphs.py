@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from largest_tensor import LargestTensor
 
 from grandpp.data import load_dataset, low_label_split
 from grandpp.data.digests import RAW_SETS
@@ -42,3 +43,14 @@ def test_an_epoch_of_every_family_is_finite(name):
         assert (result.status, result.message) == ("success", ""), model
         assert 0 <= result.test_accuracy <= 1, model
         assert 0 <= result.val_accuracy <= 1, model
+
+
+@pytest.mark.realdata
+def test_features_of_coauthorcs_are_never_held_dense():
+    if not (DATA / RAW_SETS["CoauthorCS"].folder).is_dir():
+        pytest.skip("GRANDPP_DATA has no CoauthorCS")
+    with LargestTensor() as seen:
+        data = low_label_split(load_dataset("CoauthorCS", DATA, download=False), 5, seed=0)
+        for model in ("grand-l", "gcn", "grand++-cluster-l"):
+            train_run(tuned_config("CoauthorCS", model, 5, **SMALL), data, torch.device("cpu"))
+    assert seen.largest < 18333 * 6805 / 10

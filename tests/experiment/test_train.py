@@ -15,6 +15,7 @@ from grandpp.experiment import (
     train_run,
     tuned_config,
 )
+from grandpp.experiment.batch import BATCH_MODELS, train_batch
 from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.records import make_record
 from grandpp.experiment.statistics import summarize
@@ -225,3 +226,19 @@ def test_features_without_energy_leave_no_share_of_it(data):
     flat = data.clone()
     flat.x = torch.ones(300, 64) / 64
     assert run(flat, "grand-l", time=1.0, input_dropout=0.0).energy is None
+
+
+@pytest.mark.parametrize("model", ["grand-l", "gcn", "clusters", "grand++-cluster-l"])
+@pytest.mark.parametrize("features", [None, "binary"])
+def test_features_in_compressed_rows_give_the_same_run(data, model, features):
+    sparse = data.clone()
+    sparse.x = data.x.to_sparse_csr()
+    settings = {} if model == "clusters" else {"time": 2.0, "features": features, "epochs": 3}
+    config = tuned_config("sbm", model, 5, **settings)
+    found, expected = (train_run(config, graph, CPU) for graph in (sparse, data))
+    for name in ("test_accuracy", "val_accuracy", "last_test_accuracy", "energy"):
+        assert getattr(found, name) == getattr(expected, name), name
+    if model in BATCH_MODELS:
+        splits = [sparse, sparse]
+        together = train_batch([config, config], splits, CPU)
+        assert together[0].last_test_accuracy == pytest.approx(expected.last_test_accuracy, abs=0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from largest_tensor import LargestTensor
 from torch_geometric.nn import GAT, GCN
 
 from grandpp.layers import GRANDConv
@@ -63,19 +63,6 @@ NARROW = {
     "sgc": lambda: SimplifiedGCN(3000, 3, input_dropout=0.5),
     "grand-l": lambda: DiffusionClassifier(3000, 3, GRANDConv(4, time=1.0)),
 }
-
-
-class LargestTensor(TorchDispatchMode):
-    """Notes the largest number of values that any operation gives."""
-
-    largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for tensor in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
-                self.largest = max(self.largest, tensor.numel())
-        return out
 
 
 @pytest.mark.parametrize("kind", ["features", "csr"])
