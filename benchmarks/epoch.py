@@ -35,7 +35,7 @@ from grandpp.experiment.cli import resolve_device
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.experiment.registry import is_diffusion
 from grandpp.experiment.settings import tuned_config
-from grandpp.models import sparse_if_sparse
+from grandpp.models import sparse_if_sparse, to_dense
 from grandpp.solvers import solve
 
 MODELS = ("grand-l", "grand++-l", "hb-l", "grand-nl", "reference", "gcn", "gcn-input-dropout",
@@ -87,7 +87,7 @@ def contestant(name: str, data: Data) -> tuple[Callable[[], None], Any]:
         model = OTHERS[name](data.num_features, 64, classes).to(data.x.device)
     optimizer = build_optimizer(config, model)
     skips_zeros = is_diffusion(kind) or name == "gcn-sparse"
-    x = sparse_if_sparse(data.x) if skips_zeros and name != "reference" else data.x
+    x = sparse_if_sparse(data.x) if skips_zeros and name != "reference" else to_dense(data.x)
     if name == "reference":
         model = Reference(model, data.edge_index, data.num_nodes, TOLERANCE)
     mask, y = data.train_mask, data.y[data.train_mask]

@@ -36,6 +36,7 @@ from grandpp.experiment.images.runs import (
 )
 from grandpp.experiment.images.tables import image_table, tolerance_table
 from grandpp.experiment.images.training import check_folder, train_images
+from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import key_of
 from grandpp.image import (
@@ -112,7 +113,7 @@ def run_all(args: argparse.Namespace, found: list[ImageRecord]) -> None:
             sys.stderr.write(f"{PROGRAM}: notice: {config.name}: {known[key]['status']}\n")
         found.append(known[key])
         if args.json:
-            print(json.dumps(known[key], sort_keys=True), flush=True)
+            print(to_json(known[key]), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -29,6 +29,7 @@ from grandpp.experiment.flows.figures import draw_flow_training, draw_samples
 from grandpp.experiment.flows.options import check_flow_files, flow_parser
 from grandpp.experiment.flows.runs import flow_record, flow_settings
 from grandpp.experiment.flows.tables import cost_table, training_table
+from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.records import append_record
 from grandpp.image import flow as flows
 from grandpp.solvers import SolveError
@@ -84,7 +85,7 @@ def keep(args: argparse.Namespace, done: Fit, note: str, costs: list[dict[str, A
     if args.out:
         append_record(args.out, record)
     if args.json:
-        print(json.dumps(record), flush=True)
+        print(to_json(record), flush=True)
     text = training_table(done.history) + ("\n\n" + cost_table(costs) if costs else "")
     print(text, file=sys.stderr if args.json else sys.stdout)
     if args.plot:

@@ -12,7 +12,6 @@ commands may write one file at once.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from itertools import groupby
 from pathlib import Path
@@ -38,6 +37,7 @@ from grandpp.experiment.cli import (
     positive_int,
     resolve_device,
 )
+from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.fields import INITIALS, SOURCES
 from grandpp.solvers import SOLVER_NAMES
@@ -96,7 +96,7 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
     def on_record(record: Record) -> None:
         records.append(record)
         if args.json:
-            print(json.dumps(record, sort_keys=True), flush=True)
+            print(to_json(record), flush=True)
 
     device = resolve_device(args.device)
     names = ("protocol", "time", "solver", "epochs", "patience", "source", "source_gain",
@@ -138,6 +138,9 @@ def main(argv: list[str] | None = None) -> int:
             code = 130
     except (ValueError, TypeError, IndexError, DatasetError, OSError) as error:
         fail(PROGRAM, error)
+    for message in dict.fromkeys(r["message"] for r in records if r["status"] == "success"):
+        if message:
+            sys.stderr.write(f"{PROGRAM}: notice: {message}\n")
     title = "{dataset}, {labels_per_class} labels per class, protocol {protocol}"
     for name, block in groupby(records, title.format_map):
         table = f"{name}\n{accuracy_table(list(block))}"

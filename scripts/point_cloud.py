@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from grandpp.experiment.cli import OneLineParser, fail, positive_int
 from grandpp.experiment.figures import check_picture
+from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.motion_figures import draw_point_cloud
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import read_runs
@@ -84,7 +85,7 @@ def train(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
         found.append(known[key])
         if args.json:
             brief = {k: v for k, v in known[key].items() if k != "snapshots"}
-            print(json.dumps(brief, sort_keys=True), flush=True)
+            print(to_json(brief), flush=True)
 
 
 def table(runs: list[dict[str, Any]]) -> str:

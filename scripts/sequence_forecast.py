@@ -30,6 +30,7 @@ from grandpp.data import SEQUENCES, DatasetError, SequenceData, load_sequences
 from grandpp.experiment.cli import complain
 from grandpp.experiment.figures import check_picture
 from grandpp.experiment.fitting import fit
+from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.records import append_record
 from grandpp.experiment.run_lines import read_runs
 from grandpp.experiment.sequences.figures import draw_sequence_runs
@@ -111,7 +112,7 @@ def train_all(args: argparse.Namespace, found: list[dict[str, Any]]) -> None:
                 sys.stderr.write(f"{PROGRAM}: notice: {model} {seed}: {run['status']}\n")
             found.append(run)
             if args.json:
-                print(json.dumps(run, sort_keys=True), flush=True)
+                print(to_json(run), flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:

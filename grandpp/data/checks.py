@@ -6,17 +6,20 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from grandpp.data.features import is_sparse, row_of_entries
+
 
 def check_data(data: Data) -> None:
     """Check shapes, types and values of ``x``, ``edge_index`` and ``y``.
 
     Args:
-        data: graph with features ``x`` ``[num_nodes, num_features]`` (floating point),
-            ``edge_index`` ``[2, num_edges]`` (long) and labels ``y`` ``[num_nodes]`` (long).
+        data: graph with features ``x`` ``[num_nodes, num_features]`` (floating point, dense or
+            ``torch.sparse_csr``), ``edge_index`` ``[2, num_edges]`` (long) and labels ``y``
+            ``[num_nodes]`` (long), -1 where none is known.
 
     Raises:
         ValueError: something is missing, of a wrong shape or type, a feature is NaN or infinite
-            (how many, and at which node first), or a label is negative.
+            (how many, and at which node first), a label is below -1, or none is known.
         IndexError: an edge names a node that does not exist.
     """
     x = _tensor(data, "x")
@@ -25,9 +28,14 @@ def check_data(data: Data) -> None:
             "expected features 'x' of shape [num_nodes, num_features] and a floating-point type "
             f"(got {list(x.shape)}, {x.dtype})"
         )
-    bad = ~torch.isfinite(x)
+    if x.layout not in (torch.strided, torch.sparse_csr):
+        raise ValueError(
+            f"expected features 'x' dense or in the layout torch.sparse_csr (got {x.layout})"
+        )
+    sparse = is_sparse(x)
+    bad = ~torch.isfinite(x.values() if sparse else x)
     if bad.any():
-        first = int(bad.any(dim=1).nonzero()[0])
+        first = int((row_of_entries(x)[bad] if sparse else bad.any(dim=1).nonzero())[0])
         raise ValueError(
             f"expected finite features (got {int(bad.sum())} NaN or infinite values, "
             f"the first at node {first})"
@@ -62,8 +70,10 @@ def _check_labels(y: Tensor, num_nodes: int) -> None:
             f"expected labels 'y' of shape [{num_nodes}] and type torch.int64 "
             f"(got {list(y.shape)}, {y.dtype})"
         )
-    if num_nodes and int(y.min()) < 0:
-        raise ValueError(f"expected labels >= 0 (got {int(y.min())})")
+    if num_nodes and int(y.min()) < -1:
+        raise ValueError(f"expected labels >= 0, or -1 for none known (got {int(y.min())})")
+    if num_nodes and int(y.max()) < 0:
+        raise ValueError(f"expected a node with a known label (got -1 for all {num_nodes} nodes)")
 
 
 def _tensor(data: Data, name: str) -> Tensor:

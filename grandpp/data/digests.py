@@ -13,10 +13,14 @@ class RawFile:
         name: file name inside the raw folder.
         digest: SHA-256 (64 hexadecimal digits), else the git blob id (40 digits), which every
             published repository knows; empty for plain text that no repository holds.
+        arrays: for an npz file, also what its arrays hash to, see
+            :func:`grandpp.data.npz_digest.npz_digest`: a file of other bytes with the same arrays
+            is taken too. (default: ``""``, the bytes alone count)
     """
 
     name: str
     digest: str = ""
+    arrays: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def _planetoid(name: str, *digests: str) -> RawSet:
     return RawSet(f"{name}/raw", _PLANETOID, tuple(files))
 
 
-def _benchmark(folder: str, name: str, digest: str) -> RawSet:
-    return RawSet(f"{folder}/raw", _BENCHMARK, (RawFile(name, digest),))
+def _benchmark(folder: str, name: str, digest: str, arrays: str) -> RawSet:
+    return RawSet(f"{folder}/raw", _BENCHMARK, (RawFile(name, digest, arrays),))
 
 
 RAW_SETS = {
@@ -80,7 +84,7 @@ RAW_SETS = {
         "PubMed",
         "fbe9cb5c47200d1b7769a26e579be3b7130b556831f9d850e77c4c74f2599b33",
         "4eb5f5d0f30f26497eb0ac6ac9719d09c67e284f1ed0385c93f3ef27a671da3d",
-        "3b86bccf08111c37c632a9dd8ab63db25ea76361",
+        "508e538e2abdccdd54c4d3e9f49d638b4af7107d85845f66ddea5a5152658b7e",
         "e6c807633307a07ed659249006536a147c7999c797f11a2560752990181b41b3",
         "ee2e0d4819d9fbcc403689c3bf2e49face401b605932f093bc58ab6461130fdd",
         "0c37bbe3b5014ec365e9d393cf4791925e5ed94fb194305d74f064a8d7b50f0e",
@@ -88,13 +92,22 @@ RAW_SETS = {
         "b101d421688bbaecbd82e8a18f1e282378d6830f3a37666f28ebc47f844341b5",
     ),
     "CoauthorCS": _benchmark(
-        "CS", "ms_academic_cs.npz", "9bdd7da943d86b74297e8d32e99eb64245b52835"
+        "CS",
+        "ms_academic_cs.npz",
+        "9bdd7da943d86b74297e8d32e99eb64245b52835",
+        "4b2cd11ec1196ea3bf482856d40f78d8d9010eb351700ba23006566264fcef2c",
     ),
     "Computers": _benchmark(
-        "Computers", "amazon_electronics_computers.npz", "8120e4148a330b3fafe37c4476823302d9d834b9"
+        "Computers",
+        "amazon_electronics_computers.npz",
+        "8120e4148a330b3fafe37c4476823302d9d834b9",
+        "4fb6cc241eaa2d0efed6575fb2deefdef6785280e0cb0c36ce9351b606262776",
     ),
     "Photo": _benchmark(
-        "Photo", "amazon_electronics_photo.npz", "97323743cb56aca9dd611f5b4b46862c1c9c6bd9"
+        "Photo",
+        "amazon_electronics_photo.npz",
+        "97323743cb56aca9dd611f5b4b46862c1c9c6bd9",
+        "3dd9521498edff54c2b6b9e7e154a4b507869dd666cbf2902b87b34930bfaed2",
     ),
     "ogbn-arxiv": RawSet(
         "ogbn_arxiv/raw",

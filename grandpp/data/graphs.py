@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch_geometric.transforms as T
 from torch_geometric.data import Data
 from torch_geometric.datasets import KarateClub
@@ -18,6 +19,7 @@ from torch_geometric.utils import remove_self_loops, to_undirected
 from grandpp.data.checks import check_data
 from grandpp.data.digests import RAW_SETS
 from grandpp.data.errors import DatasetIntegrityError
+from grandpp.data.features import is_sparse, normalize_rows, select_rows, with_layout
 from grandpp.data.locate import locate
 from grandpp.data.readers import read_arxiv, read_benchmark, read_planetoid
 from grandpp.data.synthetic import sbm
@@ -54,6 +56,7 @@ def load_dataset(
     *,
     download: bool = True,
     progress: bool = True,
+    sparse: bool | None = None,
     **sbm_options: Any,
 ) -> Data:
     """Load a graph: undirected, without self-loops, largest component, rows of features sum to 1.
@@ -73,6 +76,9 @@ def load_dataset(
         root: folder of data sets to look in first. (default: ``None``)
         download: whether to download a set that is in no folder. (default: ``True``)
         progress: whether to show a progress bar while downloading. (default: ``True``)
+        sparse: whether ``x`` is a ``torch.sparse_csr`` matrix, which every model of this package
+            and the linear maps of PyG's layers take. (default: ``None``, where dense features
+            would take more than 256 MiB and at most 5 % of them are not zero: CoauthorCS)
         **sbm_options: arguments of :func:`grandpp.data.sbm`, for ``name="sbm"`` only.
 
     Returns:
@@ -86,11 +92,15 @@ def load_dataset(
         DatasetIntegrityError: a file or the graph's size differs from the published one.
 
     Note:
-        The dense features take 4 bytes each: 0.5 GB for CoauthorCS, else below 100 MB.
+        Dense features take 4 bytes each, below 100 MB but for CoauthorCS: 0.5 GB, and 17 MB in
+        compressed rows; a dense copy is never made of these. ``data.clone()`` copies such a
+        graph; :func:`copy.deepcopy` of torch does not know the layout.
     """
     name = _canonical(name)
     if name == "sbm":
-        return sbm(**sbm_options)
+        data = sbm(**sbm_options)
+        data.x = with_layout(data.x, sparse)
+        return data
     if sbm_options:
         raise TypeError(f"{name} takes no further options (got {', '.join(sorted(sbm_options))})")
     if name == "KarateClub":
@@ -101,8 +111,11 @@ def load_dataset(
     if name == "ogbn-arxiv":  # its published size is that of the directed citations
         _check_size(name, data, data.edge_index.size(1))
     data = _tidy(data)
-    if name not in ("ogbn-arxiv", "KarateClub"):
+    if is_sparse(data.x):
+        data.x = normalize_rows(data.x)
+    elif name not in ("ogbn-arxiv", "KarateClub"):
         data = T.NormalizeFeatures()(data)
+    data.x = with_layout(data.x, sparse)
     if name != "ogbn-arxiv":
         _check_size(name, data, data.edge_index.size(1) // 2)
     check_data(data)
@@ -144,8 +157,11 @@ def _tidy(data: Data) -> Data:
     """Undirected, no loops or repeats, largest component, nothing but x, edge_index and y."""
     edge_index, _ = remove_self_loops(data.edge_index)
     edge_index = to_undirected(edge_index, num_nodes=data.x.size(0))
-    plain = Data(x=data.x, edge_index=edge_index, y=data.y.view(-1).long())
-    return T.LargestConnectedComponents()(plain)
+    # Without the features, which PyG cannot take rows of where they are sparse.
+    nodes = torch.arange(data.x.size(0))
+    plain = Data(edge_index=edge_index, y=data.y.view(-1).long(), nodes=nodes)
+    plain = T.LargestConnectedComponents()(plain)
+    return Data(x=select_rows(data.x, plain.nodes), edge_index=plain.edge_index, y=plain.y)
 
 
 def _check_size(name: str, data: Data, num_edges: int) -> None:

@@ -84,6 +84,7 @@ def load_images(
     seed: int = 0,
     download: bool = True,
     progress: bool = True,
+    check_size: bool = True,
 ) -> ImageSplit:
     """Load images, divided into a training and a test part.
 
@@ -103,6 +104,8 @@ def load_images(
         seed: Of the division, where there is one to make. (default: ``0``)
         download: Whether a set that is in no folder is downloaded. (default: ``True``)
         progress: Whether a download shows a progress bar. (default: ``True``)
+        check_size: Refuse plain files of MNIST, which no digest vouches for, with another number
+            of digits than the published ones. (default: ``True``)
 
     Raises:
         ValueError: If the name is unknown.
@@ -120,7 +123,7 @@ def load_images(
     parts: Sequence[tuple[NDArray[np.uint8], NDArray[np.int64]]]
     try:
         if name == "mnist":
-            parts = read_mnist(root, download=download, progress=progress)
+            parts = read_mnist(root, download=download, progress=progress, check_size=check_size)
         else:
             content = locate(name, IMAGE_SETS[name], root, download=download, progress=progress)
             parts = read_cifar10(*content.values())

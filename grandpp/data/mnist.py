@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from grandpp.data.digests import IMAGE_SETS, MNIST_FILES, RawFile
 from grandpp.data.files import missing_files, read_verified, search_folders
 from grandpp.data.locate import locate
+from grandpp.data.number_files import check_count
+
+SIZES = {"train": 60_000, "t10k": 10_000}
+"""Digits of the published parts."""
 
 _UNSIGNED_BYTE = 8
 
@@ -26,25 +30,34 @@ class Digits(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def read_mnist(root: str | Path | None, *, download: bool, progress: bool) -> list[Digits]:
+def read_mnist(
+    root: str | Path | None, *, download: bool, progress: bool, check_size: bool = True
+) -> list[Digits]:
     """Training and test digits, or the test digits alone where a folder has no others.
 
     Args:
         root: The caller's folder of data sets; None for none.
         download: Whether to download where no folder has either.
         progress: Whether a download shows a progress bar.
+        check_size: Whether plain files, which have no digest, must hold as many digits as the
+            published ones. (default: ``True``)
 
     Raises:
         ValueError: If a file is of another format, cut off or too long.
         DatasetNotFoundError: If the files are nowhere and cannot be downloaded.
-        DatasetIntegrityError: If a packed file is not the published one.
+        DatasetIntegrityError: If a packed file is not the published one, or a plain one has
+            another number of digits.
     """
     raw = IMAGE_SETS["mnist"]
     for names in (MNIST_FILES, MNIST_FILES[2:]):
         for folder in search_folders(root):
             files = _present(folder / raw.folder, names)
             if files:
-                return _pairs(read_verified(folder / raw.folder, files).items())
+                place = folder / raw.folder
+                pairs = _pairs(read_verified(place, files).items())
+                if check_size:
+                    _check_sizes(place, files, pairs)
+                return pairs
     return _pairs(locate("mnist", raw, root, download=download, progress=progress).items())
 
 
@@ -57,6 +70,13 @@ def _present(folder: Path, names: tuple[str, ...]) -> tuple[RawFile, ...]:
         choices = (packed[f"{name}.gz"], RawFile(name))
         found += [file for file in choices if not missing_files(folder, (file,))][:1]
     return tuple(found) if len(found) == len(names) else ()
+
+
+def _check_sizes(place: Path, files: tuple[RawFile, ...], pairs: list[Digits]) -> None:
+    for file, digits in zip(files[::2], pairs, strict=True):
+        if not file.digest:
+            published = SIZES[file.name.split("-")[0]]
+            check_count(place / file.name, "images", published, len(digits.labels))
 
 
 def _pairs(content: Iterable[tuple[str, bytes]]) -> list[Digits]:

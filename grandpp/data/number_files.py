@@ -52,7 +52,7 @@ def number_table(content: bytes, path: Path, columns: int) -> NDArray[np.float64
         Array ``[rows, columns]`` of finite numbers, with at least 2 rows.
 
     Raises:
-        DatasetIntegrityError: If the file is anything else.
+        DatasetIntegrityError: If the file is anything else, or its last line is cut off.
     """
     if content.count(b"\n") < 2:
         raise DatasetIntegrityError(f"refused {path}: expected a header and lines of numbers")
@@ -68,7 +68,32 @@ def number_table(content: bytes, path: Path, columns: int) -> NDArray[np.float64
         raise DatasetIntegrityError(
             f"refused {path}: expected at least 2 rows of finite numbers (got {len(rows)} rows)"
         )
+    header, last = content.split(b"\n", 1)[0], content.rstrip().rsplit(b"\n", 1)[-1]
+    if last.count(b",") != header.count(b","):  # a number that is cut off may still be a number
+        raise DatasetIntegrityError(
+            f"refused {path}: expected as many commas in the last line as in the header, "
+            f"{header.count(b',')} (got {last.count(b',')}: the file may be cut off)"
+        )
     return rows
+
+
+def check_count(place: Path, what: str, published: int, found: int) -> None:
+    """Refuse a published file or folder that is cut short, or is another one.
+
+    Args:
+        place: The file or folder, for the message.
+        what: What is counted, in words, for example ``"rows"``.
+        published: How many there are.
+        found: How many were read.
+
+    Raises:
+        DatasetIntegrityError: If the numbers differ.
+    """
+    if found != published:
+        raise DatasetIntegrityError(
+            f"refused {place}: expected the {published} {what} of the published data "
+            f"(got {found}); pass check_size=False for data of your own"
+        )
 
 
 def read_array(path: Path, columns: int) -> NDArray[np.float64]:

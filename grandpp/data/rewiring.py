@@ -41,7 +41,8 @@ class TwoHopRewiring(BaseTransform):
                 f"expected at most {_MOST_PATHS} paths of two edges (got {paths}); "
                 "use kind='gdc' for a graph with such hubs"
             )
-        joined = TwoHop()(Data(edge_index=edge_index, num_nodes=n))
+        # PyG multiplies contiguous edges alone.
+        joined = TwoHop()(Data(edge_index=edge_index.contiguous(), num_nodes=n))
         return replace_edges(data, joined.edge_index)
 
 

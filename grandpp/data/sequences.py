@@ -11,7 +11,7 @@ from torch import Tensor
 from grandpp.data.digests import RawFile
 from grandpp.data.errors import DatasetIntegrityError
 from grandpp.data.files import read_verified
-from grandpp.data.number_files import find_folder, number_table, read_array
+from grandpp.data.number_files import check_count, find_folder, number_table, read_array
 from grandpp.data.oscillators import DampedOscillators
 from grandpp.data.windows import (
     SequenceData,
@@ -25,9 +25,10 @@ from grandpp.data.windows import (
 SEQUENCES: tuple[str, ...] = ("plane-vibration", "walker2d", "oscillator")
 """Data sets that :func:`load_sequences` knows."""
 
-PLANE_FILE = RawFile("pv.csv")
+PLANE_FILE, PLANE_ROWS = RawFile("pv.csv"), 73_728
 PLANE_CHANNELS = ("force", "voltage", "acceleration 1", "acceleration 2", "acceleration 3")
 WALKER_FILES = "rollout_*.npy"
+WALKER_ROLLOUTS, WALKER_ROWS = 400, 254_963
 WALKER_CHANNELS = tuple(f"observation {i}" for i in range(17))
 
 
@@ -50,10 +51,12 @@ class PlaneVibration(SequenceData):
         horizon: Rows to forecast. (default: ``8``)
         unit: Rows of the file in one unit of time; a row takes 2.5 ms. (default: ``1``, as in the
             paper's Fig. 8)
+        check_size: Refuse data of another length than the published ones, because they may have
+            been cut short; ``False`` takes data of your own. (default: ``True``)
 
     Raises:
         DatasetNotFoundError: If the file is nowhere.
-        DatasetIntegrityError: If it is not five columns of finite numbers.
+        DatasetIntegrityError: If it is not five columns of 73,728 finite numbers.
         ValueError: For numbers out of range or too few rows.
     """
 
@@ -66,6 +69,7 @@ class PlaneVibration(SequenceData):
         length: int = 64,
         horizon: int = 8,
         unit: float = 1.0,
+        check_size: bool = True,
     ) -> None:
         if unit <= 0:
             raise ValueError(f"expected 'unit' to be positive (got {unit})")
@@ -77,6 +81,8 @@ class PlaneVibration(SequenceData):
         )
         content = read_verified(raw, (PLANE_FILE,))[PLANE_FILE.name]
         rows = torch.from_numpy(number_table(content, raw / PLANE_FILE.name, len(PLANE_CHANNELS)))
+        if check_size:
+            check_count(raw / PLANE_FILE.name, "rows", PLANE_ROWS, len(rows))
         kept = thin(len(rows), drop, torch.Generator().manual_seed(seed))
         rows = rows[kept]
         half, quarter = len(rows) // 2, len(rows) // 4
@@ -108,11 +114,13 @@ class Walker2D(SequenceData):
         length: Observations in a window. (default: ``64``)
         stride: Rows from one window to the next. (default: ``16``)
         scaled: Standardise the values by the training rows. (default: ``False``)
+        check_size: Refuse data of another length than the published ones, because they may have
+            been cut short; ``False`` takes data of your own. (default: ``True``)
 
     Raises:
         DatasetNotFoundError: If the files are nowhere.
-        DatasetIntegrityError: If one is not a table of 17 columns of finite numbers, or there are
-            fewer than 10.
+        DatasetIntegrityError: If one is not a table of 17 columns of finite numbers, or they are
+            not 400 with 254,963 rows in all (at least 10 without ``check_size``).
         ValueError: For numbers out of range or too short rollouts.
     """
 
@@ -125,6 +133,7 @@ class Walker2D(SequenceData):
         length: int = 64,
         stride: int = 16,
         scaled: bool = False,
+        check_size: bool = True,
     ) -> None:
         raw = find_folder(
             root,
@@ -133,11 +142,15 @@ class Walker2D(SequenceData):
             f"the rollouts of Lechner and Hasani (2020) as {WALKER_FILES}",
         )
         files = sorted(raw.glob(WALKER_FILES))
+        if check_size:
+            check_count(raw, f"files {WALKER_FILES}", WALKER_ROLLOUTS, len(files))
         if len(files) < 10:
             raise DatasetIntegrityError(
                 f"refused {raw}: expected at least 10 files {WALKER_FILES} (got {len(files)})"
             )
         rollouts = [torch.from_numpy(read_array(file, len(WALKER_CHANNELS))) for file in files]
+        if check_size:
+            check_count(raw, "rows of all files", WALKER_ROWS, sum(map(len, rollouts)))
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(files), generator=generator).tolist()
         # One after the other, so that what goes does not depend on the split.
@@ -163,22 +176,25 @@ def _walks(rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int) 
     )
 
 
-def load_sequences(name: str, root: str | Path | None = None, seed: int = 0) -> SequenceData:
+def load_sequences(
+    name: str, root: str | Path | None = None, seed: int = 0, *, check_size: bool = True
+) -> SequenceData:
     """A data set by its name, as its paper has it.
 
     Args:
         name: One of :data:`SEQUENCES`.
         root: Folder of raw files; ``"oscillator"`` needs none. (default: ``None``)
         seed: Of everything that is drawn. (default: ``0``)
+        check_size: Refuse files of another length than the published ones. (default: ``True``)
 
     Raises:
         ValueError: For an unknown name.
         DatasetError: If the files are not there or not as they should be.
     """
     if name == "plane-vibration":
-        return PlaneVibration(root, seed)
+        return PlaneVibration(root, seed, check_size=check_size)
     if name == "walker2d":
-        return Walker2D(root, seed)
+        return Walker2D(root, seed, check_size=check_size)
     if name == "oscillator":
         return DampedOscillators(seed)
     raise ValueError(f"expected 'name' to be one of {', '.join(SEQUENCES)} (got '{name}')")

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from grandpp.data.digests import RawFile
 from grandpp.data.files import read_verified
-from grandpp.data.number_files import find_folder, number_table
+from grandpp.data.number_files import check_count, find_folder, number_table
 
-FILE = RawFile("sb.csv")
+FILE, ROWS = RawFile("sb.csv"), 131_072
 SCALE = 100.0
 """Factor on the voltages, as in Norcliffe et al. (2020) and in the heavy-ball code."""
 
@@ -24,7 +24,7 @@ class Silverbox(NamedTuple):
     v2: Tensor
 
 
-def load_silverbox(root: str | Path | None = None) -> Silverbox:
+def load_silverbox(root: str | Path | None = None, *, check_size: bool = True) -> Silverbox:
     """Read ``<folder>/Silverbox/raw/sb.csv``: a header, then V1 and V2 in every line.
 
     Source: Wigren and Schoukens (2013); preprocessing of Norcliffe et al. (2020). The file is
@@ -32,10 +32,12 @@ def load_silverbox(root: str | Path | None = None) -> Silverbox:
 
     Args:
         root: Folder of data sets to look in first. (default: ``None``)
+        check_size: Refuse a file of another length than the published one; ``False`` takes one of
+            your own. (default: ``True``)
 
     Raises:
         DatasetNotFoundError: If the file is in none of the folders.
-        DatasetIntegrityError: If it is not two columns of finite numbers.
+        DatasetIntegrityError: If it is not two columns of 131,072 finite numbers.
     """
     raw = find_folder(
         root,
@@ -45,5 +47,7 @@ def load_silverbox(root: str | Path | None = None) -> Silverbox:
     )
     # Lines end in a comma, so that there is an empty third column.
     rows = number_table(read_verified(raw, (FILE,))[FILE.name], raw / FILE.name, columns=2)
+    if check_size:
+        check_count(raw / FILE.name, "rows", ROWS, len(rows))
     v1, v2 = torch.from_numpy(SCALE * rows).unbind(1)
     return Silverbox(v1.contiguous(), v2.contiguous())

@@ -43,10 +43,13 @@ def low_label_split(
       ``labels_per_class`` train, the last ``val_per_class`` validate.
     * ``"no_val"``: nothing validates; the number of epochs has to be fixed beforehand.
 
+    Nodes whose label is not known, ``y = -1``, are in none of the three.
+
     For one seed the training nodes of a smaller ``labels_per_class`` are among those of a larger.
 
     Args:
-        data: graph with ``y`` of shape ``[num_nodes]``, classes ``0 .. num_classes - 1``.
+        data: graph with ``y`` of shape ``[num_nodes]``, classes ``0 .. num_classes - 1``, or -1
+            where none is known.
         labels_per_class: training nodes of every class, at least 1.
         seed: seed of the draw, ``0 .. 2**32 - 1``.
         protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
@@ -55,7 +58,8 @@ def low_label_split(
 
     Returns:
         A shallow copy of ``data`` with boolean ``train_mask``, ``val_mask`` and ``test_mask`` of
-        shape ``[num_nodes]``, which are disjoint and together cover all nodes.
+        shape ``[num_nodes]``, which are disjoint and together cover all nodes with a known label;
+        no node is left for the test where training and validation take all.
 
     Raises:
         ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
@@ -134,7 +138,8 @@ def _grand(
     label: IntArray, per_class: int, seed: int, num_development: int
 ) -> tuple[IntArray, IntArray]:
     """The official draw: legacy numpy generators, started afresh for the training nodes."""
-    pool = np.random.RandomState(seed).choice(label.size, num_development, replace=False)
+    known = np.flatnonzero(label >= 0)  # all nodes of the published graphs: the official draw
+    pool = known[np.random.RandomState(seed).choice(known.size, num_development, replace=False)]
     rng = np.random.RandomState(seed)
     chosen = []
     for value in range(int(label.max()) + 1):
@@ -159,6 +164,7 @@ def _per_class(label: IntArray, per_class: int, seed: int, held: int) -> tuple[I
             raise ValueError(
                 f"class {value} has {members.size} nodes but needs {per_class + held} "
                 f"({per_class} to train, {held} to validate)"
+                + ("; protocol 'no_val' holds none back to validate" if held else "")
             )
         train.append(members[:per_class])
         val.append(members[members.size - held :])
@@ -166,8 +172,8 @@ def _per_class(label: IntArray, per_class: int, seed: int, held: int) -> tuple[I
 
 
 def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
-    """Attach the masks to a shallow copy; whatever neither trains nor validates is the test."""
-    kind = np.zeros(data.y.numel(), dtype=np.int64)
+    """Attach the masks to a shallow copy; what neither trains nor validates is for the test."""
+    kind = np.where(data.y.cpu().numpy() >= 0, 0, -1)
     kind[train], kind[val] = 1, 2
     if int((kind == 1).sum()) != train.size or int((kind == 2).sum()) != val.size:
         raise AssertionError("training and validation nodes overlap")
@@ -178,16 +184,18 @@ def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
 
 
 def _development_size(data: Data, num_development: int | None) -> int:
-    n = data.y.numel()
+    known = int((data.y >= 0).sum())
+    name = str(data.name) if "name" in data else ""
     if num_development is None:
-        name = data.name if "name" in data else ""
         size = _DEVELOPMENT_NODES_OF.get(name, _DEVELOPMENT_NODES)
     else:
         size = _integer("num_development", num_development, 1)
-    if size >= n:
+    if size >= known:
+        advice = "" if num_development is None else "a smaller num_development or "
         raise ValueError(
-            f"expected fewer development nodes than the graph's {n} nodes (got {size}); "
-            "pass a smaller num_development"
+            f"expected more than {size} nodes with a label for the pool of protocol 'grand' "
+            f"(got {known}{f' in {name}' if name else ''}); use {advice}protocol 'no_val' or "
+            "'per_class_val', for example --protocol no_val"
         )
     return size
 

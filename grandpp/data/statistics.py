@@ -8,6 +8,8 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.utils import degree
 
+from grandpp.data.features import entries_per_row
+
 
 @dataclass(frozen=True)
 class GraphStatistics:
@@ -16,7 +18,8 @@ class GraphStatistics:
     Args:
         num_nodes: number of nodes.
         num_edges: number of undirected edges.
-        homophily: share of edges that join nodes of equal label.
+        homophily: share of edges that join nodes of equal label, among those whose both ends have
+            a known one; NaN if there are none.
         max_degree: largest number of neighbours.
         degree_deviation: standard deviation of the number of neighbours.
         degree_one_share: share of nodes with a single neighbour.
@@ -38,17 +41,20 @@ def graph_statistics(data: Data) -> GraphStatistics:
     """Measure what :func:`grandpp.data.sbm` imitates of Cora.
 
     Args:
-        data: undirected graph with ``x``, ``edge_index`` (both orientations) and ``y``.
+        data: undirected graph with ``x``, ``edge_index`` (both orientations) and ``y``, -1 where
+            no label is known.
     """
     source, target = data.edge_index
+    ends = data.y[data.edge_index]
+    first, second = ends[:, (ends >= 0).all(dim=0)]
     neighbours = degree(target, data.x.size(0), dtype=torch.float64)
     return GraphStatistics(
         num_nodes=data.x.size(0),
         num_edges=source.numel() // 2,
-        homophily=float((data.y[source] == data.y[target]).double().mean()),
+        homophily=float((first == second).double().mean()),
         max_degree=int(neighbours.max()),
         degree_deviation=float(neighbours.std(correction=0)),
         degree_one_share=float((neighbours == 1).double().mean()),
         degree_ten_share=float((neighbours >= 10).double().mean()),
-        words_per_node=float((data.x != 0).sum(dim=1).double().mean()),
+        words_per_node=float(entries_per_row(data.x).double().mean()),
     )

@@ -55,7 +55,7 @@ def note_best_time(
     for time in sorted(found):
         val = accuracy(found[time], data.y, data.val_mask)
         best = result.best_time_val_accuracy
-        if best is None or val > best:
+        if val is not None and (best is None or val > best):
             result.best_time, result.best_time_epoch = time, epoch
             result.best_time_val_accuracy = val
             result.best_time_test_accuracy = accuracy(found[time], data.y, data.test_mask)

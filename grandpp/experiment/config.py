@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -160,6 +161,9 @@ def check_config(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and not 0 <= value < 1:
             raise ValueError(f"expected '{name}' in [0, 1) (got {value})")
+    for name, value in asdict(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"expected '{name}' to be finite (got {value})")
     if config.optimizer not in (None, *OPTIMIZERS):
         raise ValueError(
             f"expected 'optimizer' to be one of {', '.join(OPTIMIZERS)} (got '{config.optimizer}')"

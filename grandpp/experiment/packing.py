@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from grandpp.experiment.json_lines import to_json
 from grandpp.experiment.reading import REQUIRED
 from grandpp.experiment.records import KEY_FIELDS, Record
 
@@ -49,7 +49,7 @@ def pack_records(records: Iterable[Record]) -> bytes:
                 place = (record["config_hash"], name)
                 if last.get(place) != value and not (value is None and name == "config"):
                     line[name] = last[place] = value
-            file.write((json.dumps(line, sort_keys=True, separators=(",", ":")) + "\n").encode())
+            file.write((to_json(line, separators=(",", ":")) + "\n").encode())
     return packed.getvalue()
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from grandpp.experiment.json_lines import from_json
 from grandpp.experiment.records import KEY_FIELDS, Record
 
 REQUIRED: tuple[str, ...] = ("test_accuracy", "last_test_accuracy", "val_accuracy")
@@ -59,7 +59,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _record(line: bytes, path: Path, number: int) -> Record:
     try:
-        record = json.loads(line)
+        record = from_json(line)
     except ValueError:
         record = None
     if not _is_record(record):
@@ -80,5 +80,5 @@ def _is_record(record: Any) -> bool:
 
 
 def _is_fraction(value: object) -> bool:
-    """Whether a value is an accuracy, or ``None`` for there is none; NaN is neither."""
+    """Whether a value is an accuracy, or ``None`` for there is none (read so from NaN)."""
     return value is None or (isinstance(value, (int, float)) and 0 <= value <= 1)

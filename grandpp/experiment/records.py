@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import platform
 import subprocess
@@ -21,6 +20,7 @@ from torch_geometric.data import Data
 import grandpp
 from grandpp.data import split_digest
 from grandpp.experiment.config import RunConfig
+from grandpp.experiment.json_lines import from_json, to_json
 from grandpp.experiment.result import RunResult
 
 Record = dict[str, Any]
@@ -71,8 +71,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def write_line(path: Path, record: Record) -> None:
-    """Append one line; the caller holds the lock."""
-    line = (json.dumps(record, sort_keys=True) + "\n").encode()
+    """Append one line, with null in place of NaN and infinities; the caller holds the lock."""
+    line = (to_json(record) + "\n").encode()
     mend(path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     before = os.fstat(handle).st_size
@@ -121,7 +121,7 @@ def _last_line(file: BinaryIO) -> bytes:
 
 def _is_object(line: bytes) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        return isinstance(from_json(line), dict)
     except ValueError:
         return False
 
@@ -165,7 +165,7 @@ def parse_lines(lines: Iterable[bytes], path: Path, first: int = 1) -> list[Reco
 
 def _parse(line: bytes, path: Path, number: int) -> Record:
     try:
-        record = json.loads(line)
+        record = from_json(line)
         record_key(record)
     except (ValueError, KeyError, TypeError):
         raise ValueError(

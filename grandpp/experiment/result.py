@@ -23,9 +23,16 @@ FAILURES = (SolveError, ConvergenceError, DivergedError, NonFiniteFeaturesError)
 """What ends a run without an accuracy, and is a status of its result."""
 
 
-def accuracy(logits: Tensor, y: Tensor, mask: Tensor) -> float:
-    """Share of nodes in a mask ``[N]`` whose largest logit ``[N, C]`` is that of their class."""
-    return float((logits.argmax(dim=-1) == y)[mask].float().mean())
+def accuracy(logits: Tensor, y: Tensor, mask: Tensor) -> float | None:
+    """Share of nodes in a mask ``[N]`` whose largest logit ``[N, C]`` is that of their class.
+
+    Nodes whose class is not known, ``y = -1``, do not count; without any other there is no
+    accuracy, ``None``.
+    """
+    counted = mask & (y >= 0)
+    if not bool(counted.any()):
+        return None
+    return float((logits.argmax(dim=-1) == y)[counted].float().mean())
 
 
 @dataclass
@@ -33,7 +40,7 @@ class RunResult:
     """What a run gave; accuracies are fractions, ``None`` where they do not exist.
 
     Args:
-        test_accuracy: Test accuracy at ``best_epoch``.
+        test_accuracy: Test accuracy at ``best_epoch``; ``None`` without test nodes.
         val_accuracy: Validation accuracy at ``best_epoch``; ``None`` without validation nodes.
         last_test_accuracy: Test accuracy after the last epoch.
         best_epoch: First epoch (from 1) with the best validation accuracy; without validation
@@ -48,9 +55,10 @@ class RunResult:
         best_time_epoch: The epoch then.
         best_time_val_accuracy, best_time_test_accuracy: The accuracies there.
         energy: Dirichlet energy of the diffused features over that of the encoded ones, after
-            the last epoch: near 0 they are over-smoothed; ``None`` without diffusion.
+            the last epoch: near 0 they are over-smoothed; ``None`` without diffusion, or where
+            the encoded ones have none.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
-        message: What failed, in words; empty otherwise.
+        message: What failed, or that there are no test nodes, in words; empty otherwise.
         together: Number of runs trained as one batch, this one included. Evaluations and memory are
             the batch's then, and ``seconds`` its time over this number.
     """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from grandpp.experiment.json_lines import from_json
 
 Run = dict[str, Any]
 
@@ -33,16 +35,25 @@ def read_runs(
     runs = {}
     for n, line in enumerate(lines, start=1):
         try:
-            run = {**(before or {}), **json.loads(line)}
+            run = {**(before or {}), **from_json(line)}
+            run = _with_nan(run)
             runs[key_of(run, key)] = run
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"expected one run per line in {path} (line {n} is none)") from None
     return runs
 
 
+def _with_nan(run: Run) -> Run:
+    """What every epoch measured as numbers again: null there stands for a NaN or an infinity."""
+    if not isinstance(run.get("history"), list):
+        return run
+    rows = [{k: math.nan if v is None else v for k, v in row.items()} for row in run["history"]]
+    return run | {"history": rows}
+
+
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        from_json(text)
     except ValueError:
         return False
     return True

@@ -34,8 +34,9 @@ class Targets:
 
 
 def labelled_targets(data: Data) -> Targets:
-    """The labelled training nodes, and nothing else."""
-    return Targets(data.train_mask, data.y[data.train_mask], None)
+    """The training nodes with a known label, and nothing else."""
+    nodes = data.train_mask & (data.y >= 0)
+    return Targets(nodes, data.y[nodes], None)
 
 
 def clustered_targets(
@@ -56,7 +57,7 @@ def clustered_targets(
         num_classes: Number C of classes.
         cluster_labels: The factor lambda.
     """
-    labelled = data.train_mask
+    labelled = data.train_mask & (data.y >= 0)
     embedding = diffused_components(x, data.edge_index, data.edge_weight)
     clusters = seeded_clusters(embedding, labelled, data.y, num_classes)
     confidence = clusters.confidence.float()

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data import check_data
+from grandpp.data.features import binary
 from grandpp.experiment.best_time import note_best_time
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
@@ -91,16 +92,33 @@ def check_selection(config: RunConfig, data: Data) -> None:
         raise ValueError(f"expected 'patience' to be positive (got {config.patience})")
     for name in ("patience", "best_time"):
         value = getattr(config, name)
-        if value and not bool(data.val_mask.any()):
+        if value and not bool((data.val_mask & (data.y >= 0)).any()):
             raise ValueError(
                 f"expected validation nodes for {name}={value} "
                 f"(got none with protocol '{config.protocol}')"
             )
 
 
+NO_TEST = "no test accuracy: the split has no test node with a known label"
+
+
+def _without_unknown(data: Data) -> Data:
+    """The graph whose masks leave out nodes without a known label; a copy if there are some."""
+    known = data.y >= 0
+    if bool(known.all()):
+        return data
+    data = copy.copy(data)
+    for name in ("train_mask", "val_mask", "test_mask"):
+        data[name] = data[name] & known
+    return data
+
+
 @dataclass
 class Run:
     """A model on the graph and the split of its run.
+
+    Nodes whose label is not known, ``y = -1``, are taken out of the masks: they neither train nor
+    count, and a source does not trust them.
 
     Args:
         model: The model.
@@ -123,8 +141,9 @@ class Run:
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.data = _without_unknown(self.data)
         if self.x is None:
-            x = (self.data.x != 0).float() if self.features == "binary" else self.data.x
+            x = binary(self.data.x) if self.features == "binary" else self.data.x
             self.x = sparse_if_sparse(x)
         self.targets = labelled_targets(self.data)
         if self.cluster_labels:
@@ -133,8 +152,15 @@ class Run:
 
     @classmethod
     def begin(cls, config: RunConfig, data: Data, device: torch.device, x: Any = None) -> Run:
-        """Set the seeds, build the model and tell it the labels of its split."""
+        """Set the seeds, build the model and tell it the labels of its split.
+
+        Raises:
+            ValueError: If the data are malformed, or no training node has a known label.
+            IndexError: If an edge names a node that does not exist.
+        """
         check_data(data)  # what is not finite later comes from training
+        if not bool((data.train_mask & (data.y >= 0)).any()):
+            raise ValueError("expected training nodes with a known label (got none)")
         # Initialisation and dropout differ from split to split, reproducibly.
         state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
         torch.manual_seed(int(state[0]))
@@ -142,7 +168,7 @@ class Run:
         model = build_model(config, data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
         run = cls(model, here, config.features, config.cluster_labels, x, config.best_time)
-        index = here.train_mask.nonzero().view(-1)
+        index = run.data.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return run
 
@@ -185,10 +211,10 @@ class Run:
         data = self.data
         test = accuracy(logits, data.y, data.test_mask)
         result.last_test_accuracy, result.epochs = test, epoch
-        if not bool(data.val_mask.any()):
+        val = accuracy(logits, data.y, data.val_mask)
+        if val is None:
             result.test_accuracy, result.best_epoch = test, epoch
             return
-        val = accuracy(logits, data.y, data.val_mask)
         if result.val_accuracy is None or val > result.val_accuracy:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
 
@@ -205,7 +231,7 @@ class Run:
 
     @torch.no_grad()
     def energy(self) -> float | None:
-        """Share of the encoded features' Dirichlet energy that diffusion leaves."""
+        """Share of the encoded features' Dirichlet energy that is left; ``None`` without any."""
         model, data = self.model, self.data
         if not isinstance(model, DiffusionClassifier):
             return None
@@ -213,10 +239,13 @@ class Run:
         before = model.encoder(self.x)
         after = model.diffuse(before, data.edge_index, data.edge_weight, data.train_mask).features
         energies = [dirichlet_energy(h, data.edge_index, data.edge_weight) for h in (after, before)]
-        return float(energies[0] / energies[1])
+        share = float(energies[0] / energies[1])
+        return share if math.isfinite(share) else None
 
     def account(self, result: RunResult, seconds: float, memory: PeakMemory) -> None:
-        """Note what the whole run has cost."""
+        """Note what the whole run has cost, and whether there was anything to test."""
+        if result.status == "success" and not bool(self.data.test_mask.any()):
+            result.message = NO_TEST
         result.seconds, result.peak_memory_mb = seconds, memory.mib
         if self.nfe_forward:
             result.nfe_forward = float(np.mean(self.nfe_forward))

@@ -1,13 +1,6 @@
 """Node classifiers: encoder, layer, decoder, and the baselines, behind one interface."""
 
-from grandpp.models.base import (
-    NodeClassifier,
-    Output,
-    PlainClassifier,
-    SparseFeatures,
-    sparse_if_sparse,
-    to_dense,
-)
+from grandpp.models.base import NodeClassifier, Output, PlainClassifier
 from grandpp.models.baselines import (
     FeatureBaseline,
     GraphBaseline,
@@ -19,6 +12,7 @@ from grandpp.models.baselines import (
 from grandpp.models.cluster_classifier import ClusterClassifier
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.encoder import FeatureEncoder
+from grandpp.models.features import SparseFeatures, sparse_if_sparse, to_dense
 from grandpp.models.harmonic import LaplaceLearning, PoissonLearning
 from grandpp.models.label_models import CorrectedClassifier, LabelClassifier, LabelSpreading
 from grandpp.models.lanczos_net import AdaLanczosNet, LanczosNet

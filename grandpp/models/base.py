@@ -3,47 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from grandpp.ops import CSR
+from grandpp.models.features import SparseFeatures
 from grandpp.solvers import SolveStats
 
 UNKNOWN = -1
 """Class of a node whose label is not known."""
-
-
-@dataclass(frozen=True, eq=False)
-class SparseFeatures:
-    """Node features stored as the entries that are not zero.
-
-    Args:
-        csr: Pattern ``[N, F]``.
-        values: Its entries ``[nnz]``.
-    """
-
-    csr: CSR
-    values: Tensor
-
-    @classmethod
-    def from_dense(cls, x: Tensor) -> SparseFeatures:
-        """Keep the entries of ``x`` ``[N, F]`` that are not zero."""
-        row, col = x.nonzero().unbind(1)
-        csr = CSR.from_coo(row, col, *x.shape)
-        return cls(csr, x[row, col][csr.perm])
-
-    @property
-    def num_nodes(self) -> int:
-        """Number of nodes N."""
-        return self.csr.num_rows
-
-
-def sparse_if_sparse(x: Tensor, density: float = 0.1) -> Tensor | SparseFeatures:
-    """Return features as :class:`SparseFeatures` if at most this share of them is not zero."""
-    return SparseFeatures.from_dense(x) if bool((x != 0).float().mean() <= density) else x
 
 
 class Output(NamedTuple):
@@ -87,7 +55,7 @@ class NodeClassifier(nn.Module, ABC):
         """Return logits and cost.
 
         Args:
-            x: Features ``[N, F]``.
+            x: Features ``[N, F]``: dense, ``torch.sparse_csr`` or :class:`SparseFeatures`.
             edge_index: int64 ``[2, E]``.
             edge_weight: ``[E]``. (default: ``None``)
             source_index: Trusted nodes, ``[I]`` or bool ``[N]``; models without a source ignore
@@ -139,11 +107,3 @@ def check_unweighted(edge_weight: Tensor | None, model: str) -> None:
         raise ValueError(
             f"expected no 'edge_weight' (got {edge_weight.numel()} of them): {model} takes none"
         )
-
-
-def to_dense(x: Tensor | SparseFeatures) -> Tensor:
-    """Return features as an ordinary ``[N, F]`` tensor."""
-    if isinstance(x, Tensor):
-        return x
-    out = x.values.new_zeros(x.csr.num_rows, x.csr.num_cols)
-    return torch.index_put(out, (x.csr.row, x.csr.col_long), x.values)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import GAT, GCN, MLP, GraphSAGE, SAGEConv
+from torch_geometric.nn import GAT, GCN, MLP, GATConv, GCNConv, GraphSAGE, SAGEConv
 
-from grandpp.models.base import (
-    PlainClassifier,
-    SparseFeatures,
-    check_unweighted,
-)
-from grandpp.models.encoder import drop_features
+from grandpp.models.base import PlainClassifier, check_unweighted
+from grandpp.models.encoder import FirstLinear, drop_features
+from grandpp.models.features import SparseFeatures, map_features
 
 
 class GraphBaseline(PlainClassifier):
@@ -59,6 +55,20 @@ class FeatureBaseline(PlainClassifier):
         return self.model(drop_features(x, self.input_dropout, self.training))
 
 
+class _GCN(GCN):
+    def init_conv(self, in_channels: int, out_channels: int, **kwargs: Any) -> GCNConv:
+        conv = super().init_conv(in_channels, out_channels, **kwargs)
+        conv.lin = FirstLinear.of(conv.lin)
+        return conv
+
+
+class _GAT(GAT):
+    def init_conv(self, in_channels: int, out_channels: int, **kwargs: Any) -> GATConv:
+        conv = super().init_conv(in_channels, out_channels, **kwargs)
+        conv.lin = FirstLinear.of(conv.lin)
+        return conv
+
+
 class _MapFirst(SAGEConv):
     """PyG's layer with its map before its mean, which commute.
 
@@ -66,9 +76,9 @@ class _MapFirst(SAGEConv):
     """
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        mapped = F.linear(x, self.lin_l.weight)
+        mapped = map_features(x, self.lin_l.weight)
         out = self.propagate(edge_index, x=(mapped, mapped), size=None)
-        return out + self.lin_l.bias + self.lin_r(x)
+        return out + self.lin_l.bias + map_features(x, self.lin_r.weight)
 
 
 class _GraphSAGE(GraphSAGE):
@@ -86,7 +96,7 @@ def gcn(
     input_dropout: float = 0.0,
 ) -> GraphBaseline:
     """GCN (Kipf & Welling 2017)."""
-    model = GCN(in_channels, hidden, layers, out_channels, dropout=dropout)
+    model = _GCN(in_channels, hidden, layers, out_channels, dropout=dropout)
     return GraphBaseline(model, input_dropout=input_dropout)
 
 
@@ -101,7 +111,7 @@ def gat(
     input_dropout: float = 0.0,
 ) -> GraphBaseline:
     """GAT (Velickovic et al. 2018), which has no edge weights; ``hidden`` is that of all heads."""
-    model = GAT(in_channels, hidden, layers, out_channels, dropout=dropout, heads=heads)
+    model = _GAT(in_channels, hidden, layers, out_channels, dropout=dropout, heads=heads)
     return GraphBaseline(model, weighted=False, input_dropout=input_dropout)
 
 
@@ -130,4 +140,6 @@ def mlp(
 ) -> FeatureBaseline:
     """Perceptron without the graph."""
     sizes = [in_channels, *[hidden] * (layers - 1), out_channels]
-    return FeatureBaseline(MLP(sizes, dropout=dropout, norm=None), input_dropout)
+    model = MLP(sizes, dropout=dropout, norm=None)
+    model.lins[0] = FirstLinear.of(model.lins[0])
+    return FeatureBaseline(model, input_dropout)

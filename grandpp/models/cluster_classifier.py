@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from grandpp.models.base import SparseFeatures
+from grandpp.models.features import SparseFeatures
 from grandpp.models.label_models import LabelClassifier
 from grandpp.models.seeded_clusters import diffused_components, seeded_clusters
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_geometric.nn import Linear
 
-from grandpp.models.base import SparseFeatures
-from grandpp.ops import spmm
+from grandpp.models.features import SparseFeatures, is_csr, map_features
 
 
 class FeatureEncoder(nn.Module):
@@ -23,7 +25,7 @@ class FeatureEncoder(nn.Module):
         bias: Whether the map has a bias. (default: ``True``)
 
     Shapes:
-        - **input:** ``[N, in_channels]``, dense or :class:`SparseFeatures`
+        - **input:** ``[N, in_channels]``, dense, ``torch.sparse_csr`` or :class:`SparseFeatures`
         - **output:** ``[N, out_channels]``
     """
 
@@ -40,21 +42,44 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
         """Encode the features."""
-        if isinstance(x, Tensor):
-            return self.linear(F.dropout(x, self.dropout, self.training))
-        values = F.dropout(x.values, self.dropout, self.training)
-        y = spmm(x.csr, values, self.linear.weight.t())
-        return y if self.linear.bias is None else y + self.linear.bias
+        dropped = drop_entries(x, self.dropout, self.training)
+        return map_features(dropped, self.linear.weight, self.linear.bias)
 
 
-def drop_features(x: Tensor | SparseFeatures, dropout: float, training: bool) -> Tensor:
-    """Return features after dropout as PyG's layers take them, sparse ones as ``torch.sparse_csr``.
+class FirstLinear(Linear):
+    """PyG's linear map, for sparse features too."""
+
+    @classmethod
+    def of(cls, linear: Linear) -> FirstLinear:
+        """Let a map of PyG take sparse features; it stays the same object, parameters and all."""
+        linear.__class__ = cls  # a new one would draw its initial weights anew
+        return cast(FirstLinear, linear)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features ``[N, F]``, dense or ``torch.sparse_csr``."""
+        return map_features(x, self.weight, self.bias)
+
+
+def drop_entries(
+    x: Tensor | SparseFeatures, dropout: float, training: bool
+) -> Tensor | SparseFeatures:
+    """Return features after dropout, sparse ones as :class:`SparseFeatures`.
+
+    Sparse features draw one random number per entry that is not zero: other numbers than dense
+    ones, with the same distribution of the result.
 
     Args:
-        x: Features ``[N, F]``.
+        x: Features ``[N, F]``: dense, ``torch.sparse_csr`` or :class:`SparseFeatures`.
         dropout: Probability of dropping an entry.
         training: Whether to drop any.
     """
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) and not is_csr(x):
         return F.dropout(x, dropout, training)
-    return x.csr.matrix(F.dropout(x.values, dropout, training))
+    sparse = x if isinstance(x, SparseFeatures) else SparseFeatures.from_csr(x)
+    return SparseFeatures(sparse.csr, F.dropout(sparse.values, dropout, training))
+
+
+def drop_features(x: Tensor | SparseFeatures, dropout: float, training: bool) -> Tensor:
+    """:func:`drop_entries` as a tensor, which PyG's layers take: sparse ones in compressed rows."""
+    dropped = drop_entries(x, dropout, training)
+    return dropped if isinstance(dropped, Tensor) else dropped.matrix()

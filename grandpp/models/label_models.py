@@ -8,7 +8,8 @@ from torch_geometric.nn import CorrectAndSmooth, LabelPropagation
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.utils import one_hot
 
-from grandpp.models.base import UNKNOWN, NodeClassifier, PlainClassifier, SparseFeatures
+from grandpp.models.base import UNKNOWN, NodeClassifier, PlainClassifier
+from grandpp.models.features import SparseFeatures
 from grandpp.models.propagation import check_share
 
 
@@ -69,6 +70,8 @@ class LabelSpreading(LabelClassifier):
 
     .. math:: Y^{(k+1)} = \alpha S Y^{(k)} + (1 - \alpha) Y^{(0)}, \qquad S = D^{-1/2} A D^{-1/2}
 
+    Scores are not cut to [0, 1], which the scores of a hub may exceed: cut, its classes would tie.
+
     Args:
         out_channels: Number of classes.
         hops: Number of propagations. (default: ``50``)
@@ -92,16 +95,33 @@ class LabelSpreading(LabelClassifier):
         start = rows.new_zeros(n, self.out_channels).index_copy(0, index, rows)
         # PyG normalises only where no weights are given.
         edge_index, weight = gcn_norm(edge_index, edge_weight, n, add_self_loops=False)
-        spread: Tensor = self.propagation(start, edge_index, edge_weight=weight)
+        spread: Tensor = self.propagation(
+            start,
+            edge_index,
+            edge_weight=weight,
+            post_step=lambda y: y,  # PyG's own default cuts the scores to [0, 1] in every step
+        )
         return spread
 
 
 class CorrectedClassifier(LabelClassifier):
-    """Correct and smooth: spread the training errors of a classifier, then its predictions.
+    r"""Correct and smooth: spread the training errors of a classifier, then its predictions.
 
     Source: Huang et al. (2021), "Combining Label Propagation and Simple Models Out-performs Graph
-    Neural Networks", with the automatic scale of the correction. The classifier trains as it does
-    alone; only in evaluation are its predictions corrected.
+    Neural Networks", with the automatic scale of the correction and, as in the authors' code, every
+    step cut to the range of its values:
+
+    .. math::
+        E^{(k+1)} &= [\alpha S E^{(k)} + (1 - \alpha) E^{(0)}]_{-1}^{1}, \qquad
+        E^{(0)}_i = Y_i - Z_i \ \text{with a label, else } 0 \\
+        \hat Z_i &= Z_i + s_i E_i, \qquad
+        s_i = \frac{\tfrac1{|I|} \sum_{j \in I} \lVert E^{(0)}_j \rVert_1}{\lVert E_i \rVert_1}
+        \ \text{or } 1 \text{ where that is above } 1000 \\
+        Y^{(k+1)} &= [\alpha S Y^{(k)} + (1 - \alpha) Y^{(0)}]_0^1, \qquad
+        Y^{(0)}_i = Y_i \ \text{with a label, else } \hat Z_i
+
+    with the softmax Z of the classifier's logits and :math:`S = D^{-1/2} A D^{-1/2}`. The
+    classifier trains as it does alone; only in evaluation are its predictions corrected.
 
     Args:
         base: The classifier.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.graph import Graph
-from grandpp.models.base import SparseFeatures
+from grandpp.models.features import SparseFeatures
 from grandpp.ops import spmm
 
 _FILTER_CHANNELS = 128

@@ -10,12 +10,18 @@ from torch import Tensor, nn
 from torch_geometric.nn import GMMConv
 from torch_geometric.utils import add_remaining_self_loops, degree
 
-from grandpp.models.base import (
-    PlainClassifier,
-    SparseFeatures,
-    check_unweighted,
-)
+from grandpp.models.base import PlainClassifier, check_unweighted
 from grandpp.models.encoder import drop_features
+from grandpp.models.features import SparseFeatures, map_features
+
+
+class _GaussianConv(GMMConv):
+    """PyG's layer without a root weight and with one set of Gaussians, for sparse features too."""
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
+        mapped = map_features(x, self.g.t())
+        out = self.propagate(edge_index, x=(mapped, None), edge_attr=edge_attr, size=None)
+        return out + self.bias
 
 
 class MoNet(PlainClassifier):
@@ -54,7 +60,7 @@ class MoNet(PlainClassifier):
         self.input_dropout, self.dropout = input_dropout, dropout
         self.places = nn.ModuleList(nn.Linear(2, 2) for _ in range(layers))
         convs = [
-            GMMConv(a, b, dim=2, kernel_size=kernels, aggr="add", root_weight=False)
+            _GaussianConv(a, b, dim=2, kernel_size=kernels, aggr="add", root_weight=False)
             for a, b in pairwise(sizes)
         ]
         for conv in convs:
@@ -75,6 +81,5 @@ class MoNet(PlainClassifier):
         for i, (place, conv) in enumerate(zip(self.places, self.convs, strict=True)):
             if i > 0:
                 h = F.dropout(h.relu(), self.dropout, self.training)
-            # As a pair: for one tensor PyG looks up the root weight that it does not have.
-            h = conv((h, None), edge_index, place(ends).tanh())
+            h = conv(h, edge_index, place(ends).tanh())
         return h

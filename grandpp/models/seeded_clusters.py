@@ -12,7 +12,8 @@ from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor
 
 from grandpp.graph import check_edge_index
-from grandpp.models.base import UNKNOWN, SparseFeatures
+from grandpp.models.base import UNKNOWN
+from grandpp.models.features import SparseFeatures, is_csr
 
 
 class Clusters(NamedTuple):
@@ -113,7 +114,8 @@ def seeded_clusters(
     Args:
         embedding: Unit rows ``[N, p]``, see :func:`diffused_components`.
         labelled: Labelled nodes, int64 ``[I]`` or bool ``[N]``.
-        label: Classes ``[N]``, read at the labelled nodes alone; -1 where none is known after all.
+        label: Classes ``[N]``, read at the labelled nodes alone; those with -1, for none known,
+            do not count as labelled.
         num_classes: Number C of classes.
         concentration: kappa. (default: ``10.0``)
         iterations: Rounds of the expectation-maximisation; more of them leave the labels behind
@@ -146,12 +148,15 @@ def seeded_clusters(
 
 def _weighted_features(x: Tensor | SparseFeatures) -> sp.csr_matrix:
     """Inverse document frequencies and unit rows."""
+    if isinstance(x, Tensor) and is_csr(x):
+        x = SparseFeatures.from_csr(x)
     if isinstance(x, Tensor):
         matrix = sp.csr_matrix(x.detach().cpu().double().numpy())
     else:
         entries = (x.values.detach().cpu().double().numpy(), x.csr.col_long.cpu().numpy())
         shape = (x.csr.num_rows, x.csr.num_cols)
         matrix = sp.csr_matrix((*entries, x.csr.rowptr.cpu().numpy()), shape=shape)
+        matrix.eliminate_zeros()  # only in the copy
     frequency = np.asarray((matrix != 0).sum(axis=0)).ravel()
     matrix = matrix @ sp.diags(np.log((1 + matrix.shape[0]) / (1 + frequency)) + 1)
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())

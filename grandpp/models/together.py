@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from grandpp.layers.together import can_join, solve_together
-from grandpp.models.base import Output, SparseFeatures
+from grandpp.models.base import Output
 from grandpp.models.diffusion import DiffusionClassifier
+from grandpp.models.features import SparseFeatures
 
 
 @dataclass(frozen=True)

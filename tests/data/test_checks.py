@@ -65,5 +65,25 @@ def test_a_wrong_shape_or_type_is_refused_with_what_came(data, name, value):
 
 def test_a_negative_label_is_refused(data):
     data.y[1] = -3
-    with pytest.raises(ValueError, match=r"labels >= 0 \(got -3\)"):
+    with pytest.raises(ValueError, match=r"labels >= 0, or -1 for none known \(got -3\)"):
+        check_data(data)
+
+
+def test_some_labels_may_be_unknown_but_not_all(data):
+    data.y[1] = -1
+    check_data(data)
+    data.y[:] = -1
+    with pytest.raises(ValueError, match=r"a known label \(got -1 for all 4 nodes\)"):
+        check_data(data)
+
+
+def test_sparse_features_are_checked_as_dense_ones(data):
+    dense = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 2, float("nan")], [0, float("inf"), 0]])
+    data.x = dense.to_sparse_csr()
+    with pytest.raises(ValueError, match=r"2 NaN or infinite values, the first at node 2"):
+        check_data(data)
+    data.x = torch.nan_to_num(dense).to_sparse_csr()
+    check_data(data)
+    data.x = dense.to_sparse_coo()
+    with pytest.raises(ValueError, match=r"torch.sparse_csr \(got torch.sparse_coo\)"):
         check_data(data)

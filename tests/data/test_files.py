@@ -115,8 +115,8 @@ def test_a_pickle_that_would_run_code_is_refused_and_never_executed(planetoid, t
 
 
 @pytest.mark.realdata
-def test_the_real_files_of_cora_and_citeseer_have_the_published_digests():
-    for name in ("Cora", "CiteSeer"):
+def test_the_real_files_of_the_planetoid_sets_have_the_published_digests():
+    for name in ("Cora", "CiteSeer", "PubMed"):
         raw = RAW_SETS[name]
         (folder,) = (path for path in search_folders(None) if (path / raw.folder).is_dir())
         assert len(read_verified(folder / raw.folder, raw.files)) == 8

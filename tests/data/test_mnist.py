@@ -46,3 +46,15 @@ def test_labels_that_do_not_belong_to_the_images_are_refused(tmp_path, monkeypat
         register(monkeypatch, "mnist", raw)
         with pytest.raises(DatasetIntegrityError, match="one label from 0 to 9"):
             load_images("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("parts", [("train", "t10k"), ("t10k",)])
+def test_plain_files_with_fewer_digits_than_published_are_refused(tmp_path, monkeypatch, parts):
+    write_mnist(tmp_path / "MNIST" / "raw", parts=parts, packed=False)
+    monkeypatch.setattr("grandpp.data.mnist.SIZES", {"train": 10, "t10k": 10})
+    load_images("mnist", tmp_path, download=False)
+    monkeypatch.setattr("grandpp.data.mnist.SIZES", {"train": 10, "t10k": 12})
+    words = r"t10k-images-idx3-ubyte: expected the 12 images .*\(got 10\)"
+    with pytest.raises(DatasetIntegrityError, match=words):
+        load_images("mnist", tmp_path, download=False)
+    load_images("mnist", tmp_path, download=False, check_size=False)

@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from small_sets import write_benchmark
+from torch_geometric.io.npz import parse_npz
 
 from grandpp.data import DatasetIntegrityError, load_dataset
+from grandpp.data.npz_digest import ARRAYS
 from grandpp.data.readers import read_arxiv, read_benchmark
 
 
@@ -24,8 +27,35 @@ def test_planetoid_features_and_labels_come_back_in_node_order(planetoid):
 
 def test_an_npz_file_is_read_without_its_object_arrays(benchmark):
     data = read_benchmark(contents(benchmark.raw))
-    np.testing.assert_array_equal(data.x.numpy(), benchmark.x)
+    assert data.x.layout == torch.sparse_csr
+    np.testing.assert_array_equal(data.x.to_dense().numpy(), benchmark.x)
     np.testing.assert_array_equal(data.y.numpy(), benchmark.y)
+
+
+@pytest.mark.parametrize(
+    ("attr_data", "attr_indices", "attr_indptr"),
+    [
+        # Unsorted columns, a repeated entry, a stored zero, a negative one, an empty row.
+        ([3.0, 1.0, 2.0, 2.0, 0.0, -1.5], [5, 0, 7, 7, 1, 2], [0, 2, 4, 4, 5, 6, 6]),
+        ([1.0], [11], [0, 0, 0, 0, 0, 0, 1]),
+    ],
+)
+def test_features_in_compressed_rows_are_those_of_pygs_reader(
+    tmp_path, attr_data, attr_indices, attr_indptr
+):
+    small = write_benchmark(
+        tmp_path / "Photo" / "raw",
+        attr_data=np.array(attr_data),
+        attr_indices=np.array(attr_indices),
+        attr_indptr=np.array(attr_indptr),
+    )
+    (path,) = small.raw.iterdir()
+    with np.load(path, allow_pickle=True) as arrays:
+        expected = parse_npz({name: arrays[name] for name in ARRAYS}, to_undirected=True)
+    found = read_benchmark({path.name: path.read_bytes()})
+    assert torch.equal(found.x.to_dense(), expected.x)
+    assert torch.equal(found.edge_index, expected.edge_index)
+    assert torch.equal(found.y, expected.y)
 
 
 def test_an_npz_file_whose_needed_array_holds_objects_is_refused(tmp_path, monkeypatch):

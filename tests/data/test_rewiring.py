@@ -95,3 +95,11 @@ def test_wrong_graphs_are_named(kind, changes, error, words):
     values = {"edge_index": torch.tensor([[0, 1], [1, 0]]), "num_nodes": 2} | changes
     with pytest.raises(error, match=words):
         rewire(Data(**values), kind)
+
+
+@pytest.mark.parametrize("kind", REWIRINGS)
+def test_edges_that_are_not_contiguous_in_memory_are_rewired_alike(karate, kind):
+    strided = torch.stack([karate[0], karate[1]], dim=1).t()
+    assert not strided.is_contiguous()
+    found, expected = (rewire(Data(x=torch.eye(34), edge_index=e), kind) for e in (strided, karate))
+    assert torch.equal(found.edge_index, expected.edge_index)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from grandpp.data import DatasetIntegrityError, DatasetNotFoundError
-from grandpp.data.sequences import PlaneVibration, Walker2D, load_sequences
+from grandpp.data import DatasetIntegrityError, DatasetNotFoundError, sequences
+from grandpp.data.sequences import load_sequences
 
 HEADER = '"Force","Voltage","Acceleration1","Acceleration2","Acceleration3","Fs",\n'
 DATA = Path(os.environ.get("GRANDPP_DATA", "nowhere"))
+# Files that tests write have lengths of their own.
+PlaneVibration = partial(sequences.PlaneVibration, check_size=False)
+Walker2D = partial(sequences.Walker2D, check_size=False)
 
 
 def write_plane(root, rows):
@@ -180,7 +184,8 @@ class TestWalker2D:
 
 def test_sets_are_loaded_by_name(tmp_path):
     write_walks(tmp_path, [90] * 20)
-    assert isinstance(load_sequences("walker2d", tmp_path, 1), Walker2D)
+    found = load_sequences("walker2d", tmp_path, 1, check_size=False)
+    assert isinstance(found, sequences.Walker2D)
     assert repr(load_sequences("oscillator")).startswith("DampedOscillators(train=256")
     with pytest.raises(ValueError, match="one of plane-vibration, walker2d, oscillator"):
         load_sequences("walker3d")
@@ -188,10 +193,45 @@ def test_sets_are_loaded_by_name(tmp_path):
         load_sequences("plane-vibration", tmp_path)
 
 
+def test_a_plane_file_cut_at_the_end_of_a_line_is_refused(plane, monkeypatch):
+    path = plane / "PlaneVibration" / "raw" / "pv.csv"
+    monkeypatch.setattr(sequences, "PLANE_ROWS", 200)
+    assert len(sequences.PlaneVibration(plane, length=6, horizon=3).train) == 12
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:151]))
+    words = (
+        r"refused .*pv.csv: expected the 200 rows of the published data \(got 150\); .*check_size"
+    )
+    with pytest.raises(DatasetIntegrityError, match=words):
+        sequences.PlaneVibration(plane, length=6, horizon=3)
+    assert len(PlaneVibration(plane, length=6, horizon=3).train) > 0
+
+
+def test_a_plane_file_cut_in_its_last_number_is_refused(plane):
+    path = plane / "PlaneVibration" / "raw" / "pv.csv"
+    whole = path.read_text().rstrip()
+    path.write_text(whole[: whole.rindex(",1,,") + 2])
+    with pytest.raises(DatasetIntegrityError, match=r"in the header, 6 \(got 4: .*cut off\)"):
+        PlaneVibration(plane, length=6, horizon=3)
+
+
+def test_rollouts_cut_short_or_missing_are_refused(tmp_path, monkeypatch):
+    root = write_walks(tmp_path, [30] * 20)
+    monkeypatch.setattr(sequences, "WALKER_ROLLOUTS", 20)
+    monkeypatch.setattr(sequences, "WALKER_ROWS", 600)
+    assert len(sequences.Walker2D(root, length=4).train) > 0
+    path = root / "Walker2D" / "raw" / "rollout_007.npy"
+    np.save(path, np.load(path)[:29])
+    with pytest.raises(DatasetIntegrityError, match=r"the 600 rows of all files .*\(got 599\)"):
+        sequences.Walker2D(root, length=4)
+    path.unlink()
+    with pytest.raises(DatasetIntegrityError, match=r"the 20 files rollout_\*.npy .*\(got 19\)"):
+        load_sequences("walker2d", root)
+
+
 @pytest.mark.realdata
 @pytest.mark.skipif(not (DATA / "PlaneVibration").is_dir(), reason="no plane vibration data")
 def test_the_real_plane_has_the_windows_of_the_paper():
-    data = PlaneVibration(DATA)
+    data = sequences.PlaneVibration(DATA)
     assert [len(w) for w in (data.train, data.validation, data.test)] == [510, 255, 255]
     assert data.train.x.shape == (510, 64, 5)
     assert data.train.targets.shape == (510, 8, 5)
@@ -200,7 +240,7 @@ def test_the_real_plane_has_the_windows_of_the_paper():
 @pytest.mark.realdata
 @pytest.mark.skipif(not (DATA / "Walker2D").is_dir(), reason="no Walker2D data")
 def test_the_real_rollouts_are_read():
-    data = Walker2D(DATA)
+    data = sequences.Walker2D(DATA)
     assert data.train.x.shape[1:] == (64, 17)
     assert 9000 < len(data.train) < 10_500
     assert len(data.validation) < len(data.test) < len(data.train)

@@ -98,7 +98,8 @@ def test_a_class_may_be_used_up_to_its_last_node():
     data = named("any", 30)
     split = low_label_split(data, 7, 0, "per_class_val", val_per_class=3)
     assert int(split.test_mask.sum()) == 0
-    with pytest.raises(ValueError, match=r"class 0 has 10 nodes but needs 11 \(8 to train, 3 to"):
+    words = r"class 0 has 10 nodes but needs 11 \(8 to train, 3 to validate\); protocol 'no_val'"
+    with pytest.raises(ValueError, match=words):
         low_label_split(data, 8, 0, "per_class_val", val_per_class=3)
 
 
@@ -180,9 +181,32 @@ def test_a_class_with_too_few_nodes_is_named_with_what_it_has_and_needs(graph, p
 @pytest.mark.parametrize("size", [None, 34, 100])
 def test_a_graph_too_small_for_the_pool_is_refused_with_what_to_do(size):
     karate = load_dataset("KarateClub")
-    with pytest.raises(ValueError, match=r"34 nodes \(got \d+\); pass a smaller num_development"):
+    asked = "a smaller num_development or " if size else ""
+    words = rf"more than {size or 1500} nodes with a label .*\(got 34 in KarateClub\); use {asked}"
+    with pytest.raises(ValueError, match=words + r"protocol 'no_val' .*--protocol no_val"):
         low_label_split(karate, 1, 0, num_development=size)
+    low_label_split(karate, 1, 0, "no_val")
     assert int(low_label_split(karate, 1, 0, num_development=24).test_mask.sum()) == 10
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("seed", range(4))
+def test_nodes_without_a_known_label_are_in_no_part_of_a_split(protocol, seed):
+    data = named("any", 300)
+    data.y[torch.randperm(300)[:120]] = -1
+    split = low_label_split(data, 3, seed, protocol, num_development=60, val_per_class=5)
+    parts = torch.stack([split.train_mask, split.val_mask, split.test_mask])
+    assert torch.equal(parts.sum(0), (data.y >= 0).long())
+    assert torch.bincount(data.y[split.train_mask]).tolist() == [3, 3, 3]
+    held = {"grand": 51, "per_class_val": 15, "no_val": 0}[protocol]
+    assert int(split.val_mask.sum()) == held
+
+
+def test_a_pool_has_to_leave_nodes_with_a_label():
+    data = named("any", 300)
+    data.y[100:] = -1
+    with pytest.raises(ValueError, match=r"more than 100 nodes with a label .*\(got 100 in any\)"):
+        low_label_split(data, 1, 0, num_development=100)
 
 
 def test_a_graph_without_labels_is_refused():

@@ -25,3 +25,9 @@ def test_a_star_with_ten_leaves_and_a_lone_node_is_described_as_counted_by_hand(
         degree_ten_share=1 / 12,
         words_per_node=0.25,
     )
+
+
+def test_edges_with_an_end_without_a_known_label_do_not_count_for_homophily():
+    edges = torch.tensor([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]])
+    data = Data(x=torch.ones(4, 1), edge_index=edges, y=torch.tensor([0, 0, 1, -1]))
+    assert graph_statistics(data).homophily == 0.5

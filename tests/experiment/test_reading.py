@@ -8,6 +8,7 @@ import json
 import pytest
 
 from grandpp.experiment import load_records
+from grandpp.experiment.records import read_records
 
 RECORD = {
     "dataset": "Cora", "labels_per_class": 1, "protocol": "grand", "model": "gcn", "split": 0,
@@ -49,7 +50,7 @@ def test_a_broken_file_is_refused_and_not_mended(tmp_path, content, words):
 @pytest.mark.parametrize(
     "change",
     [
-        {"test_accuracy": float("nan")}, {"test_accuracy": 55.0}, {"test_accuracy": "0.5"},
+        {"test_accuracy": 55.0}, {"test_accuracy": "0.5"},
         {"best_time_test_accuracy": 2},
         {"split": None}, {"split": True}, {"model": 3}, {"split_digest": None}, {"config": []},
     ],
@@ -59,6 +60,15 @@ def test_a_record_with_a_value_that_is_none_of_its_kind_is_refused(tmp_path, cha
     path.write_text(json.dumps({**RECORD, **change}) + "\n")
     with pytest.raises(ValueError, match="line 1"):
         list(load_records([path]))
+
+
+def test_the_nan_of_older_files_is_no_accuracy(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps({**RECORD, "test_accuracy": float("nan")}) + "\n")
+    assert "NaN" in path.read_text()
+    (record,) = load_records([path])
+    assert record["test_accuracy"] is None
+    assert read_records(path) == [record]
 
 
 @pytest.mark.parametrize("name", ["val_accuracy", "split", "config_hash"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -13,6 +15,10 @@ from grandpp.experiment import (
     train_run,
     tuned_config,
 )
+from grandpp.experiment.batch import BATCH_MODELS, train_batch
+from grandpp.experiment.json_lines import to_json
+from grandpp.experiment.records import make_record
+from grandpp.experiment.statistics import summarize
 from grandpp.experiment.train import Run
 
 CPU = torch.device("cpu")
@@ -170,3 +176,69 @@ def test_a_failed_solve_is_a_status_not_an_accuracy(data):
     assert result.status == "non_finite"
     assert result.test_accuracy is None
     assert "step_size" in result.message
+
+
+@pytest.mark.parametrize("model", ["grand++-l", "gcn", "label_propagation", "laplace", "clusters"])
+def test_nodes_without_a_known_label_neither_train_nor_count(data, model):
+    masks = ("train_mask", "val_mask", "test_mask")
+    unknown, without = data.clone(), data.clone()
+    for name in masks:
+        hidden = data[name].nonzero().view(-1)[::4]
+        unknown.y[hidden] = -1
+        without[name] = data[name].index_fill(0, hidden, False)
+    settings = {} if model in ("label_propagation", "laplace", "clusters") else {"time": 2.0}
+    config = tuned_config("sbm", model, 5, epochs=3, **settings)
+    found, expected = (train_run(config, graph, CPU) for graph in (unknown, without))
+    for name in ("test_accuracy", "val_accuracy", "last_test_accuracy", "energy"):
+        assert getattr(found, name) == getattr(expected, name), name
+    assert found.status == "success"
+    assert bool((unknown.train_mask == data.train_mask).all())
+
+
+def test_training_nodes_without_any_known_label_are_an_error(data):
+    unknown = data.clone()
+    unknown.y[data.train_mask] = -1
+    for model in ("grand-l", "laplace"):
+        with pytest.raises(ValueError, match=r"training nodes with a known label \(got none\)"):
+            run(unknown, model)
+    unseen = data.clone()
+    unseen.y[data.val_mask] = -1
+    with pytest.raises(ValueError, match="validation nodes for patience=3"):
+        train_run(tuned_config("sbm", "gcn", 5, patience=3), unseen, CPU)
+
+
+def test_without_test_nodes_there_is_no_accuracy_and_a_message(data):
+    untested = data.clone()
+    untested.test_mask = torch.zeros_like(data.test_mask)
+    result = run(untested, "gcn")
+    assert (result.status, result.test_accuracy, result.last_test_accuracy) == (
+        "success", None, None,
+    )  # fmt: skip
+    assert result.val_accuracy > 0
+    assert "no test node" in result.message
+    line = to_json(make_record(tuned_config("sbm", "gcn", 5), result, untested, "cpu"))
+    assert json.loads(line, parse_constant=pytest.fail)["test_accuracy"] is None
+    summary = summarize([json.loads(line)])
+    assert (summary.n, summary.failed, summary.mean) == (0, 0, None)
+
+
+def test_features_without_energy_leave_no_share_of_it(data):
+    flat = data.clone()
+    flat.x = torch.ones(300, 64) / 64
+    assert run(flat, "grand-l", time=1.0, input_dropout=0.0).energy is None
+
+
+@pytest.mark.parametrize("model", ["grand-l", "gcn", "clusters", "grand++-cluster-l"])
+@pytest.mark.parametrize("features", [None, "binary"])
+def test_features_in_compressed_rows_give_the_same_run(data, model, features):
+    sparse = data.clone()
+    sparse.x = data.x.to_sparse_csr()
+    settings = {} if model == "clusters" else {"time": 2.0, "features": features, "epochs": 3}
+    config = tuned_config("sbm", model, 5, **settings)
+    found, expected = (train_run(config, graph, CPU) for graph in (sparse, data))
+    for name in ("test_accuracy", "val_accuracy", "last_test_accuracy", "energy"):
+        assert getattr(found, name) == getattr(expected, name), name
+    if model in BATCH_MODELS:
+        splits = [sparse, sparse]
+        together = train_batch([config, config], splits, CPU)
+        assert together[0].last_test_accuracy == pytest.approx(expected.last_test_accuracy, abs=0.1)

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
+from largest_tensor import LargestTensor
+from torch_geometric.nn import GAT, GCN
 
-from grandpp.models import LaplaceLearning, SparseFeatures, sparse_if_sparse, to_dense
+from grandpp.layers import GRANDConv
+from grandpp.models import (
+    GCNII,
+    DiffusionClassifier,
+    LanczosNet,
+    LaplaceLearning,
+    MoNet,
+    PredictThenPropagate,
+    SimplifiedGCN,
+    SparseFeatures,
+    gat,
+    gcn,
+    mlp,
+    sage,
+    sparse_if_sparse,
+    to_dense,
+)
 
 WEIGHTLESS = ("gat", "mlp", "sage", "monet")
 
@@ -23,13 +41,54 @@ def test_sparse_features_give_the_logits_and_gradients_of_dense_ones(network, ka
     _, model = network
     model.eval()
     results = []
-    for x in (sparse_x, SparseFeatures.from_dense(sparse_x)):
+    for x in (sparse_x, SparseFeatures.from_dense(sparse_x), sparse_x.to_sparse_csr()):
         model.zero_grad()
         logits = model(x, karate)
         logits.square().sum().backward()
         results.append([logits.detach(), *(p.grad.clone() for p in model.parameters())])
-    for dense, sparse in zip(*results, strict=True):
-        torch.testing.assert_close(sparse, dense, rtol=1e-4, atol=1e-5)
+    for dense, *others in zip(*results, strict=True):
+        for sparse in others:
+            torch.testing.assert_close(sparse, dense, rtol=1e-4, atol=1e-5)
+
+
+NARROW = {
+    "gcn": lambda: gcn(3000, 4, 3, 0.5, input_dropout=0.5),
+    "gat": lambda: gat(3000, 4, 3, 0.5, 2, input_dropout=0.5),
+    "mlp": lambda: mlp(3000, 4, 3, 0.5, input_dropout=0.5),
+    "sage": lambda: sage(3000, 4, 3, 0.5, input_dropout=0.5),
+    "monet": lambda: MoNet(3000, 4, 3, input_dropout=0.5),
+    "lanczosnet": lambda: LanczosNet(3000, 2, 3, steps=6),
+    "appnp": lambda: PredictThenPropagate(3000, 4, 3),
+    "gcnii": lambda: GCNII(3000, 4, 3, layers=2),
+    "sgc": lambda: SimplifiedGCN(3000, 3, input_dropout=0.5),
+    "grand-l": lambda: DiffusionClassifier(3000, 3, GRANDConv(4, time=1.0)),
+}
+
+
+@pytest.mark.parametrize("kind", ["features", "csr"])
+def test_sparse_features_are_never_held_dense(kind, karate):
+    # Two entries per node among 3000: 102,000 entries dense, 16 times 3000 weights at the most.
+    x = torch.zeros(34, 3000)
+    x[torch.arange(34), torch.arange(34)] = 1.0
+    x[torch.arange(34), 2999 - torch.arange(34)] = 1.0
+    x = x.to_sparse_csr() if kind == "csr" else SparseFeatures.from_dense(x)
+    for name, make in NARROW.items():
+        torch.manual_seed(0)
+        model = make()
+        with LargestTensor() as seen:
+            model(x, karate).square().sum().backward()
+        assert seen.largest < 34 * 3000, name
+
+
+def test_maps_of_sparse_features_keep_the_parameters_and_the_draws_of_pyg(karate):
+    for own, theirs in ((gcn, GCN), (gat, GAT)):
+        options = {"heads": 2} if own is gat else {}
+        torch.manual_seed(3)
+        expected = theirs(50, 8, 2, 3, dropout=0.5, **options).state_dict()
+        torch.manual_seed(3)
+        made = own(50, 8, 3, 0.5, **options).model.state_dict()
+        assert list(made) == list(expected)
+        assert all(torch.equal(made[name], expected[name]) for name in made)
 
 
 def test_every_parameter_learns_and_trusted_nodes_are_ignored(network, karate, sparse_x):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from grandpp.models import FeatureEncoder, SparseFeatures
+from grandpp.models import FeatureEncoder, SparseFeatures, sparse_if_sparse, to_dense
 from grandpp.models.encoder import drop_features
 
 
@@ -52,3 +52,22 @@ def test_an_encoder_without_bias_maps_nothing_to_nothing(sparse_x):
     encoder = FeatureEncoder(50, 8, bias=False)
     for x in (sparse_x, SparseFeatures.from_dense(sparse_x)):
         assert torch.equal(encoder(x)[3], torch.zeros(8))
+
+
+def test_features_are_sparse_up_to_the_density_where_that_pays_and_in_compressed_rows():
+    torch.manual_seed(0)
+    for share, sparse in ((0.05, True), (0.12, True), (0.2, False)):
+        x = torch.rand(100, 100) * (torch.rand(100, 100) < share)
+        assert isinstance(sparse_if_sparse(x), SparseFeatures) is sparse
+        found = sparse_if_sparse(x.to_sparse_csr())
+        assert isinstance(found, SparseFeatures)
+        assert torch.equal(to_dense(found), x)
+        assert torch.equal(to_dense(x.to_sparse_csr()), x)
+
+
+def test_compressed_rows_may_change_their_values_between_two_calls(sparse_x):
+    encoder = FeatureEncoder(50, 8)
+    rows = sparse_x.to_sparse_csr()
+    torch.testing.assert_close(encoder(rows), encoder(sparse_x))
+    rows.values().mul_(3.0)
+    torch.testing.assert_close(encoder(rows), encoder(3 * sparse_x))

@@ -37,6 +37,21 @@ def test_label_propagation_tends_to_the_solution_of_zhou(weighted, karate, spars
     assert torch.equal(wanted, scores[INDEX])
 
 
+def test_scores_of_a_hub_are_those_of_the_formula_and_not_cut_to_one():
+    # A star of 81 nodes: 20 leaves of class 0 and 60 of class 1 around a centre without a label.
+    leaves = torch.arange(1, 81)
+    edges = torch.stack([torch.cat([leaves, 0 * leaves]), torch.cat([0 * leaves, leaves])])
+    model = LabelSpreading(2, hops=300, alpha=0.9)
+    model.fit_labels(leaves, (leaves > 20).long())
+    start = torch.zeros(81, 2).double()
+    start[leaves, (leaves > 20).long()] = 1
+    s = dense_symmetric(edges, torch.ones(160), 81)
+    expected = 0.1 * torch.linalg.solve(torch.eye(81).double() - 0.9 * s, start)
+    scores = model(torch.zeros(81, 1), edges)
+    torch.testing.assert_close(scores.double(), expected, rtol=0, atol=1e-4)
+    assert scores[0].tolist() == pytest.approx([20 * 0.0530, 60 * 0.0530], rel=0.01)
+
+
 def test_correct_and_smooth_equals_its_formulas_in_evaluation_alone(karate, sparse_x):
     torch.manual_seed(0)
     base = mlp(50, 8, 3, 0.0)
@@ -78,7 +93,10 @@ def test_labels_are_needed_checked_and_move_with_the_model(karate, sparse_x):
         model.fit_labels(INDEX, torch.full_like(LABELS, -1))
     with pytest.raises(ValueError, match="got -2 to"):
         model.fit_labels(INDEX, LABELS - 2)
+    model.fit_labels(torch.tensor([7, 0, 33, 5]), torch.tensor([-1, 1, 0, 2]))
+    some = model(sparse_x, karate)
     model.fit_labels(INDEX, LABELS)
+    assert torch.equal(model(sparse_x, karate), some)
     assert model.to("meta").labels.is_meta
     assert not model.state_dict()
     assert not model.is_trained

@@ -21,7 +21,8 @@ def no_data(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def root(tmp_path):
+def root(tmp_path, monkeypatch):
+    monkeypatch.setattr("grandpp.data.silverbox.ROWS", 70)
     folder = tmp_path / "data" / "Silverbox" / "raw"
     folder.mkdir(parents=True)
     rows = [f"{0.02 * math.sin(0.4 * t):.6f},{0.03 * math.cos(0.3 * t):.6f}," for t in range(70)]

@@ -1,0 +1,83 @@
+"""Node features as a dense matrix or in compressed rows, without a dense copy of the latter."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Beyond this size features are kept in compressed rows if at most this share of them is not zero.
+_LARGE_BYTES, _SPARSE_SHARE = 2**28, 0.05
+
+
+def is_sparse(x: Tensor) -> bool:
+    """Whether features are a ``torch.sparse_csr`` matrix."""
+    return x.layout == torch.sparse_csr
+
+
+def with_layout(x: Tensor, sparse: bool | None) -> Tensor:
+    """The same features ``[N, F]`` dense or as a ``torch.sparse_csr`` matrix.
+
+    Args:
+        x: Features, dense or ``torch.sparse_csr``.
+        sparse: Which; ``None``: sparse where dense ones would take more than 256 MiB and at most
+            5 % of the entries are not zero.
+    """
+    if sparse is None:
+        entries = x.values().numel() if is_sparse(x) else int(torch.count_nonzero(x))
+        large = x.numel() * x.element_size() > _LARGE_BYTES
+        sparse = large and entries <= _SPARSE_SHARE * x.numel()
+    if sparse == is_sparse(x):
+        return x
+    return x.to_sparse_csr() if sparse else x.to_dense()
+
+
+def with_values(x: Tensor, values: Tensor) -> Tensor:
+    """A ``torch.sparse_csr`` matrix with the pattern of ``x`` and other values ``[nnz]``."""
+    return torch.sparse_csr_tensor(
+        x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False
+    )
+
+
+def row_of_entries(x: Tensor) -> Tensor:
+    """The row of each entry of a ``torch.sparse_csr`` matrix, int64 ``[nnz]``."""
+    counts = x.crow_indices().diff()
+    rows = torch.arange(x.size(0), device=counts.device)
+    return rows.repeat_interleave(counts, output_size=x.values().numel())
+
+
+def select_rows(x: Tensor, index: Tensor) -> Tensor:
+    """The rows ``index`` ``[I]`` of features ``[N, F]``, in the same layout."""
+    if not is_sparse(x):
+        return x[index]
+    start, count = x.crow_indices()[:-1][index], x.crow_indices().diff()[index]
+    ends = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    entries = torch.arange(int(ends[-1]), device=count.device)
+    entries = entries + (start - ends[:-1]).repeat_interleave(count)
+    size = (index.numel(), x.size(1))
+    parts = (ends, x.col_indices()[entries], x.values()[entries])
+    return torch.sparse_csr_tensor(*parts, size, check_invariants=False)
+
+
+def normalize_rows(x: Tensor) -> Tensor:
+    """Divide each row of a non-negative ``torch.sparse_csr`` matrix by its sum, if that is above 1.
+
+    The same numbers as :class:`torch_geometric.transforms.NormalizeFeatures` gives for dense ones.
+    """
+    row = row_of_entries(x)
+    total = x.values().new_zeros(x.size(0)).index_add(0, row, x.values()).clamp(min=1.0)
+    return with_values(x, x.values() / total[row])
+
+
+def binary(x: Tensor) -> Tensor:
+    """1 where an entry is not zero, float32 and in the same layout."""
+    if is_sparse(x):
+        return with_values(x, (x.values() != 0).float())
+    return (x != 0).float()
+
+
+def entries_per_row(x: Tensor) -> Tensor:
+    """How many entries of each row are not zero, int64 ``[N]``."""
+    if not is_sparse(x):
+        return torch.count_nonzero(x, dim=1)
+    present = (x.values() != 0).long()
+    return present.new_zeros(x.size(0)).index_add(0, row_of_entries(x), present)
