@@ -119,7 +119,7 @@ def test_weights_beyond_the_range_of_the_features_are_refused(size):
     edge_index = torch.tensor([[0, 1, 2, 0, 0], [1, 0, 0, 2, 0]])
     weight = torch.full((5,), size, dtype=torch.float64)
     graph, single = prepare_graph(edge_index, 3), torch.zeros(())
-    with pytest.raises(ValueError, match="range of torch.float32.*float64"):
+    with pytest.raises(ValueError, match=r"range of torch\.float32.*float64"):
         graph.prior(weight, 0.0, like=single)
     values = row_normalize(graph, graph.prior(weight, 0.0, like=LIKE))
     torch.testing.assert_close(to_dense(graph, values), dense_random_walk(edge_index, 3, None, 0.0))
