@@ -89,7 +89,8 @@ class Graph:
         """Return the non-negative weights attention starts from, in the order of ``csr``.
 
         Args:
-            edge_weight: Weights in user order ``[E]``; ``None`` means 1 for every edge.
+            edge_weight: Weights in user order ``[E]``; ``None`` means 1 for every edge. Repeated
+                edges, loops too, add up.
             self_loop_weight: Weight of the loop of a node that has none of its own.
             like: A tensor whose dtype and device the result takes.
 
@@ -97,21 +98,25 @@ class Graph:
             ``[E' + N]``; every target has at least one positive entry.
 
         Raises:
-            ValueError: If a weight is negative or not finite, or their number is not E.
+            ValueError: If a weight is negative or not finite, the type of ``like`` is too narrow
+                for the weights of a target, or their number is not E.
         """
         n = self.num_nodes
         loop_weight = like.new_full((n,), self_loop_weight)
         if edge_weight is None:
-            weight = like.new_ones(self.keep.numel())
-            loop_weight = loop_weight.index_fill(0, self.loop_nodes, 1.0)
+            weight, own = like.new_ones(self.keep.numel()), like.new_ones(self.loops.numel())
         else:
-            edge_weight = self._check_weight(edge_weight).to(like.dtype)
-            weight = edge_weight[self.keep]
-            own = scatter(edge_weight[self.loops], self.loop_nodes, dim_size=n, reduce="sum")
-            mask = torch.zeros_like(loop_weight, dtype=torch.bool)
-            mask = mask.index_fill(0, self.loop_nodes, True)
-            loop_weight = torch.where(mask, own, loop_weight)
+            given = self._check_weight(edge_weight)
+            edge_weight = given.to(like.dtype)
+            weight, own = edge_weight[self.keep], edge_weight[self.loops]
+        if own.numel():
+            has_own = torch.zeros(n, dtype=torch.bool, device=like.device)
+            has_own = has_own.index_fill(0, self.loop_nodes, True)
+            own = scatter(own, self.loop_nodes, dim_size=n, reduce="sum")
+            loop_weight = torch.where(has_own, own, loop_weight)
         received = scatter(weight, self._target_of_kept, dim_size=n, reduce="sum") + loop_weight
+        if edge_weight is not None:
+            self._check_range(given, edge_weight, received)
         loop_weight = torch.where(received > 0, loop_weight, torch.ones_like(loop_weight))
         return torch.cat([weight, loop_weight])[self.csr.perm]
 
@@ -129,6 +134,22 @@ class Graph:
         if not bool(((edge_weight >= 0) & edge_weight.isfinite()).all()):
             raise ValueError("expected finite, non-negative 'edge_weight' (got NaN, inf or < 0)")
         return edge_weight
+
+    def _check_range(self, given: Tensor, cast: Tensor, received: Tensor) -> None:
+        """Refuse weights that the type of the state is too narrow for, where that matters."""
+        limits = torch.finfo(cast.dtype)
+        lost = (given > 0) & (cast < limits.tiny)
+        # Beside weights of a normal size it is right to neglect one below the smallest number.
+        weak = torch.zeros_like(lost)
+        weak[self.keep] = received[self._target_of_kept] < limits.tiny / limits.eps
+        weak[self.loops] = received[self.loop_nodes] < limits.tiny / limits.eps
+        if bool((lost & weak).any() | ~received.isfinite().all()):
+            low, high = given.detach()[given > 0].aminmax()
+            raise ValueError(
+                f"expected 'edge_weight' and its sums in the range of {cast.dtype}, the type of "
+                f"the features (got weights from {float(low):g} to {float(high):g}): scale the "
+                "weights, or use features and a layer in float64"
+            )
 
 
 def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:

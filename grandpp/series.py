@@ -39,8 +39,14 @@ class Series:
         return len(self.p) - 1
 
     @classmethod
-    def powers(cls, tau: float, tol: float) -> Series:
-        """Cut the Poisson series where both remainders are below ``tol``."""
+    def powers(cls, tau: float, tol: float, integral_tol: float | None = None) -> Series:
+        """Cut the Poisson series where both remainders are below their tolerance.
+
+        Args:
+            tau: The exponent, >= 0.
+            tol: Bound on the remainder of the exponential.
+            integral_tol: Bound on that of the integral. (default: ``None``, ``tol``)
+        """
         # Far enough for every double: the tail beyond tau + 12 sqrt(tau) + 40 is below 1e-20.
         k = np.arange(int(tau + 12 * math.sqrt(tau) + 40))
         log_tau = math.log(tau) if tau > 0 else -math.inf
@@ -49,21 +55,24 @@ class Series:
         p = np.exp(log_p)
         dp = np.concatenate([[0.0], p[:-1]]) - p
         c, dc = (_tail_sums(series / (k + 1)) for series in (p, dp))
-        return cls._cut(p, c, dp, dc, tol, chebyshev=False)
+        return cls._cut(p, c, dp, dc, (tol, integral_tol or tol), chebyshev=False)
 
     @classmethod
-    def chebyshev_polynomials(cls, tau: float, tol: float) -> Series:
-        """Cut the Chebyshev series where both remainders are below ``tol``; for tau > 0."""
+    def chebyshev_polynomials(
+        cls, tau: float, tol: float, integral_tol: float | None = None
+    ) -> Series:
+        """Cut the Chebyshev series; arguments as in :meth:`powers`, for tau > 0."""
         # |p_k| falls like exp(-k^2 / 2 tau): beyond 12 sqrt(tau) + 40 nothing is left of a double.
         k = np.arange(int(12 * math.sqrt(tau) + 40))
         twice = np.where(k == 0, 1.0, 2.0)
         p = twice * ive(k, tau)
         dp = twice * ((ive(np.abs(k - 1), tau) + ive(k + 1, tau)) / 2 - ive(k, tau))
         n = 2 * len(k)
-        z = tau * (1 - np.cos((np.arange(n) + 0.5) * np.pi / n))
+        # 1 - cos without the cancellation that a large tau would enlarge.
+        z = 2 * tau * np.sin((np.arange(n) + 0.5) * np.pi / (2 * n)) ** 2
         h = -np.expm1(-z) / z
         c, dc = (dct(v, type=2)[: len(k)] * twice / (2 * n) for v in (h, (np.exp(-z) - h) / tau))
-        return cls._cut(p, c, dp, dc, tol, chebyshev=True)
+        return cls._cut(p, c, dp, dc, (tol, integral_tol or tol), chebyshev=True)
 
     @classmethod
     def _cut(
@@ -72,13 +81,18 @@ class Series:
         c: np.ndarray,
         dp: np.ndarray,
         dc: np.ndarray,
-        tol: float,
+        tols: tuple[float, float],
         chebyshev: bool,
     ) -> Series:
-        remainder = np.maximum(*(_tail_sums(np.abs(v)) - np.abs(v) for v in (p, c)))
+        remainder = np.maximum(
+            *(
+                (_tail_sums(np.abs(v)) - np.abs(v)) / tol
+                for v, tol in zip((p, c), tols, strict=True)
+            )
+        )
         # Scaling the cut sums back to 1 at most doubles the error. Two terms at least: with one
         # the derivatives to tau would vanish.
-        terms = max(2, int(np.argmax(remainder <= tol / 2)) + 1)
+        terms = max(2, int(np.argmax(remainder <= 0.5)) + 1)
         p, dp = _normalized(p[:terms], dp[:terms])
         c, dc = _normalized(c[:terms], dc[:terms])
         return cls(p, c, dp, dc, chebyshev)

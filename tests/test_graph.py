@@ -100,3 +100,40 @@ def test_dirichlet_energy_of_weighted_edges_does_not_depend_on_how_many_are_summ
     (gradient,) = torch.autograd.grad(energy, x)
     torch.testing.assert_close(gradient, 2 * laplacian @ features / 68)
     assert dirichlet_energy(features, karate[:, :0]) == 0
+
+
+@pytest.mark.parametrize("loop", [0.0, 1.0, 2.5])
+def test_no_weights_are_weights_of_one_with_repeated_edges_and_loops(loop):
+    edge_index = torch.tensor([[0, 0, 0, 1, 0, 1], [0, 0, 1, 0, 1, 1]])
+    graph = prepare_graph(edge_index, 3)
+    none = graph.prior(None, loop, like=LIKE)
+    assert torch.equal(none, graph.prior(torch.ones(6), loop, like=LIKE))
+    expected = dense_random_walk(edge_index, 3, None, loop)
+    torch.testing.assert_close(to_dense(graph, row_normalize(graph, none)), expected)
+    x = torch.tensor([[1.0], [3.0], [0.0]])
+    assert dirichlet_energy(x, edge_index) == dirichlet_energy(x, edge_index, torch.ones(6))
+
+
+@pytest.mark.parametrize("size", [1e60, 3e38, 1e-60, 1e-42])
+def test_weights_beyond_the_range_of_the_features_are_refused(size):
+    edge_index = torch.tensor([[0, 1, 2, 0, 0], [1, 0, 0, 2, 0]])
+    weight = torch.full((5,), size, dtype=torch.float64)
+    graph, single = prepare_graph(edge_index, 3), torch.zeros(())
+    with pytest.raises(ValueError, match=r"range of torch\.float32.*float64"):
+        graph.prior(weight, 0.0, like=single)
+    values = row_normalize(graph, graph.prior(weight, 0.0, like=LIKE))
+    torch.testing.assert_close(to_dense(graph, values), dense_random_walk(edge_index, 3, None, 0.0))
+
+
+def test_a_weight_too_small_to_count_beside_others_is_neglected():
+    edge_index = torch.tensor([[0, 1, 2, 0, 0], [1, 0, 0, 2, 0]])
+    weight = torch.tensor([1.0, 1e-60, 1.0, 1.0, 1e-41], dtype=torch.float64)
+    graph = prepare_graph(edge_index, 3)
+    wide = row_normalize(graph, graph.prior(weight, 0.0, like=LIKE))
+    single = row_normalize(graph, graph.prior(weight, 0.0, like=torch.zeros(())))
+    torch.testing.assert_close(single.double(), wide, rtol=1e-6, atol=1e-12)
+    # A loop of weight 1 leaves nothing of it either.
+    tiny = torch.full((5,), 1e-60, dtype=torch.float64)
+    loops = prepare_graph(edge_index[:, :4], 3)
+    values = row_normalize(loops, loops.prior(tiny[:4], 1.0, like=torch.zeros(())))
+    assert torch.equal(to_dense(loops, values), torch.eye(3))

@@ -23,6 +23,9 @@ from grandpp.ops import CSR, attention_weights, sddmm
 ATTENTIONS: tuple[str, ...] = ("scaled_dot", "gat", "cosine", "pearson", "exp_kernel")
 NORMALIZATIONS: tuple[str, ...] = ("softmax", "squareplus")
 
+# Fewer, once centred or scaled to length 1, leave a sign alone.
+_LEAST_CHANNELS = {"cosine": 2, "pearson": 3}
+
 
 class EdgeAttention(nn.Module):
     r"""Multi-head edge attention with the scores of GRAND.
@@ -49,7 +52,8 @@ class EdgeAttention(nn.Module):
         - **output:** row-stochastic weights ``[nnz]`` in the order of ``graph.csr``
 
     Raises:
-        ValueError: For an unknown choice or sizes that do not divide.
+        ValueError: For an unknown choice, sizes that do not divide, or fewer than 2 channels per
+            head for ``"cosine"`` or 3 for ``"pearson"``.
 
     Note:
         ``"scaled_dot"`` starts with W_Q = 0, the plain random walk, and leaves it as W_Q learns.
@@ -71,10 +75,12 @@ class EdgeAttention(nn.Module):
                 f"expected 'attention_channels' to be a positive multiple of 'heads' "
                 f"(got attention_channels={attention_channels}, heads={heads})"
             )
-        if score == "pearson" and attention_channels == heads:
+        least, size = _LEAST_CHANNELS.get(score, 1), attention_channels // heads
+        if size < least:
             raise ValueError(
-                "expected at least 2 channels per head for 'pearson' (got 1, whose centred value "
-                "is always 0)"
+                f"expected at least {least} channels per head for '{score}' (got {size}, with "
+                f"attention_channels={attention_channels} and heads={heads}): with fewer every "
+                "score is 1, -1 or 0, and its gradient 0"
             )
         self.channels, self.attention_channels, self.heads = channels, attention_channels, heads
         self.score, self.normalization = score, normalization

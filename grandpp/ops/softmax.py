@@ -7,6 +7,7 @@ r"""Rows that sum to one: the softmax over the entries of each row, plain normal
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def normalize_rows(csr: CSR, values: Tensor) -> Tensor:
             single.
 
     Returns:
-        Values of the same shape and type. A row whose values are all 0 stays 0.
+        Values of the same shape and type. A row whose values are all 0 stays 0, with gradient 0.
     """
     if values.dtype in (torch.float16, torch.bfloat16):
         return normalize_rows(csr, values.float()).to(values.dtype)
@@ -40,8 +41,9 @@ def edge_softmax(csr: CSR, scores: Tensor, prior: Tensor | None = None) -> Tenso
             holds the edges that lead to one target. Rows may be empty.
         scores: ``[nnz]`` or ``[nnz, H]`` in the order of ``csr``, of any size: the largest of a
             row is subtracted. Half precision is computed in single.
-        prior: Non-negative weights ``[nnz]`` of the exponentials, the same for all heads.
-            (default: ``None``, 1 for every entry)
+        prior: Non-negative weights ``[nnz]`` of the exponentials, the same for all heads. The
+            gradient to one that is 0 is the one-sided derivative. (default: ``None``, 1 for every
+            entry)
 
     Returns:
         Values of the shape and type of ``scores`` that sum to 1 in every row with a positive
@@ -57,8 +59,38 @@ def edge_softmax(csr: CSR, scores: Tensor, prior: Tensor | None = None) -> Tenso
         counted = counted.masked_fill(weights == 0, -torch.inf)
     top = segment(counted, csr.rowptr.long(), reduce="max")
     top = top.masked_fill(top == -torch.inf, 0)  # rows without any positive prior
-    strength = (scores - top.index_select(0, csr.row)).clamp(max=0).exp()
-    return normalize_rows(csr, strength if weights is None else strength * weights)
+    relative = scores - top.index_select(0, csr.row)
+    if weights is None:
+        return normalize_rows(csr, relative.exp())
+    return normalize_rows(csr, _Strength.apply(relative, weights))
+
+
+class _Strength(torch.autograd.Function):
+    """w exp(r), where r > 0 for entries with w = 0 alone.
+
+    The exponential of such an entry is the derivative by its w and may be larger than any number,
+    so it is left out of the value, and enters the gradient as two roots: the gradient is right
+    wherever it can be represented, and the largest number where it cannot.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, r: Tensor, w: Tensor) -> Tensor:
+        y = r.clamp(max=0).exp_().mul_(w)
+        ctx.save_for_backward(r, w, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        r, w, y = ctx.saved_tensors
+        grad_r = grad_w = None
+        if ctx.needs_input_grad[0]:
+            grad_r = grad * y
+        if ctx.needs_input_grad[1]:
+            largest = torch.finfo(r.dtype).max
+            root = (r / 2).clamp(max=0.99 * math.log(largest)).exp()
+            most = largest / max(1, r.numel() // max(1, w.numel()))
+            grad_w = (grad * root * root).clamp(-most, most).sum_to_size(w.shape)
+        return grad_r, grad_w
 
 
 class _RowSum(torch.autograd.Function):
@@ -74,7 +106,7 @@ class _RowSum(torch.autograd.Function):
 
 def _inverse_sums(csr: CSR, values: Tensor) -> Tensor:
     total = _RowSum.apply(csr, values)
-    return total.masked_fill(total == 0, 1).reciprocal()
+    return total.masked_fill(total == 0, torch.inf).reciprocal()
 
 
 class _Normalize(torch.autograd.Function):

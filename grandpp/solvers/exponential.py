@@ -24,7 +24,7 @@ from torch import Tensor
 from grandpp.ops import CSR, multiply
 from grandpp.series import Series
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
-from grandpp.solvers.polynomial import apply_polynomials
+from grandpp.solvers.polynomial import apply_polynomials, rounding, widen
 from grandpp.solvers.system import LinearSystem, SeriesError, SystemSeries
 
 
@@ -61,8 +61,10 @@ class Exact:
     heavy balls.
 
     Args:
-        rtol: Bound on the error relative to |y0| + T |s|, before rounding: in the maximum norm
-            for uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
+        rtol: Bound on the error from one saved time to the next, before rounding, relative to
+            |y0| + min(T, 1 / r) |s| with the fastest rate r (2 alpha for linear diffusion), the
+            least that the effect of a source can have grown to: in the maximum norm for
+            uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
         max_nfe: Budget of products of one forward solve.
 
     Raises:
@@ -146,15 +148,20 @@ class Exact:
             nodes = getattr(f, "source_nodes", None)
             inputs = (y, f.source if nodes is None else f.source.index_select(0, nodes))
             places = (None, nodes)
-        return apply_polynomials(
+        chebyshev = series.chebyshev
+        cancellation = 1.0 if f.source is None else 2 * float(tau.detach())
+        error = rounding(series.products, chebyshev, cancellation)
+        weight, inputs = widen(f.csr, f.weight, inputs, error)
+        result = apply_polynomials(
             f.csr,
-            f.weight,
+            weight,
             coefficients,
             inputs,
-            chebyshev=series.chebyshev,
+            chebyshev=chebyshev,
             stats=stats,
             places=places,
         )
+        return result.to(y.dtype)
 
     def _series(self, f: LinearField, tau: float) -> Series:
         """The shorter of the two series; refuse early where both are beyond the budget."""
@@ -162,9 +169,13 @@ class Exact:
         reversible = tau > 10 and bool(getattr(f, "reversible", False))
         if (math.sqrt(tau) if reversible else tau) > self.max_nfe:
             raise SeriesError(Status.MAX_NFE)
-        if reversible:
-            return Series.chebyshev_polynomials(tau, self.rtol)
-        return Series.powers(tau, self.rtol)
+        # The integral counts T times. A balanced source adds up to no more than the longest mode
+        # lasts, and to no less than s / 2 alpha: the share 1 / 2 tau of T s.
+        integral_tol = self.rtol
+        if f.source is not None:
+            integral_tol *= min(1.0, 0.5 / tau) if tau > 0 else 1.0
+        expand = Series.chebyshev_polynomials if reversible else Series.powers
+        return expand(tau, self.rtol, integral_tol)
 
 
 def is_stochastic(csr: CSR, weight: Tensor) -> bool:

@@ -7,9 +7,45 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, sample
+from grandpp.ops import CSR, multiply, sample
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.recursion import Recursion, basis
+
+# Rounding errors, counted in those of one product, up to which single precision is left alone.
+_ROUNDING = 1000.0
+
+
+def rounding(products: int, chebyshev: bool, cancellation: float) -> float:
+    """Estimate the rounding error of a polynomial, in units of that of one product.
+
+    Args:
+        products: Its degree.
+        chebyshev: Whether it is a sum of Chebyshev polynomials, whose slope at 1 is their
+            squared degree, or of powers.
+        cancellation: Sum of the sizes of its terms over the size of the result.
+    """
+    slope = products**2 / 30 if chebyshev else products
+    return float(slope * max(1.0, cancellation) ** 0.25)
+
+
+def widen(
+    csr: CSR, weight: Tensor, inputs: tuple[Tensor, ...], error: float
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Turn single into double precision where rounding would be seen in the result.
+
+    Args:
+        csr: Pattern of A.
+        weight: Values of A; rows that sum to 1 in single precision alone do so in double then.
+        inputs: Tensors ``[N, F]``.
+        error: From :func:`rounding`.
+    """
+    if inputs[0].dtype != torch.float32 or error <= _ROUNDING:
+        return weight, inputs
+    wide = weight.double()
+    sums = multiply(csr, wide.detach(), wide.new_ones(csr.num_cols, 1)).view(-1)
+    # A row that is no row of a stochastic matrix is left as it is.
+    sums = torch.where((sums - 1).abs() < 1e-5, sums, torch.ones_like(sums))
+    return wide / sums[csr.row], tuple(v.double() for v in inputs)
 
 
 def apply_polynomials(

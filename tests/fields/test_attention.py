@@ -144,9 +144,22 @@ def test_squareplus_is_positive_exact_and_differentiable_far_from_zero():
         ((8, 8, 2, "gat", "sparsemax"), "softmax.*got 'sparsemax'"),
         ((8, 9, 2), "multiple of 'heads'.*attention_channels=9, heads=2"),
         ((8, 8, 0), "heads=0"),
-        ((8, 4, 4, "pearson"), "2 channels per head"),
+        ((8, 4, 4, "pearson"), "3 channels per head for 'pearson'.*got 1"),
+        ((8, 8, 4, "pearson"), "3 channels per head for 'pearson'.*got 2"),
+        ((8, 4, 4, "cosine"), "2 channels per head for 'cosine'.*got 1"),
     ],
 )
 def test_wrong_choices_are_refused_in_words(arguments, words):
     with pytest.raises(ValueError, match=words):
         EdgeAttention(*arguments)
+
+
+@pytest.mark.parametrize(("score", "least"), [("cosine", 2), ("pearson", 3)])
+def test_the_fewest_channels_that_are_taken_give_scores_with_a_gradient(
+    score, least, karate, features
+):
+    attention = make(score, heads=1, size=least)
+    scores = attention.scores(features, prepare_graph(karate, 34))
+    assert float(scores.abs().min()) < 0.9
+    scores.sum().backward()
+    assert float(attention.query.grad.abs().max()) > 1e-3

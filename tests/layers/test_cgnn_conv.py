@@ -104,3 +104,16 @@ def test_choices_show_and_wrong_ones_are_refused():
         CGNNConv(4, alpha=1.1)
     with pytest.raises(ValueError, match="finite 'time'"):
         CGNNConv(4, time=float("inf"))
+
+
+@pytest.mark.parametrize("time", [1e3, 1e4, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_default_solver_loses_no_accuracy_with_depth(dtype, time, karate, features):
+    conv = CGNNConv(8, alpha=0.918, time=time)
+    s = dense_symmetric(karate, torch.ones(156), 34)
+    eye = torch.eye(34).double()
+    a = 0.459 * (eye + s)
+    # Nothing of the start is left after a thousand.
+    limit = torch.linalg.solve(eye - a, features)
+    error = (conv(features.to(dtype), karate).double() - limit).abs().max()
+    assert error < 1e-5 * limit.abs().max()

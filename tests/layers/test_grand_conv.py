@@ -414,3 +414,33 @@ def test_cuda_gives_what_the_cpu_gives(solver, karate, features):
     expected = conv(features, karate)
     result = conv.cuda()(features.cuda(), karate.cuda())
     torch.testing.assert_close(result.cpu(), expected)
+
+
+@pytest.mark.parametrize("normalization", ["softmax", "squareplus"])
+@pytest.mark.parametrize("attention", ["scaled_dot", "gat", "cosine", "pearson", "exp_kernel"])
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("mode", ["linear", "nonlinear"])
+def test_a_weight_of_zero_has_the_one_sided_derivative_as_its_gradient(
+    mode, heads, attention, normalization
+):
+    torch.manual_seed(0)
+    conv = GRANDConv(
+        4, mode=mode, attention=attention, heads=heads, attention_channels=4 * heads,
+        normalization=normalization, self_loop_weight=0.1, solver="rk4", step_size=0.5,
+    ).double()  # fmt: skip
+    for p in conv.attention.parameters():
+        p.data = (0.5 if attention == "gat" else 2.0) * torch.randn_like(p)
+    x, way = torch.randn(2, 3, 4, dtype=torch.float64)
+    edges = torch.tensor([[0, 1, 2], [1, 2, 0]])
+
+    def loss(w):
+        return (conv(x, edges, w) * way).sum()
+
+    weight = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    given = weight.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(given), given)
+    step = 1e-7
+    for e in (0, 2):
+        ahead = [loss(weight + k * step * torch.eye(3)[e]) for k in (1, 2)]
+        slope = (4 * ahead[0] - ahead[1] - 3 * loss(weight)) / (2 * step)
+        torch.testing.assert_close(grad[e], slope.detach(), rtol=1e-3, atol=1e-5)

@@ -58,3 +58,12 @@ def test_gcnii_on_a_prepared_graph_is_pygs_layer_by_layer(weighted, sparse_x):
 def test_shares_out_of_range_are_refused(build):
     with pytest.raises(ValueError, match=r"'alpha' in \[0, 1\] \(got 1.5\)"):
         build(4, 4, 2, alpha=1.5)
+
+
+@pytest.mark.parametrize("model", [PredictThenPropagate, SimplifiedGCN, GCNII])
+def test_no_weights_are_weights_of_one_with_repeated_edges_and_loops(model):
+    torch.manual_seed(0)
+    net = model(5, 4, 2).eval() if model is not SimplifiedGCN else model(5, 2).eval()
+    edges = torch.tensor([[0, 0, 0, 1, 1, 2, 0, 1], [0, 0, 1, 0, 2, 1, 1, 0]])
+    x = torch.randn(3, 5)
+    torch.testing.assert_close(net.logits(x, edges), net.logits(x, edges, torch.ones(8)))

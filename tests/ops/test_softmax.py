@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -130,3 +132,49 @@ def test_no_entries_give_no_values():
     none = torch.empty(0, dtype=torch.int64)
     csr = CSR.from_coo(none, none, 4, 3)
     assert edge_softmax(csr, torch.empty(0, 2)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_the_gradient_to_a_prior_of_zero_is_the_one_sided_derivative(case, heads):
+    csr, _, _ = case
+    generator = torch.Generator().manual_seed(2)
+    scores = 3 * torch.randn(9, heads, dtype=F64, generator=generator)
+    scores[1] = 5.0  # far above those of its row that count
+    prior = torch.rand(9, dtype=F64, generator=generator) + 0.5
+    prior[[1, 4]] = 0.0
+    way = torch.randn(9, heads, dtype=F64, generator=generator)
+
+    def loss(w):
+        return (edge_softmax(csr, scores, w) * way).sum()
+
+    given = prior.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(loss(given), given, create_graph=True)
+    step = 1e-7
+    for e in (0, 1, 4):
+        ahead = [
+            prior.index_add(0, torch.tensor([e]), torch.tensor([k * step], dtype=F64))
+            for k in (1, 2)
+        ]
+        # Of second order from one side.
+        slope = (4 * loss(ahead[0]) - loss(ahead[1]) - 3 * loss(prior)) / (2 * step)
+        torch.testing.assert_close(grad[e].detach(), slope, rtol=1e-5, atol=1e-6)
+    (second,) = torch.autograd.grad(grad[1], given)
+    torch.testing.assert_close(second, torch.autograd.functional.hessian(
+        lambda w: (one_by_one(csr, scores, w)[:3] * way[:3]).sum(), prior)[1])  # fmt: skip
+
+
+def test_the_gradient_to_a_prior_of_zero_is_right_wherever_a_number_can_say_it(case):
+    csr, _, _ = case
+    for score, factor in ((80.0, 1.0), (100.0, 1e-20), (200.0, 1e-30), (1e4, 1.0), (1e4, 0.0)):
+        scores = torch.zeros(9)
+        scores[1] = score
+        prior = torch.ones(9)
+        prior[1] = 0.0
+        prior.requires_grad_()
+        y = edge_softmax(csr, scores, prior)
+        assert torch.isfinite(y).all()
+        (factor * y[1]).backward()
+        exact = factor * math.exp(min(score, 700.0)) / 2
+        largest = torch.finfo(torch.float32).max
+        assert prior.grad[1].item() == pytest.approx(min(exact, largest), rel=1e-4)
+        assert torch.isfinite(prior.grad).all()

@@ -10,7 +10,7 @@ import torch
 from reference import to_dense
 from torch import Tensor
 
-from grandpp.graph import prepare_graph
+from grandpp.graph import prepare_graph, row_normalize
 from grandpp.layers import GRANDConv
 from grandpp.ops import CSR
 from grandpp.solvers import Status, solve
@@ -166,3 +166,52 @@ def test_the_number_of_device_reads_does_not_grow_with_the_products(path):
         reads.append(sum("synchroniz" in str(w.message) for w in caught))
     # The first call builds the graph.
     assert reads[2] == reads[1]
+
+
+@pytest.mark.parametrize("reversible", [True, False])
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("time", [1e2, 1e4, 1e6])
+def test_the_error_is_relative_to_the_answer_however_long_a_source_flows(
+    karate, features, time, balanced, reversible
+):
+    graph = prepare_graph(karate, 34)
+    weight = row_normalize(graph, torch.ones(graph.csr.col.numel(), dtype=torch.float64))
+    degree = torch.zeros(34, dtype=torch.float64).index_add(
+        0, graph.csr.row, torch.ones_like(weight)
+    )
+    source = features.cos()
+    if balanced:  # then the answer stops growing
+        source = source - (degree @ source) / degree.sum()
+    field = Field(graph.csr, weight, torch.tensor(0.5, dtype=torch.float64), source)
+    field.reversible = reversible
+    solution = solve(field, torch.zeros_like(features), (0.0, time), solver="exact", throw=False)
+    if time == 1e6 and not reversible:
+        assert solution.status is Status.MAX_NFE
+        return
+    # Mode by mode: the walk is similar to a symmetric matrix.
+    root = degree.sqrt().unsqueeze(-1)
+    values, modes = torch.linalg.eigh(root * to_dense(graph, weight) / root.t())
+    rate = 0.5 * (values - 1).clamp(max=-1e-15)
+    expected = modes @ (
+        (torch.expm1(time * rate) / rate).unsqueeze(-1) * (modes.t() @ (root * source))
+    )
+    expected = expected / root
+    assert (solution.y - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("with_source", [True, False])
+def test_single_precision_loses_nothing_on_a_long_span(karate, features, with_source):
+    answers = {}
+    for dtype in (torch.float32, torch.float64):
+        conv = GRANDConv(8, time=1e5, attention=None, learn_beta=True, rtol=1e-7, solver="exact")
+        conv = conv.to(dtype)
+        conv.beta.data.fill_(0.5 if with_source else 0.0)
+        if not with_source:
+            conv.register_parameter("beta", None)
+        x = features.float().to(dtype).requires_grad_()
+        y = conv(x, karate)
+        (grad,) = torch.autograd.grad(y.square().mean(), x)
+        assert y.dtype == dtype
+        answers[dtype] = y.double(), grad.double()
+    for got, want in zip(*answers.values(), strict=True):
+        assert (got - want).abs().max() < 2e-6 * want.abs().max()
