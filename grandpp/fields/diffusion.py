@@ -132,6 +132,7 @@ class GraphDiffusion(MessagePassing):
             edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
 
         Raises:
+            TypeError: For features, edges or weights that are no tensors.
             ValueError: For features of the wrong shape, NaN or infinite weights.
             NonFiniteFeaturesError: For NaN or infinite features; a ValueError too.
             IndexError: For an edge that points to no node.
@@ -218,6 +219,9 @@ class GraphDiffusion(MessagePassing):
         return edge_weight.unsqueeze(-1) * x_j
 
     def _check_features(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or x.layout != torch.strided:
+            kind = str(x.layout) if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"expected node features to be a dense tensor (got {kind})")
         if x.dim() != 2 or x.size(1) != self.channels:
             raise ValueError(
                 f"expected node features of shape [N, {self.channels}] (got {list(x.shape)})"

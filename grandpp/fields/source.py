@@ -146,11 +146,16 @@ def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:
     """Turn trusted nodes, given as indices, as a mask or as weights, into weights ``[N]``.
 
     Raises:
+        TypeError: For anything but a tensor.
         ValueError: For a wrong dtype or shape, or weights outside [0, 1].
         IndexError: For an index outside [0, N).
     """
     if index is None:
         return like.new_zeros(num_nodes)
+    if not isinstance(index, Tensor):
+        raise TypeError(f"expected 'source_index' to be a tensor (got {type(index).__name__})")
+    if index.is_complex():
+        raise ValueError(f"expected a real 'source_index' (got {index.dtype})")
     index = index.to(like.device)
     if index.dtype == torch.bool or index.is_floating_point():
         kind = "boolean" if index.dtype == torch.bool else "floating"
