@@ -207,6 +207,9 @@ class GraphDiffusion(MessagePassing):
         return edge_weight.unsqueeze(-1) * x_j
 
     def _check_features(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or x.layout != torch.strided:
+            kind = str(x.layout) if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"expected node features to be a dense tensor (got {kind})")
         if x.dim() != 2 or x.size(1) != self.channels:
             raise ValueError(
                 f"expected node features of shape [N, {self.channels}] (got {list(x.shape)})"

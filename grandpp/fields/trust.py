@@ -18,12 +18,17 @@ def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:
         like: A tensor whose dtype and device the result takes.
 
     Raises:
+        TypeError: For anything but a tensor.
         ValueError: For a wrong dtype or shape, weights outside [0, 1], or an integer tensor that
             looks like a mask: of type uint8, or N > 2 zeros and ones.
         IndexError: For an index outside [0, N).
     """
     if index is None:
         return like.new_zeros(num_nodes)
+    if not isinstance(index, Tensor):
+        raise TypeError(f"expected 'source_index' to be a tensor (got {type(index).__name__})")
+    if index.is_complex():
+        raise ValueError(f"expected a real 'source_index' (got {index.dtype})")
     index = index.to(like.device)
     if index.dtype == torch.bool or index.is_floating_point():
         kind = "boolean" if index.dtype == torch.bool else "floating"

@@ -92,7 +92,7 @@ class NeuralODE(nn.Module):
         gradient: str | None = None,
     ) -> None:
         super().__init__()
-        self.dynamics = make_dynamics(kind) if isinstance(kind, str) else kind
+        self.dynamics = kind if isinstance(kind, Dynamics) else make_dynamics(kind)
         if initial is not None and self.dynamics.parts == 1:
             raise ValueError(
                 "expected 'initial' for an equation of second order alone "

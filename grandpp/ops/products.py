@@ -74,6 +74,11 @@ def sample(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _sample(pattern: Pattern, a: Tensor, b: Tensor) -> Tensor:
+    if pattern.col.numel() > pattern.num_rows * pattern.num_cols:
+        # torch refuses a matrix with more entries than places, which repeated edges can make.
+        rows = torch.arange(pattern.num_rows, device=a.device)
+        rows = rows.repeat_interleave(pattern.rowptr.diff().long())
+        return (a.index_select(0, rows) * b.index_select(0, pattern.col)).sum(-1)
     if a.device.type == "cpu" and a.dtype == torch.float32 and 1 < a.size(1) < _LANES:
         a, b = (torch.nn.functional.pad(v, (0, _LANES - v.size(1))) for v in (a, b))
     zeros = pattern.zeros(a.dtype)

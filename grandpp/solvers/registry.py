@@ -57,9 +57,13 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
 
     Raises:
         ValueError: For an unknown name, or a value out of range.
-        TypeError: For an option the method does not take.
+        TypeError: For an option the method does not take, or no solver.
     """
     if not isinstance(solver, str):
+        if not callable(getattr(solver, "solve", None)):
+            raise TypeError(
+                f"expected 'solver' to be a name or a solver object (got {type(solver).__name__})"
+            )
         if options:
             raise TypeError(f"expected no options beside a solver object (got {sorted(options)})")
         return solver

@@ -82,3 +82,24 @@ def test_a_matrix_without_entries_gives_zeros():
     none = torch.empty(0, dtype=torch.int64)
     csr = CSR.from_coo(none, none, 4, 3)
     assert torch.equal(spmm(csr, torch.empty(0), torch.randn(3, 2)), torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_a_pattern_may_hold_more_entries_than_the_dense_matrix(heads, dtype):
+    row, col = torch.tensor([0, 0, 0, 1, 1, 1, 1, 1]), torch.tensor([0, 1, 1, 0, 0, 0, 0, 1])
+    csr = CSR.from_coo(row, col, 2, 2)
+    a, b = torch.randn(2, heads, 3, dtype=dtype), torch.randn(2, heads, 3, dtype=dtype)
+    a.requires_grad_(), b.requires_grad_()
+    expected = (a[csr.row] * b[csr.col_long]).sum(-1)
+    got = sddmm(csr, a, b)
+    torch.testing.assert_close(got, expected)
+    for mine, theirs in zip(
+        torch.autograd.grad(got.sum(), (a, b)),
+        torch.autograd.grad(expected.sum(), (a, b)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+    weight = torch.rand(8, dtype=dtype, requires_grad=True)
+    spmm(csr, weight, b[:, 0]).sum().backward()
+    torch.testing.assert_close(weight.grad, b[:, 0].sum(-1)[csr.col_long])

@@ -1,0 +1,57 @@
+"""Gradients of every layer under every solver against autograd through the dense equation."""
+
+from __future__ import annotations
+
+import dense_reference as dense
+from fuzzing import assert_near, fuzz, gradients
+from strategies import GENERAL, cases, graphs
+
+SOLVERS = ("exact", *(name for name in GENERAL if name != "default"))
+
+
+def check(drawn):
+    case, conv = drawn.case, drawn.case.build()
+    x, edge_index, weight, *trusted = case.inputs()
+    inputs = {name: p for name, p in conv.named_parameters() if p.requires_grad}
+    inputs["x"] = x.requires_grad_()
+    p = dense.leaves(conv)
+    wide = {name: v for name, v in p.items() if v.requires_grad}
+    wide["x"] = x.detach().double().requires_grad_()
+    dense_weight = None
+    if weight is not None:
+        inputs["edge_weight"] = weight.requires_grad_()
+        dense_weight = wide["edge_weight"] = weight.detach().double().requires_grad_()
+    factor = case.projection()
+    y = conv(x, edge_index, weight, *trusted)
+    expected = dense.solution(conv, p, wide["x"], edge_index, dense_weight, *trusted)
+    got = gradients((factor.to(y.dtype) * y).sum(), inputs)
+    wanted = gradients((factor * expected).sum(), wide)
+    assert got.keys() == wanted.keys()
+    for name, gradient in got.items():
+        # A derivative passes through as many solves as the value and loses a digit more.
+        assert_near(gradient, wanted[name], 10 * drawn.choice.tolerance(case), name)
+
+
+@fuzz(100, drawn=cases(("grand", "cgnn"), solvers=SOLVERS))
+def test_gradients_of_diffusion(drawn):
+    check(drawn)
+
+
+@fuzz(60, drawn=cases(("grand++",), solvers=SOLVERS))
+def test_gradients_of_diffusion_with_a_source(drawn):
+    check(drawn)
+
+
+@fuzz(60, drawn=cases(("heavy_ball",), solvers=SOLVERS))
+def test_gradients_of_heavy_balls(drawn):
+    check(drawn)
+
+
+@fuzz(
+    40,
+    drawn=cases(
+        ("grand",), graph=graphs(min_nodes=2, weighted=True), solvers=SOLVERS, nonlinear=False
+    ),
+)
+def test_gradients_to_weights_where_some_are_zero(drawn):
+    check(drawn)
