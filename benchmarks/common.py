@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -37,21 +39,65 @@ def graph(name: str, root: Path | None = None, num_features: int = 128) -> Data:
     return sbm(num_nodes=nodes, num_edges=edges, num_classes=classes, num_features=num_features)
 
 
+MOST_TURNS = 20
+
+
 def alternate(
-    contestants: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
+    contestants: Mapping[str, Callable[[], object]],
+    rounds: int,
+    device: torch.device,
+    *,
+    least: float = 0.0,
+    label: str | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of every contestant, in turns, so that a busy machine is unfair to all alike."""
+    """Seconds of every contestant, in turns, so that a busy machine is unfair to all alike.
+
+    Args:
+        contestants: What to time, by name; each is called once before the first round.
+        rounds: Number of rounds.
+        device: Where they run.
+        least: Seconds of a round that a contestant gets at least: fast ones take several turns,
+            and the median of them counts. (default: ``0``, one turn)
+        label: Text before the progress bar. (default: ``None``)
+
+    Returns:
+        One number per contestant and round.
+    """
     for run in contestants.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in tqdm(range(rounds), unit="round"):
-        for name, run in contestants.items():
+    for _ in tqdm(range(rounds), desc=label, unit="round"):
+        for name, times in one_round(contestants, device, least).items():
+            seconds[name].append(statistics.median(times))
+    return seconds
+
+
+def one_round(
+    contestants: Mapping[str, Callable[[], object]], device: torch.device, least: float = 0.0
+) -> dict[str, list[float]]:
+    """Seconds of every turn of each contestant in a round; arguments as in :func:`alternate`."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    turns = dict.fromkeys(contestants, 1)
+    while waiting := [name for name in contestants if len(times[name]) < turns[name]]:
+        for name in waiting:
             _wait(device)
             start = time.perf_counter()
-            run()
+            contestants[name]()
             _wait(device)
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
+            times[name].append(time.perf_counter() - start)
+            if len(times[name]) == 1:
+                turns[name] = min(MOST_TURNS, max(1, math.ceil(least / times[name][0])))
+    return times
+
+
+def ratio(seconds: list[float], base: list[float] | None) -> float | None:
+    """Median over rounds of one contestant's seconds over another's; ``None`` without the other.
+
+    The machine may be faster in one round than in the next: within a round both meet the same one.
+    """
+    if base is None:
+        return None
+    return statistics.median(a / b for a, b in zip(seconds, base, strict=True))
 
 
 def _wait(device: torch.device) -> None:
@@ -59,17 +105,42 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def parser(program: str, description: str | None, rounds: int) -> argparse.ArgumentParser:
-    """The options that every benchmark has."""
+def parser(
+    program: str, description: str | None, rounds: int, note: str = ""
+) -> argparse.ArgumentParser:
+    """The options that every benchmark has; ``note`` says where the rounds are other ones."""
     form = argparse.RawDescriptionHelpFormatter
     result = OneLineParser(prog=program, description=description, formatter_class=form)
     add = result.add_argument
     add("--rounds", type=positive_int, default=rounds, metavar="N",
-        help=f"timings of each contestant (default: {rounds})")  # fmt: skip
+        help=f"timings of each contestant (default: {rounds}{note})")  # fmt: skip
     add("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: cpu)")
     add("--root", type=Path, help="folder of raw data files")
     add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
     return result
+
+
+def in_own_process(program: str, command: list[str], what: str) -> Any:
+    """Run a benchmark's own command in a new process, so that peaks of memory do not mix.
+
+    Args:
+        program: Its name in messages.
+        command: The file of the program and its arguments; it prints one line of JSON.
+        what: What it measures, for the message.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        ValueError: If it fails, with its last words.
+    """
+    done = subprocess.run(  # noqa: S603 (this very program)
+        [sys.executable, *command], capture_output=True, text=True
+    )
+    if done.returncode:
+        said = done.stderr.strip().rpartition("\n")[2].removeprefix(f"{program}: error: ")
+        raise ValueError(said or f"{what} ended with exit code {done.returncode}")
+    return json.loads(done.stdout)
 
 
 def run(program: str, measure: Callable[[list[Row]], None], as_json: bool) -> int:

@@ -86,7 +86,8 @@ def main(argv: list[str] | None = None) -> int:
             options = {"time": time, "epochs": args.epochs, "gamma": args.gamma}
             runs += plan_runs(graphs, models, numbers, splits, **options)
         run_sweep(runs, device, records.append, out=args.out, progress=not args.quiet,
-                  workers=args.workers, backend=args.backend, scheduler=args.scheduler)  # fmt: skip
+                  workers=args.workers, threads=args.threads, backend=args.backend,
+                  scheduler=args.scheduler)  # fmt: skip
         sort_records(records, runs)
     except KeyboardInterrupt:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; the finished runs follow\n")

@@ -44,6 +44,7 @@ from grandpp.solvers import SOLVER_NAMES
 
 PROGRAM = "node_classify"
 DEFAULTS = ("grand++-cluster-l", "grand++-l", "grand-l")
+POOL = ("workers", "threads", "backend", "scheduler", "batch_splits")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -114,7 +115,7 @@ def sweep(args: argparse.Namespace, records: list[Record]) -> None:
     for name, example in (("rewiring", "grand-nl-rw"), ("best_time", "grand-l")):
         if getattr(args, name) and not any(getattr(config, name) for config, _ in runs):
             raise ValueError(f"expected a model with {name}, for example {example} (got none)")
-    pool = {k: vars(args)[k] for k in ("workers", "backend", "scheduler", "batch_splits")}
+    pool = {k: vars(args)[k] for k in POOL}
     try:
         run_sweep(runs, device, on_record, out=args.out, progress=not args.quiet, **pool)
     finally:

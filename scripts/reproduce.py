@@ -110,7 +110,7 @@ def train(args: argparse.Namespace, request: rp.Request, records: list[Record]) 
     runs = rp.with_graphs(todo, {graph.name: graph.to(device) for graph in graphs})
     out = rp.file_of(args.results, request.layout.table, request.protocol, ".jsonl")
     out.parent.mkdir(parents=True, exist_ok=True)
-    pool = {name: getattr(args, name) for name in ("workers", "backend", "scheduler")}
+    pool = {name: getattr(args, name) for name in ("workers", "threads", "backend", "scheduler")}
     run_sweep(runs, device, records.append, out=out, progress=progress, **pool)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from grandpp.experiment.config import RunConfig
 from grandpp.experiment.progress import Progress
 from grandpp.experiment.record_file import RecordFile
 from grandpp.experiment.records import Record
+from grandpp.experiment.threads import Threads
 from grandpp.experiment.worker import perform_batch
 
 Runs = Sequence[tuple[RunConfig, Data]]
@@ -58,6 +60,7 @@ def drive_batches(
     file: RecordFile,
     bar: Progress,
     on_record: Callable[[Record], None],
+    threads: Threads | None = None,
 ) -> None:
     """Do one batch after the other; write its records when it ends.
 
@@ -68,6 +71,7 @@ def drive_batches(
         file: Where records go; runs that are in it by now are left out.
         bar: Shows the epochs of all runs.
         on_record: Called with each record.
+        threads: Threads of a batch. (default: ``None``, those that torch has)
     """
     epochs = np.zeros(len(runs), dtype=np.int64)
     waiting = plan_batches(runs, size)
@@ -84,7 +88,9 @@ def drive_batches(
         if left:
             configs = [runs[place][0] for place in left]
             bar.start(configs[0])
-            records = perform_batch(configs, runs[left[0]][1], device, on_epoch)
+            data = runs[left[0]][1]
+            with threads.limit(configs[0], data, len(left)) if threads else nullcontext():
+                records = perform_batch(configs, data, device, on_epoch)
             added = [file.add(record) for record in records]
             alone = all(added)
         if not alone:

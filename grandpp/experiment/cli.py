@@ -58,8 +58,14 @@ def add_grand_options(parser: argparse.ArgumentParser) -> None:
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
     """Let the user say how many runs are done at once, and where."""
     add = parser.add_argument
-    add("--workers", type=positive_int, metavar="N", help="runs at once on the CPU, with the same "
-        "results (default: 1, or all workers of a cluster)")  # fmt: skip
+    add("--workers", type=worker_count, metavar="N", help="runs at once on the CPU, each in a "
+        "process of its own, with the same results; 1: in this process; auto: one per core, fewer "
+        "where memory is short or where there is less to do than processes need to start, and 1 on "
+        "a GPU, or all workers of a cluster (default: auto)")  # fmt: skip
+    add("--threads", type=positive_int, metavar="N", help="threads of each run on the CPU "
+        "(default: 1, because on small graphs two threads wait for each other, above all beside "
+        "other programs; on a large graph, a million nodes times hidden channels, the cores that "
+        "other runs leave idle: all for a single run)")  # fmt: skip
     add("--backend", choices=BACKENDS, default="loky", help="where the workers are: on this "
         "machine (loky, the default) or on a cluster (dask, ray)")  # fmt: skip
     add("--scheduler", metavar="ADDRESS", help="where the cluster is, as tcp://node1:8786")
@@ -72,6 +78,18 @@ def add_pool_options(parser: argparse.ArgumentParser) -> None:
         "model (splits and seeds) at once as one program, the single runs up to rounding: saves "
         f"calls, which a GPU waits for; for {', '.join(BATCH_MODELS)} with the exact solver, not "
         "with --workers; Ctrl-C loses the batch under way (default: one by one)")  # fmt: skip
+
+
+def worker_count(text: str) -> int | None:
+    """Parse a number of workers, ``None`` for ``auto``, for ``type=``."""
+    if text == "auto":
+        return None
+    try:
+        return positive_int(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected a positive integer or auto (got '{text}')"
+        ) from None
 
 
 def positive_int(text: str) -> int:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Protocol
@@ -23,9 +23,13 @@ from torch_geometric.data import Data
 
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.records import Record
+from grandpp.experiment.threads import ONE_THREAD, Threads
 from grandpp.experiment.worker import StoredGraphs, perform, perform_kept, start_worker
 
 BACKENDS: tuple[str, ...] = ("loky", "dask", "ray")
+
+# Read by the libraries when a worker process loads them; a run then takes the threads it is given.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerError(RuntimeError):
@@ -57,6 +61,7 @@ class InProcess(AbstractContextManager["InProcess"]):
         runs: Number of runs.
         device: Where to run.
         on_epoch: Called after every epoch, with the epochs of all runs.
+        threads: Threads of each run. (default: ``None``, those that torch has)
     """
 
     workers = 1
@@ -68,9 +73,11 @@ class InProcess(AbstractContextManager["InProcess"]):
         runs: int,
         device: torch.device,
         on_epoch: Callable[[NDArray[np.int64]], object],
+        threads: Threads | None = None,
     ) -> None:
         self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
         self._graphs, self._device, self._on_epoch = graphs, device, on_epoch
+        self._threads = threads
 
     def __exit__(self, *exception: object) -> None:
         return None
@@ -83,7 +90,9 @@ class InProcess(AbstractContextManager["InProcess"]):
             self._on_epoch(self.epochs)
 
         future: Future[Record] = Future()
-        future.set_result(perform(config, self._graphs[which], self._device, on_epoch))
+        data, threads = self._graphs[which], self._threads
+        with threads.limit(config, data) if threads else nullcontext():
+            future.set_result(perform(config, data, self._device, on_epoch))
         return future
 
 
@@ -97,25 +106,28 @@ class Processes(AbstractContextManager["Processes"]):
     Args:
         graphs: The graphs.
         runs: Number of runs.
-        workers: Number of processes; they share the threads that torch has here.
+        workers: Number of processes.
+        threads: Threads of each run. (default: one)
     """
 
     lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
-    def __init__(self, graphs: Sequence[Data], runs: int, workers: int) -> None:
-        self.workers, self._sweep = workers, uuid.uuid4().hex
+    def __init__(
+        self, graphs: Sequence[Data], runs: int, workers: int, threads: Threads = ONE_THREAD
+    ) -> None:
+        self.workers, self._threads, self._sweep = workers, threads, uuid.uuid4().hex
         self._folder = tempfile.TemporaryDirectory(prefix="grandpp-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         StoredGraphs(folder).store(graphs)
         self.epochs: NDArray[np.int64] = np.memmap(
             folder / "epochs", dtype=np.int64, mode="w+", shape=(runs,)
         )
-        threads = max(1, torch.get_num_threads() // workers)
         self._executor = ProcessPoolExecutor(
             workers,
             timeout=60,
             initializer=start_worker,
-            initargs=(self._sweep, folder, threads, os.getpid()),
+            initargs=(self._sweep, folder, os.getpid()),
+            env=dict.fromkeys(_THREAD_VARIABLES, "1"),
         )
 
     def __exit__(self, *exception: object) -> None:
@@ -127,7 +139,9 @@ class Processes(AbstractContextManager["Processes"]):
         """Hand the run to the next free process."""
         try:
             with _deaf_to_interrupts():
-                return self._executor.submit(perform_kept, self._sweep, which, config, slot)
+                return self._executor.submit(
+                    perform_kept, self._sweep, which, config, slot, self._threads
+                )
         except BrokenProcessPool as error:
             future: Future[Record] = Future()
             future.set_exception(error)

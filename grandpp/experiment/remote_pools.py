@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.records import Record
+from grandpp.experiment.threads import ONE_THREAD, Threads
 from grandpp.experiment.worker import CPU, drop_graphs, keep_graphs, perform, perform_kept
 
 PATIENCE = 10.0  # seconds to wait for a scheduler's answer
@@ -31,6 +32,7 @@ class Dask(AbstractContextManager["Dask"]):
         runs: Number of runs.
         workers: Runs at once; ``None`` for one per thread of the cluster.
         scheduler: Address of the scheduler, for example ``"tcp://node1:8786"``.
+        threads: Threads of each run. (default: one)
 
     Raises:
         ValueError: If dask is not installed, there is no address, or no worker at it.
@@ -38,12 +40,17 @@ class Dask(AbstractContextManager["Dask"]):
     """
 
     def __init__(
-        self, graphs: Sequence[Data], runs: int, workers: int | None, scheduler: str | None
+        self,
+        graphs: Sequence[Data],
+        runs: int,
+        workers: int | None,
+        scheduler: str | None,
+        threads: Threads = ONE_THREAD,
     ) -> None:
         distributed = _library("distributed", "dask", "dask[distributed]")
         if scheduler is None:
             raise ValueError("expected the scheduler's address for the backend dask (got none)")
-        self._sweep = uuid.uuid4().hex
+        self._sweep, self._threads = uuid.uuid4().hex, threads
         self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
         self.lost: tuple[type[BaseException], ...] = (CancelledError, distributed.KilledWorker)
         self._client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
@@ -65,7 +72,7 @@ class Dask(AbstractContextManager["Dask"]):
         """Hand the run to the scheduler."""
         # Not pure: a second sweep on the same cluster must not be handed the results of this one.
         executor = self._client.get_executor(pure=False)
-        return executor.submit(perform_kept, self._sweep, which, config, slot)
+        return executor.submit(perform_kept, self._sweep, which, config, slot, self._threads)
 
 
 def _dask_plugin(sweep: str, graphs: Sequence[Data]) -> Any:
@@ -91,6 +98,7 @@ class Ray(AbstractContextManager["Ray"]):
         runs: Number of runs.
         workers: Runs at once; ``None`` for one per processor of the cluster.
         scheduler: Address of the cluster; ``None`` for this machine.
+        threads: Threads of each run. (default: one)
 
     Raises:
         ValueError: If ray is not installed.
@@ -98,9 +106,15 @@ class Ray(AbstractContextManager["Ray"]):
     """
 
     def __init__(
-        self, graphs: Sequence[Data], runs: int, workers: int | None, scheduler: str | None
+        self,
+        graphs: Sequence[Data],
+        runs: int,
+        workers: int | None,
+        scheduler: str | None,
+        threads: Threads = ONE_THREAD,
     ) -> None:
         self._ray = ray = _library("ray", "ray", "ray")
+        self._threads = threads
         self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
         self.lost: tuple[type[BaseException], ...] = (CancelledError, ray.exceptions.RayError)
         ray.init(address=scheduler, num_cpus=None if scheduler else workers, logging_level="ERROR",
@@ -114,11 +128,12 @@ class Ray(AbstractContextManager["Ray"]):
 
     def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
         """Hand the run to the cluster."""
-        return self._perform.remote(self._graphs[which], config).future()
+        return self._perform.remote(self._graphs[which], config, self._threads).future()
 
 
-def _perform_on_ray(data: Data, config: RunConfig) -> Record:
-    return perform(config, data, CPU)
+def _perform_on_ray(data: Data, config: RunConfig, threads: Threads) -> Record:
+    with threads.limit(config, data):
+        return perform(config, data, CPU)
 
 
 def _library(module: str, backend: str, package: str) -> Any:

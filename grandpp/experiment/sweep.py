@@ -19,6 +19,7 @@ from grandpp.experiment.record_file import RecordFile
 from grandpp.experiment.records import Record
 from grandpp.experiment.remote_pools import Dask, Ray
 from grandpp.experiment.rewired import rewire_once
+from grandpp.experiment.threads import Threads, auto_workers, threads_per_run
 
 Runs = Sequence[tuple[RunConfig, Data]]
 
@@ -31,6 +32,7 @@ def run_sweep(
     out: Path | None = None,
     progress: bool = True,
     workers: int | None = None,
+    threads: int | None = None,
     backend: str = "loky",
     scheduler: str | None = None,
     batch_splits: int | None = None,
@@ -46,8 +48,14 @@ def run_sweep(
             each skips what another one has finished, and no run enters the file twice.
             (default: ``None``)
         progress: Show a bar with the running mean of every model. (default: ``True``)
-        workers: Runs at once, in processes that share the processor's cores; the results are those
-            of one after the other. (default: 1 on this machine, all workers of a cluster)
+        workers: Runs at once, each in a process of its own; 1 for this process. The results do
+            not depend on it. (default: ``None``, one per core that this process may use, fewer
+            where memory is short, and 1 where there is less to do than processes need to start,
+            on a GPU and for batches; all workers of a cluster)
+        threads: Threads of each run on the CPU. (default: ``None``: one; on a graph with at least
+            :data:`grandpp.experiment.threads.LARGE` nodes times hidden channels the cores that
+            the other runs leave idle, all of them for a single run). The last bits of a result
+            can depend on it.
         backend: Where the workers are: ``"loky"``, this machine; ``"dask"`` or ``"ray"``, a
             cluster. (default: ``"loky"``)
         scheduler: Address of the cluster. (default: ``None``)
@@ -63,7 +71,7 @@ def run_sweep(
         OSError: If the cluster does not answer, or a record cannot be written.
         WorkerError: If a worker process died; the runs that were finished are kept.
     """
-    _check(device, workers, backend, batch_splits)
+    _check(device, workers, threads, backend, batch_splits)
     if batch_splits is not None:
         check_batches(runs)
     file = RecordFile(out)
@@ -77,25 +85,36 @@ def run_sweep(
         return
     todo = rewire_once(todo, progress=progress)
     configs = [config for config, _ in todo]
+    # On a GPU the threads of the CPU have little to do: they stay as they are.
+    limits = None
+    if device.type == "cpu":
+        limits = threads_per_run(todo[:1] if batch_splits else todo, threads)
     if batch_splits is not None:
         with Progress(configs, progress) as bar:
-            drive_batches(todo, batch_splits, device, file, bar, on_record)
+            drive_batches(todo, batch_splits, device, file, bar, on_record, limits)
         return
     graphs = list({id(data): data for _, data in todo}.values())
     which = {id(data): n for n, data in enumerate(graphs)}
     numbered = [(config, which[id(data)]) for config, data in todo]
     with (
         Progress(configs, progress) as bar,
-        _open(graphs, len(todo), device, bar, workers, backend, scheduler) as pool,
+        _open(graphs, todo, device, bar, limits, workers, backend, scheduler) as pool,
     ):
         _drive(numbered, pool, file, bar, on_record)
 
 
 def _check(
-    device: torch.device, workers: int | None, backend: str, batch_splits: int | None
+    device: torch.device,
+    workers: int | None,
+    threads: int | None,
+    backend: str,
+    batch_splits: int | None,
 ) -> None:
     if backend not in BACKENDS:
         raise ValueError(f"expected a backend of {', '.join(BACKENDS)} (got '{backend}')")
+    for name, number in (("workers", workers), ("threads", threads)):
+        if number is not None and number < 1:
+            raise ValueError(f"expected '{name}' of at least 1 (got {number})")
     several = backend != "loky" or (workers or 1) > 1
     if device.type != "cpu" and several:
         raise ValueError("expected one worker on a GPU, which one run fills "
@@ -109,21 +128,25 @@ def _check(
 
 def _open(
     graphs: Sequence[Data],
-    runs: int,
+    todo: Runs,
     device: torch.device,
     bar: Progress,
+    threads: Threads | None,
     workers: int | None,
     backend: str,
     scheduler: str | None,
 ) -> InProcess | Processes | Dask | Ray:
-    if backend == "dask":
-        return Dask(graphs, runs, workers, scheduler)
-    if backend == "ray":
-        return Ray(graphs, runs, workers, scheduler)
-    needed = min(workers or 1, runs)
-    if needed == 1:
+    runs = len(todo)
+    if threads is None:  # a GPU, which one run fills
         return InProcess(graphs, runs, device, bar.show)
-    return Processes(graphs, runs, needed)
+    if backend == "dask":
+        return Dask(graphs, runs, workers, scheduler, threads)
+    if backend == "ray":
+        return Ray(graphs, runs, workers, scheduler, threads)
+    needed = auto_workers(todo, threads) if workers is None else min(workers, runs)
+    if needed == 1:
+        return InProcess(graphs, runs, device, bar.show, threads)
+    return Processes(graphs, runs, needed, threads)
 
 
 def _drive(

@@ -19,6 +19,7 @@ from grandpp.experiment.batch import train_batch
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import keep_freed_memory
 from grandpp.experiment.records import Record, make_record
+from grandpp.experiment.threads import ONE_THREAD, Threads
 from grandpp.experiment.train import train_run
 
 CPU = torch.device("cpu")
@@ -92,23 +93,23 @@ def drop_graphs(sweep: str) -> None:
     _graphs.pop(sweep, None)
 
 
-def start_worker(sweep: str, folder: Path, threads: int, parent: int) -> None:
+def start_worker(sweep: str, folder: Path, parent: int) -> None:
     """Prepare a process of this machine's pool, once.
 
     Args:
         sweep: Name of the sweep.
         folder: Folder of its graphs and of ``epochs``, one 64-bit counter per run.
-        threads: Threads of torch in this process.
         parent: Process that started it; without it there is nobody to work for.
     """
     keep_freed_memory()
-    torch.set_num_threads(threads)
     _graphs[sweep] = StoredGraphs(folder)
     _counters[sweep] = np.memmap(folder / "epochs", dtype=np.int64, mode="r+")
     threading.Thread(target=_end_with, args=(parent, folder), daemon=True).start()
 
 
-def perform_kept(sweep: str, which: int, config: RunConfig, slot: int) -> Record:
+def perform_kept(
+    sweep: str, which: int, config: RunConfig, slot: int, threads: Threads = ONE_THREAD
+) -> Record:
     """A run on one of the graphs that this process keeps.
 
     Args:
@@ -116,6 +117,7 @@ def perform_kept(sweep: str, which: int, config: RunConfig, slot: int) -> Record
         which: Number of the graph.
         config: The run.
         slot: Number of the run, whose epochs are counted where the parent can see it.
+        threads: Threads of each run. (default: one)
     """
     count = _counters.get(sweep)
 
@@ -123,8 +125,9 @@ def perform_kept(sweep: str, which: int, config: RunConfig, slot: int) -> Record
         if count is not None:
             count[slot] += 1
 
-    with _one_run:
-        return perform(config, _graphs[sweep][which], CPU, on_epoch)
+    data = _graphs[sweep][which]
+    with _one_run, threads.limit(config, data):
+        return perform(config, data, CPU, on_epoch)
 
 
 def _end_with(parent: int, folder: Path) -> None:

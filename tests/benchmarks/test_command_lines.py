@@ -12,7 +12,8 @@ import torch
 from grandpp.data.download import DownloadError
 
 PROGRAMS = ("epoch", "kernels", "scaling")
-ALL = (*PROGRAMS, "explicit")  # which makes its data itself
+SINGLE = (*PROGRAMS, "throughput", "whole_run")
+ALL = (*SINGLE, "explicit")  # which makes its data itself
 
 
 @pytest.fixture
@@ -66,11 +67,18 @@ def test_bad_options_of_all_programs_are_one_line(programs, capsys, program, arg
     [
         ("epoch", ["--dataset", "Korah"], "Korah"),
         ("epoch", ["--model", "lstm"], "lstm"),
+        ("epoch", ["--labels-per-class", "0"], "positive integer"),
+        ("epoch", ["--out", "nowhere/rows.jsonl"], "nowhere"),
         ("kernels", ["--graph", "Korah"], "Korah"),
         ("kernels", ["--channels", "-1"], "positive integer"),
         ("explicit", ["--problem", "moon"], "moon"),
         ("explicit", ["--problem", "mlp", "--error", "1e-30"], "'error' that dopri5 reaches"),
         ("scaling", ["--axis", "width"], "width"),
+        ("scaling", ["--model", "gcn"], "gcn"),
+        ("throughput", ["--dataset", "Korah"], "Korah"),
+        ("throughput", ["--loops", "0"], "positive integer"),
+        ("whole_run", ["--dataset", "Korah"], "Korah"),
+        ("whole_run", ["--model", "lstm"], "lstm"),
         ("scaling", ["--point", "4"], "from 0 to 3 .*got 4"),
         ("scaling", ["--axis", "edges", "--point", "-1"], "from 0 to 2 .*got -1"),
     ],
@@ -91,11 +99,11 @@ def test_cuda_where_there_is_none_is_one_line(programs, capsys, monkeypatch, pro
     assert "CUDA" in refused(programs[program].main, capsys, "--device", "cuda", *point)
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", SINGLE)
 def test_missing_data_is_one_line(programs, capsys, monkeypatch, nothing_to_load, program):
     monkeypatch.setattr(programs["kernels"], "copy_bandwidth", lambda device: 1.0)
-    point = ["--point", "0"] if program == "scaling" else []
-    assert "Cora was not found" in refused(programs[program].main, capsys, *point)
+    more = {"scaling": ["--point", "0"], "whole_run": ["--dataset", "Cora"]}.get(program, [])
+    assert "Cora was not found" in refused(programs[program].main, capsys, *more)
 
 
 def test_a_point_that_fails_in_its_own_process_is_one_line(programs, capsys, monkeypatch):
@@ -112,14 +120,14 @@ def test_a_point_that_fails_in_its_own_process_is_one_line(programs, capsys, mon
 
 def test_ctrl_c_keeps_the_finished_rows(programs, capsys, monkeypatch):
     scaling = programs["scaling"]
-    calls = []
 
     def run(command, **options):
-        calls.append(command)
-        if len(calls) == 3:
+        point = int(command[command.index("--point") + 1])
+        if point == 2:
             raise KeyboardInterrupt
-        row = {"time": 4.0 ** len(calls), "ms": 2.0 ** len(calls)}
-        return subprocess.CompletedProcess(command, 0, json.dumps(row), "")
+        row = {"model": "grand-l", "time": 4.0**point, "ms": 2.0**point}
+        said = 512.0 if "--peak" in command else [row]
+        return subprocess.CompletedProcess(command, 0, json.dumps(said), "")
 
     monkeypatch.setattr(subprocess, "run", run)
     assert scaling.main(["--json"]) == 130
@@ -127,6 +135,7 @@ def test_ctrl_c_keeps_the_finished_rows(programs, capsys, monkeypatch):
     first, second = [json.loads(line) for line in captured.out.splitlines()]
     assert first["slope"] is None
     assert second["slope"] == pytest.approx(0.5)
+    assert first["peak_mib"] == second["peak_mib"] == 512
     assert "2 finished rows" in captured.err
 
 
@@ -150,6 +159,29 @@ def test_contestants_take_turns_after_a_warm_up(programs):
     seconds = programs["common"].alternate(contestants, 3, torch.device("cpu"))
     assert "".join(order) == "ab" * 4
     assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_a_fast_contestant_takes_turns_until_its_share_of_a_round_is_up(programs, monkeypatch):
+    common, order, clock = programs["common"], [], [0.0]
+
+    def contestant(name, seconds):
+        def run():
+            order.append(name)
+            clock[0] += seconds
+
+        return run
+
+    monkeypatch.setattr(common.time, "perf_counter", lambda: clock[0])
+    contestants = {"fast": contestant("f", 0.125), "slow": contestant("s", 2.0)}
+    seconds = common.alternate(contestants, 2, torch.device("cpu"), least=0.5)
+    assert "".join(order) == "fs" + 2 * "fsfff"
+    assert seconds == {"fast": [0.125, 0.125], "slow": [2.0, 2.0]}
+
+
+def test_a_ratio_is_taken_within_each_round(programs):
+    # The machine slows down in the second round and is disturbed in the third.
+    assert programs["common"].ratio([2.0, 20.0, 3.0], [1.0, 10.0, 10.0]) == 2.0
+    assert programs["common"].ratio([2.0], None) is None
 
 
 def test_all_ways_to_multiply_agree_on_a_small_graph(programs, monkeypatch, karate):

@@ -16,8 +16,7 @@ CPU = torch.device("cpu")
 
 
 def strip(record):
-    # The last digits of a sum over edges depend on the number of threads.
-    loose = ("seconds", "peak_memory_mb", "energy")
+    loose = ("seconds", "peak_memory_mb")
     return {k: v for k, v in record.items() if k not in loose}
 
 

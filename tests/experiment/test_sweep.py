@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import grandpp.experiment.pools as pools
+import grandpp.experiment.sweep as sweep
 from grandpp.data import load_dataset, low_label_split, split_digest
 from grandpp.experiment import (
     WorkerError,
@@ -24,6 +25,7 @@ from grandpp.experiment import (
     with_run,
 )
 from grandpp.experiment.record_file import RecordFile
+from grandpp.experiment.threads import ONE_THREAD
 from grandpp.experiment.worker import perform
 
 CPU = torch.device("cpu")
@@ -35,8 +37,7 @@ def runs():
 
 
 def strip(record):
-    # The last digits of a sum over edges depend on the number of threads.
-    loose = ("seconds", "peak_memory_mb", "energy")
+    loose = ("seconds", "peak_memory_mb")
     return {k: v for k, v in record.items() if k not in loose}
 
 
@@ -59,6 +60,52 @@ def test_workers_give_the_records_of_one_process_until_one_of_them_is_killed(run
     assert all(by_key[record_key(r)] == strip(r) for r in alone)
     assert sorted(map(record_key, read_records(out))) == sorted(by_key)
     assert not list(workers())
+
+
+def test_the_number_of_workers_moves_no_bit_whatever_threads_torch_has(threads_of_torch):
+    graphs = [load_dataset("sbm")]
+    runs = plan_runs(graphs, ["grand-l", "grand++-cluster-l"], [1], range(1), epochs=2)
+    found = []
+    for number, workers in ((1, 1), (2, 1), (2, 2)):
+        torch.set_num_threads(number)
+        records = []
+        run_sweep(runs, CPU, records.append, progress=False, workers=workers)
+        found.append(sorted((strip(r) for r in records), key=lambda r: r["model"]))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.fixture
+def threads_of_torch():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_few_epochs_are_done_in_this_process_and_many_in_others(runs, monkeypatch):
+    opened = []
+
+    def processes(graphs, runs, workers, threads):
+        opened.append((workers, threads))
+        raise WorkerError("enough seen")
+
+    monkeypatch.setattr(sweep, "Processes", processes)
+    monkeypatch.setattr("grandpp.experiment.threads.cpu_count", lambda: 3)
+    records = []
+    run_sweep(runs, CPU, records.append, progress=False)
+    assert len(records) == 4
+    long = plan_runs([load_dataset("sbm")], ["grand-l"], [2, 1], range(2), epochs=1000)
+    with pytest.raises(WorkerError, match="enough seen"):
+        run_sweep(long, CPU, records.append, progress=False)
+    assert opened == [(3, ONE_THREAD)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"workers": 0}, "'workers'.*got 0"), ({"threads": -1}, "'threads'.*got -1")],
+)
+def test_numbers_of_workers_and_threads_below_one_are_refused(runs, options, words):
+    with pytest.raises(ValueError, match=words):
+        run_sweep(runs, CPU, print, progress=False, **options)
 
 
 def workers():

@@ -161,6 +161,8 @@ def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
             "one worker for runs in batches",
         ),
         (["--labels-per-class", "1", "--batch-splits", "0"], "positive integer (got '0')"),
+        (["--labels-per-class", "1", "--workers", "all"], "integer or auto (got 'all')"),
+        (["--labels-per-class", "1", "--threads", "0"], "positive integer (got '0')"),
         (["--labels-per-class", "0"], "positive integer (got '0')"),
         (["--labels-per-class", "10000"], "class 0 has"),
         (["--labels-per-class", "1", "--dataset", "Corra"], "unknown data set 'Corra'"),
