@@ -10,7 +10,7 @@ import torch
 from flows import EXACT, F64, adjoint_states, make, points, pull_back, slope_of_adjoint
 from scipy.optimize import linear_sum_assignment
 
-from grandpp.fields import GeneralizedHeavyBall, HeavyBall, SecondOrder
+from grandpp.fields import Adam, GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.solvers import solve
 
 T, NOW, END = torch.tensor(0.3, dtype=F64), 0.5, 1.1
@@ -177,3 +177,17 @@ def test_without_damping_a_linear_ball_keeps_its_energy(gamma, conserved):
 def test_wrong_input_is_named(build, words):
     with pytest.raises(ValueError, match=words):
         build()
+
+
+def test_fixed_constants_are_no_part_of_a_checkpoint():
+    balls = (
+        (HeavyBall(gamma=0.5), {"fixed_gamma": 0.1}),
+        (GeneralizedHeavyBall(gamma=0.5, xi=2.0), {"fixed_gamma": 0.5, "fixed_xi": 1.0}),
+        (Adam(alpha=0.9, beta=0.8), {"fixed_alpha": 0.9, "fixed_beta": 0.1}),
+    )
+    for ball, old in balls:
+        assert ball.state_dict() == {}
+        before = str(ball)
+        with pytest.warns(UserWarning, match="left out"):
+            ball.load_state_dict({k: torch.tensor(v, dtype=torch.float64) for k, v in old.items()})
+        assert str(ball) == before

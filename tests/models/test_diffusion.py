@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.models import DiffusionClassifier, SparseFeatures, gcn, mlp
 from grandpp.solvers import SolveError
 
@@ -73,3 +73,16 @@ def test_times_that_are_not_reached_are_left_out_or_an_error(karate, sparse_x):
     torch.testing.assert_close(found[0], model(sparse_x, karate), rtol=1e-3, atol=1e-3)
     with pytest.raises(SolveError):
         model.classify_along(sparse_x, karate, times=times)
+
+
+@pytest.mark.parametrize("layer", [GRANDPPConv, HeavyBallConv])
+def test_a_trajectory_beyond_the_end_time_has_the_source_of_the_layer(layer, karate, sparse_x):
+    torch.manual_seed(0)
+    conv = layer(8, time=3.0, heads=2, source="balanced", source_gain=5.0, solver="exact")
+    torch.nn.init.normal_(conv.attention.query)
+    model = DiffusionClassifier(50, 3, conv).eval()
+    index = torch.tensor([0, 33, 5])
+    at_end, _ = model.classify_along(sparse_x, karate, None, index, times=[3.0, 9.0])
+    expected = model.classify(sparse_x, karate, source_index=index).logits
+    torch.testing.assert_close(at_end, expected, rtol=1e-4, atol=1e-5)
+    assert conv.source_time is None
