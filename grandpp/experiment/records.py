@@ -179,6 +179,12 @@ def record_key(record: Record) -> tuple[Any, ...]:
     return tuple(record[name] for name in KEY_FIELDS)
 
 
+def has_failed(record: Record) -> bool:
+    """Whether a run failed: one on a split without test nodes succeeds without an accuracy."""
+    without = "failed" if record["test_accuracy"] is None else "success"
+    return record.get("status", without) != "success"
+
+
 @cache
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version(), "grandpp": grandpp.__version__}

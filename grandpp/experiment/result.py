@@ -15,6 +15,7 @@ class DivergedError(RuntimeError):
     """Training left the finite numbers."""
 
 
+NO_TEST = "no test accuracy: the split has no test node with a known label"
 DIVERGED = "the loss or a parameter became NaN or infinite in training"
 
 # The data are checked when a run begins: features that are not finite come from an encoder that

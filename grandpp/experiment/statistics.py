@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from grandpp.experiment.records import Record
+from grandpp.experiment.records import Record, has_failed
 
 # Accuracies are counts divided in float32: differences closer than this are ties.
 _DECIMALS = 6
@@ -83,7 +83,7 @@ def summarize(records: Iterable[Record]) -> Summary:
     nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
     return Summary(
         n=len(good),
-        failed=sum(_has_failed(r) for r in all_records),
+        failed=sum(has_failed(r) for r in all_records),
         mean=float(np.mean(accuracy)) if good else None,
         std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else (0.0 if good else None),
         val_mean=float(np.mean(val)) if val else None,
@@ -92,12 +92,6 @@ def summarize(records: Iterable[Record]) -> Summary:
         nfe_forward=float(np.mean(nfe)) if nfe else None,
         seconds=float(np.mean([r["seconds"] for r in good])) if good else None,
     )
-
-
-def _has_failed(record: Record) -> bool:
-    """Whether a run failed: one on a split without test nodes succeeds without an accuracy."""
-    without = "failed" if record["test_accuracy"] is None else "success"
-    return record.get("status", without) != "success"
 
 
 def split_means(values: Iterable[tuple[int, int, float]]) -> dict[int, float]:

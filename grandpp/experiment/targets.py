@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,17 @@ class Targets:
         if self.weight is None:
             return F.cross_entropy(logits, self.label)
         return self.weight @ F.cross_entropy(logits, self.label, reduction="none")
+
+
+def without_unknown(data: Data) -> Data:
+    """The graph whose masks leave out nodes without a known label; a copy if there are some."""
+    known = data.y >= 0
+    if bool(known.all()):
+        return data
+    data = copy.copy(data)
+    for name in ("train_mask", "val_mask", "test_mask"):
+        data[name] = data[name] & known
+    return data
 
 
 def labelled_targets(data: Data) -> Targets:

@@ -20,9 +20,16 @@ from grandpp.experiment.best_time import note_best_time
 from grandpp.experiment.build import build_model, build_optimizer
 from grandpp.experiment.config import RunConfig
 from grandpp.experiment.memory import PeakMemory
-from grandpp.experiment.result import DIVERGED, FAILURES, DivergedError, RunResult, accuracy
+from grandpp.experiment.result import (
+    DIVERGED,
+    FAILURES,
+    NO_TEST,
+    DivergedError,
+    RunResult,
+    accuracy,
+)
 from grandpp.experiment.rewired import rewired
-from grandpp.experiment.targets import clustered_targets, labelled_targets
+from grandpp.experiment.targets import clustered_targets, labelled_targets, without_unknown
 from grandpp.graph import dirichlet_energy
 from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
 from grandpp.ops import all_finite
@@ -99,20 +106,6 @@ def check_selection(config: RunConfig, data: Data) -> None:
             )
 
 
-NO_TEST = "no test accuracy: the split has no test node with a known label"
-
-
-def _without_unknown(data: Data) -> Data:
-    """The graph whose masks leave out nodes without a known label; a copy if there are some."""
-    known = data.y >= 0
-    if bool(known.all()):
-        return data
-    data = copy.copy(data)
-    for name in ("train_mask", "val_mask", "test_mask"):
-        data[name] = data[name] & known
-    return data
-
-
 @dataclass
 class Run:
     """A model on the graph and the split of its run.
@@ -141,7 +134,7 @@ class Run:
     nfe_backward: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.data = _without_unknown(self.data)
+        self.data = without_unknown(self.data)
         if self.x is None:
             x = binary(self.data.x) if self.features == "binary" else self.data.x
             self.x = sparse_if_sparse(x)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from largest_tensor import LargestTensor
+from operations import LargestTensor
 
 from grandpp.data import load_dataset, low_label_split
 from grandpp.data.digests import RAW_SETS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from grandpp.experiment import RunResult
-from grandpp.experiment.result import FAILURES, DivergedError
+from grandpp.experiment.result import FAILURES, DivergedError, accuracy
 from grandpp.fields import NonFiniteFeaturesError
 from grandpp.singular import ConvergenceError
 from grandpp.solvers import Solution, SolveError, SolveStats, Status
@@ -31,3 +32,12 @@ def test_patience_counts_from_the_best_epoch():
     assert not result.out_of_patience(3)
     assert not result.out_of_patience(None)
     assert not RunResult().out_of_patience(1)
+
+
+def test_accuracies_count_known_labels_alone_and_are_none_without_any():
+    logits = torch.eye(3)[[0, 1, 2, 0]]
+    y = torch.tensor([0, 2, -1, 0])
+    everyone = torch.ones(4, dtype=torch.bool)
+    assert accuracy(logits, y, everyone) == pytest.approx(2 / 3)
+    assert accuracy(logits, y, torch.tensor([False, False, True, False])) is None
+    assert accuracy(logits, y, ~everyone) is None

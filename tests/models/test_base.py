@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from largest_tensor import LargestTensor
+from operations import LargestTensor, OperationNames
 from torch_geometric.nn import GAT, GCN
 
 from grandpp.layers import GRANDConv
@@ -78,6 +78,17 @@ def test_sparse_features_are_never_held_dense(kind, karate):
         with LargestTensor() as seen:
             model(x, karate).square().sum().backward()
         assert seen.largest < 34 * 3000, name
+
+
+@pytest.mark.parametrize("kind", ["features", "csr"])
+def test_the_transpose_of_sparse_features_is_sorted_once(kind, karate, sparse_x):
+    x = sparse_x.to_sparse_csr() if kind == "csr" else SparseFeatures.from_dense(sparse_x)
+    model = mlp(50, 4, 3, 0.5, input_dropout=0.5)
+    model(x, karate).sum().backward()
+    with OperationNames() as seen:
+        model(x, karate).sum().backward()
+    assert "aten.mm" in seen.names
+    assert not {name for name in seen.names if "sort" in name}
 
 
 def test_maps_of_sparse_features_keep_the_parameters_and_the_draws_of_pyg(karate):

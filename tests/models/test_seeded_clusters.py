@@ -125,3 +125,17 @@ def test_the_classifier_names_the_nearest_cluster(karate):
     logits = model(words(), karate)
     assert torch.equal(logits.argmax(1), clusters.label)
     assert torch.equal(model.classify(words(), karate, wanted=index).logits, logits[index])
+
+
+def test_nodes_without_a_known_label_are_not_labelled():
+    torch.manual_seed(0)
+    embedding = torch.nn.functional.normalize(torch.randn(20, 4), dim=1)
+    label = torch.full((20,), -1)
+    label[:4] = torch.tensor([0, 1, 0, 1])
+    found = seeded_clusters(embedding, torch.arange(6), label, 2)
+    expected = seeded_clusters(embedding, torch.arange(4), label, 2)
+    assert torch.equal(found.score, expected.score)
+    mask = torch.arange(20) < 6
+    assert torch.equal(seeded_clusters(embedding, mask, label, 2).score, expected.score)
+    with pytest.raises(ValueError, match="a labelled node of each of the 2 classes"):
+        seeded_clusters(embedding, torch.arange(3, 6), label, 2)

@@ -199,6 +199,7 @@ def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
             ],
             "'source_gain'",
         ),
+        (["--labels-per-class", "1", "--dataset", "KarateClub"], "--protocol no_val"),
         ([], "--labels-per-class"),
     ],
 )
@@ -215,6 +216,20 @@ def test_bad_input_is_one_line_exit_code_two_and_leaves_no_file(
     assert words in errors[0]
     assert errors[0].startswith("node_classify: error: ")
     assert not out.exists()
+
+
+def test_a_split_without_test_nodes_is_said_and_leaves_no_nan(main, capsys, tmp_path, monkeypatch):
+    tiny = sbm(9, 12, num_classes=3, class_sizes=[3, 3, 3], num_features=8, words_per_node=3)
+    monkeypatch.setattr(graphs, "sbm", lambda: tiny)
+    out = tmp_path / "runs.jsonl"
+    arguments = ["--dataset", "sbm", "--labels-per-class", "3", "--protocol", "no_val"]
+    assert main([*arguments, "--model", "mlp", "--json", "--out", str(out), *FAST]) == 0
+    printed, err = capsys.readouterr()
+    assert err.count("node_classify: notice: no test accuracy: the split has no test node") == 1
+    for text in (printed, out.read_text()):
+        for line in text.splitlines():
+            record = json.loads(line, parse_constant=pytest.fail)
+            assert (record["status"], record["test_accuracy"]) == ("success", None)
 
 
 def test_a_foreign_out_file_or_folder_is_refused_and_kept(main, capsys, tmp_path):

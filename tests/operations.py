@@ -1,4 +1,4 @@
-"""What a computation holds at once."""
+"""What operations of torch a computation takes, and what it holds at once."""
 
 from __future__ import annotations
 
@@ -19,3 +19,15 @@ class LargestTensor(TorchDispatchMode):
             if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
                 self.largest = max(self.largest, tensor.numel())
         return out
+
+
+class OperationNames(TorchDispatchMode):
+    """Notes the names of the operations of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.add(str(func.overloadpacket))
+        return func(*args, **(kwargs or {}))
