@@ -6,6 +6,7 @@ import os
 
 import pytest
 import torch
+from profiles import chosen_profile, chosen_seed
 from torch import Tensor
 
 # Triton's interpreter runs the kernels where there is no GPU. It is asked for before Triton is
@@ -21,6 +22,11 @@ WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
     torch.set_num_threads(max(1, torch.get_num_threads() // WORKERS))
     os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name what chooses the random cases of tests/fuzz, so that a failure can be repeated."""
+    return f"fuzz: profile '{chosen_profile(config)}', --hypothesis-seed={chosen_seed(config)}"
 
 
 @pytest.fixture

@@ -32,23 +32,23 @@ def check(drawn):
         assert_near(gradient, wanted[name], 10 * drawn.choice.tolerance(case), name)
 
 
-@fuzz(100, drawn=cases(("grand", "cgnn"), solvers=SOLVERS))
+@fuzz(80, drawn=cases(("grand", "cgnn"), solvers=SOLVERS))
 def test_gradients_of_diffusion(drawn):
     check(drawn)
 
 
-@fuzz(60, drawn=cases(("grand++",), solvers=SOLVERS))
+@fuzz(50, drawn=cases(("grand++",), solvers=SOLVERS))
 def test_gradients_of_diffusion_with_a_source(drawn):
     check(drawn)
 
 
-@fuzz(60, drawn=cases(("heavy_ball",), solvers=SOLVERS))
+@fuzz(50, drawn=cases(("heavy_ball",), solvers=SOLVERS))
 def test_gradients_of_heavy_balls(drawn):
     check(drawn)
 
 
 @fuzz(
-    40,
+    30,
     drawn=cases(
         ("grand",), graph=graphs(min_nodes=2, weighted=True), solvers=SOLVERS, nonlinear=False
     ),

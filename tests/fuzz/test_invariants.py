@@ -1,4 +1,4 @@
-"""What the mathematics promises of every graph: symmetries, conserved means and maximum principles."""
+"""What the mathematics promises of every graph: symmetry, conserved means, maximum principles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_permutation_of_the_nodes_permutes_the_result(drawn, shuffle):
     assert_near(moved, straight[nodes], 2 * drawn.choice.tolerance(case))
 
 
-@fuzz(30, drawn=cases(("grand",)))
+@fuzz(20, drawn=cases(("grand",)))
 def test_constants_are_a_fixed_point(drawn):
     case = drawn.case.but(learn_beta=False)
     conv = case.build()
@@ -45,7 +45,7 @@ def test_constants_are_a_fixed_point(drawn):
     assert_near(conv(same, edge_index, weight), same, drawn.choice.tolerance(case))
 
 
-@fuzz(30, drawn=cases(("grand", "heavy_ball", "grand++"), graph=graphs(undirected=True)))
+@fuzz(20, drawn=cases(("grand", "heavy_ball", "grand++"), graph=graphs(undirected=True)))
 def test_the_walk_on_an_undirected_graph_conserves_the_degree_weighted_mean(drawn):
     case = drawn.case
     options = {k: v for k, v in case.options.items() if k not in HEADS}
@@ -68,7 +68,7 @@ def test_the_walk_on_an_undirected_graph_conserves_the_degree_weighted_mean(draw
 HEADS = ("heads", "attention_channels", "normalization")
 
 
-@fuzz(40, drawn=cases(("grand",)))
+@fuzz(30, drawn=cases(("grand",)))
 def test_diffusion_stays_between_the_extremes_of_its_start(drawn):
     case = drawn.case.but(learn_beta=False)
     x, edge_index, weight = case.inputs()
@@ -78,7 +78,7 @@ def test_diffusion_stays_between_the_extremes_of_its_start(drawn):
         assert bool((y <= x.amax(0) + slack).all() and (y >= x.amin(0) - slack).all())
 
 
-@fuzz(30, drawn=cases(), first=st.sampled_from((0.25, 0.5, 0.9)))
+@fuzz(25, drawn=cases(), first=st.sampled_from((0.25, 0.5, 0.9)))
 def test_a_solve_goes_on_from_where_another_one_ended(drawn, first):
     case, conv = drawn.case, drawn.case.build()
     x, edge_index, weight, *trusted = case.inputs()
@@ -96,7 +96,7 @@ def test_a_solve_goes_on_from_where_another_one_ended(drawn, first):
     assert_near(rest, conv(x, edge_index, weight, *trusted), 3 * drawn.choice.tolerance(case))
 
 
-@fuzz(30, drawn=cases(), first=st.sampled_from((0.25, 0.5)))
+@fuzz(25, drawn=cases(), first=st.sampled_from((0.25, 0.5)))
 def test_a_state_saved_on_the_way_is_that_of_a_shorter_solve(drawn, first):
     case = drawn.case
     time = case.options["time"]

@@ -17,21 +17,21 @@ def check(drawn):
     assert_near(got, expected, drawn.choice.tolerance(case))
 
 
-@fuzz(100, drawn=cases(("grand",)))
+@fuzz(80, drawn=cases(("grand",)))
 def test_grand_is_its_equation(drawn):
     check(drawn)
 
 
-@fuzz(100, drawn=cases(("grand++",)))
+@fuzz(80, drawn=cases(("grand++",)))
 def test_grandpp_is_its_equation(drawn):
     check(drawn)
 
 
-@fuzz(80, drawn=cases(("heavy_ball",)))
+@fuzz(60, drawn=cases(("heavy_ball",)))
 def test_heavy_balls_are_their_equation(drawn):
     check(drawn)
 
 
-@fuzz(40, drawn=cases(("cgnn",)))
+@fuzz(30, drawn=cases(("cgnn",)))
 def test_the_continuous_gnn_is_its_equation(drawn):
     check(drawn)

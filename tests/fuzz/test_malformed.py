@@ -172,7 +172,7 @@ def test_a_malformed_graph_is_refused(drawn):
     refused(calls)
 
 
-@fuzz(20, drawn=STATED, nonlinear=st.booleans(), kind=st.sampled_from(("balanced", "paper")))
+@fuzz(15, drawn=STATED, nonlinear=st.booleans(), kind=st.sampled_from(("balanced", "paper")))
 def test_malformed_trusted_nodes_are_refused(drawn, nonlinear, kind):
     options = {"mode": "nonlinear" if nonlinear else "linear", "source": kind}
     case = replace(drawn.case, layer="grand++", options=options)
@@ -186,7 +186,7 @@ def test_malformed_trusted_nodes_are_refused(drawn, nonlinear, kind):
     )
 
 
-@fuzz(20, drawn=STATED)
+@fuzz(15, drawn=STATED)
 def test_malformed_times_are_refused(drawn):
     case = drawn.case.but(time=1.0)
     conv = case.build()

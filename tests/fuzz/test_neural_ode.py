@@ -108,7 +108,7 @@ def flows(draw):
     )
 
 
-@fuzz(50, drawn=flows())
+@fuzz(40, drawn=flows())
 def test_a_neural_ode_on_a_graph_is_its_equation(drawn):
     flow, x = drawn.build()
     x.requires_grad_()
