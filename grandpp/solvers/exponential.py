@@ -137,14 +137,7 @@ class Exact:
         tau = f.alpha.to(time) * time
         series = self._series(f, float(tau.detach()))
         self._check_budget(stats, series.products)
-        rows = _Coefficients.apply(tau, series)
-        # T is the length of the integral that brings the source in.
-        coefficients = rows[:1] if f.source is None else torch.stack([rows[0], time * rows[1]])
-        inputs = (y,) if f.source is None else (y, f.source)
-        chebyshev = series.chebyshev
-        return apply_polynomials(
-            f.csr, f.weight, coefficients, inputs, chebyshev=chebyshev, stats=stats
-        )
+        return apply_series(f.csr, f.weight, f.source, y, series, tau, time, stats)
 
     def _series(self, f: LinearField, tau: float) -> Series:
         """The shorter of the two series; refuse early where both are beyond the budget."""
@@ -155,6 +148,37 @@ class Exact:
         if reversible:
             return Series.chebyshev_polynomials(tau, self.rtol)
         return Series.powers(tau, self.rtol)
+
+
+def apply_series(
+    csr: CSR,
+    weight: Tensor,
+    source: Tensor | None,
+    y: Tensor,
+    series: Series,
+    tau: Tensor,
+    time: Tensor,
+    stats: SolveStats,
+) -> Tensor:
+    """The state after a time, by the series of the solution.
+
+    Args:
+        csr: Pattern of A, ``[N, N]``.
+        weight: Values of A, ``[nnz]``.
+        source: s ``[N, F]``, or ``None``.
+        y: State ``[N, F]`` before.
+        series: The series of tau.
+        tau: alpha times the time, float64 on the CPU.
+        time: The time, likewise.
+        stats: Where products are counted.
+    """
+    rows = _Coefficients.apply(tau, series)
+    # The time is the length of the integral that brings the source in.
+    coefficients = rows[:1] if source is None else torch.stack([rows[0], time * rows[1]])
+    inputs = (y,) if source is None else (y, source)
+    return apply_polynomials(
+        csr, weight, coefficients, inputs, chebyshev=series.chebyshev, stats=stats
+    )
 
 
 def is_stochastic(csr: CSR, weight: Tensor) -> bool:
