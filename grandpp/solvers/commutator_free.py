@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
@@ -43,6 +44,8 @@ _FIRST_RATE = 32.0
 # A step of order 4 costs about as much as so many of order 2.
 _PRICE = 2.5
 _SAFETY = 0.9
+# Steps of order 2 are so long that the estimate of their error may be this much too small.
+_DOUBT = 4.0
 _GROWTH = 5.0
 _SHRINK = 0.2
 _RESCUE = 0.1  # after a step that met NaN or infinity
@@ -94,12 +97,13 @@ class CommutatorFree:
         ValueError: If a number is out of range.
 
     Note:
-        A step of order 2 evaluates the operator 4 times, 2 of them for its error estimate alone,
-        and takes 5 exponentials of half the step, 2 of them for the estimate; order 4 takes 2
-        operators and 3 exponentials more. An exponential costs about tau + 6 sqrt(tau) products
-        for tau = alpha h / 2. The gradient goes through the accepted results alone, whose lengths
-        count as constants; it keeps what :class:`~grandpp.solvers.Exact` keeps per exponential,
-        and cannot be differentiated again. ``nfe_forward`` counts products and operators.
+        A step of order 2 evaluates the operator twice and takes an exponential of half the step
+        and one of the whole; its error estimate as many operators and 3 exponentials of half the
+        step without gradient. Order 4 takes 2 operators and 4 exponentials of half the step more.
+        An exponential costs about tau + 5 sqrt(tau) products for tau = alpha times its length.
+        The gradient goes through the accepted results alone, whose lengths count as constants; it
+        keeps what :class:`~grandpp.solvers.Exact` keeps per exponential, and cannot be
+        differentiated again. ``nfe_forward`` counts products and operators.
     """
 
     rtol: float = 1e-4
@@ -231,14 +235,13 @@ class Evolution:
         first = self._operator(y) if self._here is None else self._here
         y2 = self._freeze(first, y, half)
         second = self._operator(y2)
-        y3 = self._freeze(second, y, half)
-        low = self._freeze(second, y3, half)
+        low = self._freeze(second, y, exact)
         with torch.set_grad_enabled(torch.is_grad_enabled() and follows):
             end = self._operator(low)
-        with torch.no_grad():
-            third = self._operator(y3)
+        with torch.no_grad():  # for the estimate alone
+            third = self._operator(self._freeze(second, y, half))
             between = self._combine(half, y, first, second, third, end)
-        coarse = self._error(low, between)
+        coarse = _DOUBT * self._error(low, between)
         if coarse <= 1:
             self._here = end if follows else None
             self._propose(length, coarse, math.inf)
@@ -248,7 +251,7 @@ class Evolution:
             return None
         self._trouble = Status.STEP_UNDERFLOW
         if torch.is_grad_enabled():
-            third = self._operator(y3)
+            third = self._operator(self._freeze(second, y, half))
         y4 = self._freeze(2 * third - first, y2, half)
         high = self._combine(half, y, first, second, third, self._operator(y4))
         fine = self._error(high, between)
@@ -279,11 +282,9 @@ class Evolution:
         self.stats.nfe_forward += 1
         weight = self.f.operator(y)
         if weight.requires_grad:
-            weight.register_hook(self._count_backward)
+            # A hook that held this object would hold the graph that holds the hook.
+            weight.register_hook(partial(_count_backward, self.stats))
         return weight
-
-    def _count_backward(self, grad: Tensor) -> None:
-        self.stats.nfe_backward += 1
 
     def _check_budget(self, more: int) -> None:
         if self.stats.nfe_forward + more > self.max_nfe:
@@ -299,6 +300,10 @@ class Evolution:
         by_low, by_high = _gain(coarse, 3), _gain(fine, 4)
         gain = by_high if by_high >= _PRICE * by_low else by_low
         self._length = length * min(max(gain, _SHRINK), _GROWTH)
+
+
+def _count_backward(stats: SolveStats, grad: Tensor) -> None:
+    stats.nfe_backward += 1
 
 
 def _gain(error: float, order: int) -> float:
