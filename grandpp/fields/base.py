@@ -116,6 +116,11 @@ class NonlinearDiffusion:
             dy = self.product(self.graph, generator(self.graph, weight, self.alpha), y)
         return dy if self.source is None else dy + self.source
 
+    @property
+    def csr(self) -> CSR:
+        """Pattern of the operator."""
+        return self.graph.csr
+
     def operator(self, y: Tensor) -> Tensor:
         """The operator A(y), ``[nnz]``."""
         return self.attend(self.parameters, y, self.prior)

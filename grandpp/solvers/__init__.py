@@ -11,6 +11,7 @@ from grandpp.solvers.base import (
     Status,
     VectorField,
 )
+from grandpp.solvers.commutator_free import CommutatorFree
 from grandpp.solvers.explicit import Tsit5
 from grandpp.solvers.exponential import Exact
 from grandpp.solvers.proximal import Proximal
@@ -24,6 +25,7 @@ __all__ = [
     "AdaptiveProximal",
     "Auto",
     "BoundField",
+    "CommutatorFree",
     "Exact",
     "Proximal",
     "Solution",

@@ -11,15 +11,30 @@ from torch import Tensor
 
 from grandpp.solvers.adaptive import AdaptiveProximal
 from grandpp.solvers.base import Solution, State, Status, VectorField, map_parts
+from grandpp.solvers.commutator_free import (
+    CommutatorFree,
+    Evolution,
+    QuasilinearField,
+    ShortStepError,
+)
 from grandpp.solvers.exponential import Exact, LinearField
 from grandpp.solvers.stiffness import StiffError, StiffnessRecorder
 from grandpp.solvers.system import LinearSystem
 from grandpp.solvers.torchdiffeq import TorchDiffEq
 
+# Where alpha h of the exponential integrator has to be below this, the explicit method's steps are
+# longer.
+_SHORTEST = 0.5
+
 
 @dataclass(frozen=True)
 class Auto:
-    """Linear diffusion exactly; everything else by dopri5, by proximal BDF once it is stiff.
+    """Linear diffusion exactly, nonlinear diffusion by exponentials, all else by dopri5.
+
+    Nonlinear diffusion, whose operator changes little along a solution, is solved by
+    :class:`~grandpp.solvers.CommutatorFree`; where the operator changes so fast that its steps
+    are short, dopri5 takes over from the last accepted state. dopri5 itself gives way to proximal
+    BDF once the problem is stiff.
 
     Stiffness is judged as in Hairer and Wanner II, section IV.2: fifteen steps at the edge of
     dopri5's stability. From the last accepted state on
@@ -36,7 +51,8 @@ class Auto:
 
     Note:
         Costs what the method that runs costs; judging is free of evaluations. Gradients are
-        those of ``"exact"``, direct ones through dopri5 and implicit ones through proximal BDF.
+        those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and implicit
+        ones through proximal BDF.
     """
 
     rtol: float = 1e-4
@@ -64,9 +80,36 @@ class Auto:
             if solution.status is not Status.NOT_STOCHASTIC:
                 solution.stats.methods.append((start, "exact"))
                 return solution
-        watch = StiffnessRecorder(f, self.max_nfe, start)
-        watch.stats.methods.append((start, "dopri5"))
-        return self._march(watch, y0, ts)
+        frozen = isinstance(f, QuasilinearField) and isinstance(y0, Tensor)
+        if frozen and not linear and bool(ts[-1] > ts[0]):
+            return self._freeze(f, y0, ts)  # type: ignore[arg-type]
+        return self._explicit(StiffnessRecorder(f, self.max_nfe, start), y0, ts)
+
+    def _freeze(self, f: QuasilinearField, y0: Tensor, ts: Tensor) -> Solution:
+        """Nonlinear diffusion by the exponential integrator while its steps are long."""
+        start = float(ts[0].detach())
+        evolution = Evolution(f, y0, ts, self.rtol, self.atol, self.max_nfe, _SHORTEST)
+        stats, done = evolution.stats, evolution.saved
+        try:
+            status = evolution.run()
+        except ShortStepError:
+            status = None
+        if evolution.t > start or status not in (None, Status.NOT_STOCHASTIC):
+            stats.methods.append((start, CommutatorFree.method))
+        if status is None or status is Status.NOT_STOCHASTIC:
+            watch = StiffnessRecorder(f, self.max_nfe, evolution.t, stats=stats)
+            last = ts[len(done)]
+            first = last + (evolution.t - float(last.detach()))
+            left = torch.cat([first.view(1), ts[1 + len(done) :]])
+            rest = self._explicit(watch, evolution.y, left)
+            ys = torch.cat([*(y.unsqueeze(0) for y in done), torch.as_tensor(rest.ys)])
+            return Solution(ts[1:], ys, stats, rest.status, rest.t_reached)
+        missing = [torch.full_like(y0, torch.nan)] * (len(ts) - 1 - len(done))
+        return Solution(ts[1:], torch.stack([*done, *missing]), stats, status, evolution.t)
+
+    def _explicit(self, watch: StiffnessRecorder, y: State, ts: Tensor) -> Solution:
+        watch.stats.methods.append((watch.t_start, "dopri5"))
+        return self._march(watch, y, ts)
 
     def _exact(self) -> Exact:
         return Exact(rtol=min(self.rtol, self.atol), max_nfe=self.max_nfe)

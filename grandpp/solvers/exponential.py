@@ -139,29 +139,8 @@ class Exact:
         tau = f.alpha.to(time) * time
         series = self._series(f, float(tau.detach()))
         self._check_budget(stats, series.products)
-        rows = _Coefficients.apply(tau, series)
-        # T is the length of the integral that brings the source in.
-        coefficients = rows[:1] if f.source is None else torch.stack([rows[0], time * rows[1]])
-        inputs: tuple[Tensor, ...] = (y,)
-        places: tuple[Tensor | None, ...] | None = None
-        if f.source is not None:
-            nodes = getattr(f, "source_nodes", None)
-            inputs = (y, f.source if nodes is None else f.source.index_select(0, nodes))
-            places = (None, nodes)
-        chebyshev = series.chebyshev
-        cancellation = 1.0 if f.source is None else 2 * float(tau.detach())
-        error = rounding(series.products, chebyshev, cancellation)
-        weight, inputs = widen(f.csr, f.weight, inputs, error)
-        result = apply_polynomials(
-            f.csr,
-            weight,
-            coefficients,
-            inputs,
-            chebyshev=chebyshev,
-            stats=stats,
-            places=places,
-        )
-        return result.to(y.dtype)
+        nodes = getattr(f, "source_nodes", None)
+        return apply_series(f.csr, f.weight, f.source, y, series, tau, time, stats, nodes)
 
     def _series(self, f: LinearField, tau: float) -> Series:
         """The shorter of the two series; refuse early where both are beyond the budget."""
@@ -176,6 +155,54 @@ class Exact:
             integral_tol *= min(1.0, 0.5 / tau) if tau > 0 else 1.0
         expand = Series.chebyshev_polynomials if reversible else Series.powers
         return expand(tau, self.rtol, integral_tol)
+
+
+def apply_series(
+    csr: CSR,
+    weight: Tensor,
+    source: Tensor | None,
+    y: Tensor,
+    series: Series,
+    tau: Tensor,
+    time: Tensor,
+    stats: SolveStats,
+    source_nodes: Tensor | None = None,
+) -> Tensor:
+    """The state after a time, by the series of the solution.
+
+    Args:
+        csr: Pattern of A, ``[N, N]``.
+        weight: Values of A, ``[nnz]``.
+        source: s ``[N, F]``, or ``None``.
+        y: State ``[N, F]`` before.
+        series: The series of tau.
+        tau: alpha times the time, float64 on the CPU.
+        time: The time, likewise.
+        stats: Where products are counted.
+        source_nodes: The nodes outside of which the source is 0. (default: ``None``, not known)
+    """
+    rows = _Coefficients.apply(tau, series)
+    # The time is the length of the integral that brings the source in.
+    coefficients = rows[:1] if source is None else torch.stack([rows[0], time * rows[1]])
+    inputs: tuple[Tensor, ...] = (y,)
+    places: tuple[Tensor | None, ...] | None = None
+    cancellation = 1.0
+    if source is not None:
+        inputs = (y, source if source_nodes is None else source.index_select(0, source_nodes))
+        places = (None, source_nodes)
+        cancellation = 2 * float(tau.detach())
+    error = rounding(series.products, series.chebyshev, cancellation)
+    weight, inputs = widen(csr, weight, inputs, error)
+    result = apply_polynomials(
+        csr,
+        weight,
+        coefficients,
+        inputs,
+        chebyshev=series.chebyshev,
+        stats=stats,
+        places=places,
+    )
+    return result.to(y.dtype)
 
 
 def is_stochastic(csr: CSR, weight: Tensor) -> bool:

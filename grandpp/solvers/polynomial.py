@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, multiply, sample
+from grandpp.ops import CSR, add_samples, multiply
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.recursion import Recursion, basis
 
@@ -137,7 +137,7 @@ class _Polynomials(torch.autograd.Function):
                     inner.append(here.reshape(-1) @ v.reshape(-1))
             if grad_weight is not None and states is not None and k < recursion.last:
                 twice = 2.0 if chebyshev and k > 0 else 1.0
-                grad_weight.add_(sample(csr, adjoint, next(states)), alpha=twice)
+                add_samples(csr, adjoint, next(states), grad_weight, twice)
         ctx.stats.nfe_backward += recursion.last + recursion.products
         to_rows = None
         if inner:

@@ -10,6 +10,7 @@ from torch import Tensor
 from grandpp.solvers.adaptive import AdaptiveProximal
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import Solution, State, VectorField
+from grandpp.solvers.commutator_free import CommutatorFree
 from grandpp.solvers.explicit import Tsit5
 from grandpp.solvers.exponential import Exact
 from grandpp.solvers.proximal import Proximal
@@ -37,6 +38,7 @@ _CLASSES: dict[str, type[Any]] = {
     "steady": Steady,
     **dict.fromkeys(PROXIMAL_METHODS, Proximal),
     "prox_adaptive": AdaptiveProximal,
+    "commutator_free": CommutatorFree,
     "tsit5": Tsit5,
     **dict.fromkeys(METHODS, TorchDiffEq),
 }
