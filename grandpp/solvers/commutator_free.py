@@ -33,10 +33,10 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR
+from grandpp.series import Series
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
 from grandpp.solvers.exponential import apply_series, is_stochastic
 from grandpp.solvers.implicit import StepError
-from grandpp.solvers.series import Series
 from grandpp.solvers.stages import ErrorNorm
 
 # alpha h of the first step at most: longer spans show first whether the operator is so steady.
