@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
-from torchdiffeq._impl.fixed_adams import AdamsBashforthMoulton
+from torchdiffeq._impl.fixed_adams import AdamsBashforth, AdamsBashforthMoulton
 from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
+from grandpp.solvers.adams import MAX_ORDER, AdamsRecorder, ExplicitAdamsRecorder
 from grandpp.solvers.base import (
     BoundField,
     Solution,
@@ -79,6 +80,12 @@ class TorchDiffEq:
             out of range.
 
     Note:
+        The Adams methods have at most order five, start anew at saved times, and are checked: a
+        step whose corrector has not converged, or that disagrees with the slopes at its ends, is
+        a failed solve. Their adjoint's backward pass is not checked. What a fixed step of any
+        other explicit method is too long for shows in the result alone: it grows without bound,
+        or is inaccurate; there is no error estimate.
+
         ``nfe_backward`` counts one per vector-Jacobian product in direct mode, one per evaluation
         with its product in adjoint mode, and each recomputed evaluation and each product in
         checkpoint mode. The last two refuse a function that captured tensors which want a
@@ -144,8 +151,12 @@ class TorchDiffEq:
                 raise
             blown_up = "non-finite" in str(error) or recorder.saw_non_finite()
             status = Status.NON_FINITE if blown_up else Status.STEP_UNDERFLOW
+            if blown_up and _went_beyond(recorder, ts):
+                status = Status.NON_FINITE_BEYOND
         if ys is not None and not is_finite(ys):
             status = Status.NON_FINITE
+        elif ys is not None and not self._is_believed(recorder, ys, ts):
+            status = Status.STEP_TOO_LARGE
         if status is Status.SUCCESS:
             recorder.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
@@ -155,6 +166,10 @@ class TorchDiffEq:
 
     def _recorder(self, f: VectorField, t_start: float) -> Recorder:
         # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
+        if self._is_adams:
+            explicit = issubclass(SOLVERS[self.method], AdamsBashforth)
+            adams = ExplicitAdamsRecorder if explicit else AdamsRecorder
+            return adams(f, self.max_nfe, t_start)
         hooks = SOLVERS[self.method].valid_callbacks()
         kind = Recorder
         if "callback_step" in hooks:
@@ -162,8 +177,12 @@ class TorchDiffEq:
         return kind(f, self.max_nfe, t_start)
 
     def _integrate(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
+        if self._is_adams and len(ts) > 2:
+            return self._span_by_span(recorder, y0, ts)
         if self.is_fixed_step:
             options: dict[str, Any] = {"grid_constructor": self._grid}
+            if self._is_adams:
+                options["max_order"] = MAX_ORDER
             kwargs: dict[str, Any] = {"method": self.method, "options": options}
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
@@ -183,6 +202,35 @@ class TorchDiffEq:
         if not (wanted and is_finite(ys)):
             return ys
         return checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
+
+    @staticmethod
+    def _is_believed(recorder: Recorder, ys: State, ts: Tensor) -> bool:
+        """Whether a finite result is one: SciPy's falls short of the end where it failed."""
+        if parts_of(ys)[0].size(0) != len(ts):
+            return False
+        end = map_parts(lambda y: y[-1].detach(), ys)
+        return not isinstance(recorder, AdamsRecorder) or recorder.is_consistent(end)
+
+    @property
+    def _is_adams(self) -> bool:
+        return issubclass(SOLVERS[self.method], AdamsBashforthMoulton)
+
+    def _span_by_span(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
+        """Start anew at every saved time: these methods take steps of one length for granted."""
+        if self.gradient == "adjoint":
+            raise ValueError(
+                f"expected no save_at for solver='{self.method}' with gradient='adjoint' "
+                f"(got {len(ts) - 1} times): use gradient='direct', or another solver"
+            )
+        states = [y0]
+        for span in pairwise(ts):
+            if isinstance(recorder, AdamsRecorder):
+                recorder.begin_span(states[-1])
+            ys = self._integrate(recorder, states[-1], torch.stack(span))
+            states.append(map_parts(lambda y: y[-1], ys))
+        if isinstance(y0, Tensor):
+            return torch.stack([torch.as_tensor(state) for state in states])
+        return tuple(torch.stack(list(parts)) for parts in zip(*states, strict=True))
 
     @property
     def _carries_slope(self) -> bool:
@@ -233,6 +281,14 @@ def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) 
     ys = odeint_adjoint(recorder, y0, ts, adjoint_params=tensors, **kwargs)
     recorder.forward_done = True
     return ys
+
+
+def _went_beyond(recorder: Recorder, ts: Tensor) -> bool:
+    """Whether the last evaluation was beyond the end, which adaptive methods step over."""
+    if recorder.last_t is None:
+        return False
+    ahead = (recorder.last_t.to(ts) - ts[-1]) * (ts[-1] - ts[0]).sign()
+    return bool(ahead > 1e-6 * (ts[-1] - ts[0]).abs())
 
 
 @torch.no_grad()
