@@ -6,8 +6,13 @@ from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.bound import Bound, Rate, as_bound
 from grandpp.fields.damped import DampedDiffusion
 from grandpp.fields.dense import ConvField, DrivenField, MLPField
-from grandpp.fields.diffusion import GraphDiffusion, NonFiniteFeaturesError
+from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
+from grandpp.fields.finite import (
+    NonFiniteFeaturesError,
+    NonFiniteParametersError,
+    check_parameters,
+)
 from grandpp.fields.joined import JoinedDiffusion
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.fields.oscillation import LinearOscillation, Wave
@@ -39,6 +44,7 @@ __all__ = [
     "LowPrecision",
     "MLPField",
     "NonFiniteFeaturesError",
+    "NonFiniteParametersError",
     "NonlinearDiffusion",
     "Rate",
     "SecondOrder",
@@ -47,6 +53,7 @@ __all__ = [
     "TrustedSource",
     "Wave",
     "as_bound",
+    "check_parameters",
     "squareplus",
     "stationary_measure",
     "time_scaled",

@@ -14,14 +14,11 @@ from torch_geometric.utils import is_sparse, to_edge_index
 
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
+from grandpp.fields.finite import NonFiniteFeaturesError, check_parameters
 from grandpp.graph import Graph, prepare_graph, row_normalize
 from grandpp.ops import all_finite, attention_product, triton_for
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
-
-
-class NonFiniteFeaturesError(ValueError):
-    """Features to be diffused are NaN or infinite."""
 
 
 class GraphDiffusion(MessagePassing):
@@ -134,9 +131,11 @@ class GraphDiffusion(MessagePassing):
         Raises:
             ValueError: For features of the wrong shape, NaN or infinite weights.
             NonFiniteFeaturesError: For NaN or infinite features; a ValueError too.
+            NonFiniteParametersError: For NaN or infinite parameters; a NonFiniteFeaturesError.
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
+        check_parameters(self)
         # Mixed precision would give attention another type than the state has.
         with torch.autocast(x.device.type, enabled=False):
             return self._bind(x, edge_index, edge_weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -161,6 +162,18 @@ class SolveError(RuntimeError):
             f"{method} stopped at t = {solution.t_reached:g} of {end:g} after "
             f"{stats.nfe_forward} evaluations: {status.value}; {ADVICE[status]}"
         )
+
+
+def check_positive(solver: object, *names: str) -> None:
+    """Refuse options of a solver that are not positive and finite; ``None`` is left alone.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for name in names:
+        value = getattr(solver, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"expected {name} to be positive and finite (got {value})")
 
 
 def parts_of(y: State) -> tuple[Tensor, ...]:

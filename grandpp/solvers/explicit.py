@@ -14,6 +14,7 @@ from grandpp.solvers.base import (
     State,
     Status,
     VectorField,
+    check_positive,
     is_finite,
     map_parts,
     needs_grad,
@@ -68,10 +69,7 @@ class Tsit5:
     method: str = "tsit5"
 
     def __post_init__(self) -> None:
-        for name in ("rtol", "atol", "first_step", "max_nfe"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        check_positive(self, "rtol", "atol", "first_step", "max_nfe")
         if self.gradient not in GRADIENTS:
             raise ValueError(
                 f"expected gradient to be one of {', '.join(GRADIENTS)} (got '{self.gradient}')"

@@ -9,9 +9,7 @@ where one of them was computed from another. Gradients from checkpoints are this
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -22,20 +20,22 @@ from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
-from grandpp.solvers.adams import MAX_ORDER, AdamsRecorder, ExplicitAdamsRecorder
+from grandpp.solvers import judgement
 from grandpp.solvers.base import (
     BoundField,
     Solution,
     State,
     Status,
     VectorField,
+    check_positive,
     is_finite,
     map_parts,
     needs_grad,
     parts_of,
 )
-from grandpp.solvers.captured import bind_tensors, captured_tensors, named_tensors
+from grandpp.solvers.captured import bind_tensors, captured_tensors
 from grandpp.solvers.gradients import GRADIENTS, Replayed, checkpointed
+from grandpp.solvers.norms import detached_norm
 from grandpp.solvers.recorder import (
     AdaptiveRecorder,
     BudgetError,
@@ -44,6 +44,7 @@ from grandpp.solvers.recorder import (
     Step,
     StepRecorder,
 )
+from grandpp.solvers.spans import equal_steps, span_by_span
 
 METHODS: tuple[str, ...] = tuple(sorted(SOLVERS))
 FIXED_STEP_METHODS: tuple[str, ...] = tuple(
@@ -80,11 +81,10 @@ class TorchDiffEq:
             out of range.
 
     Note:
-        The Adams methods have at most order five, start anew at saved times, and are checked: a
-        step whose corrector has not converged, or that disagrees with the slopes at its ends, is
-        a failed solve. Their adjoint's backward pass is not checked. What a fixed step of any
-        other explicit method is too long for shows in the result alone: it grows without bound,
-        or is inaccurate; there is no error estimate.
+        Adams methods have order five at most and start anew at saved times; steps that did not
+        converge or disagree with the slopes at their ends are a failure (not so in the backward
+        pass of the adjoint). Other fixed steps have no error estimate: too long ones are
+        inaccurate, or let the state grow without bound.
 
         ``nfe_backward`` counts one per vector-Jacobian product in direct mode, one per evaluation
         with its product in adjoint mode, and each recomputed evaluation and each product in
@@ -104,10 +104,7 @@ class TorchDiffEq:
             raise ValueError(
                 f"expected solver to be one of {', '.join(METHODS)} (got '{self.method}')"
             )
-        for name in ("rtol", "atol", "step_size", "max_nfe"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        check_positive(self, "rtol", "atol", "step_size", "max_nfe")
         if self.gradient not in GRADIENTS:
             raise ValueError(
                 f"expected gradient to be one of {', '.join(GRADIENTS)} (got '{self.gradient}')"
@@ -131,7 +128,8 @@ class TorchDiffEq:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
-        self._check_gradient(f, y0)
+        if self.method == "scipy_solver" and self.gradient == "direct":
+            judgement.check_no_gradient(f, y0)
         return self.run(self._recorder(f, t_start=float(ts[0].detach())), y0, ts)
 
     def run(self, recorder: Recorder, y0: State, ts: Tensor) -> Solution:
@@ -147,29 +145,21 @@ class TorchDiffEq:
         except BudgetError:
             status = Status.MAX_NFE
         except AssertionError as error:
-            if "underflow in dt" not in str(error) and "non-finite" not in str(error):
-                raise
-            blown_up = "non-finite" in str(error) or recorder.saw_non_finite()
-            status = Status.NON_FINITE if blown_up else Status.STEP_UNDERFLOW
-            if blown_up and _went_beyond(recorder, ts):
-                status = Status.NON_FINITE_BEYOND
-        if ys is not None and not is_finite(ys):
-            status = Status.NON_FINITE
-        elif ys is not None and not self._is_believed(recorder, ys, ts):
-            status = Status.STEP_TOO_LARGE
+            status = judgement.status_of_error(error, recorder, ts)
+        if ys is not None:
+            status = judgement.status_of_states(recorder, ys, ts)
         if status is Status.SUCCESS:
             recorder.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
-            ys = map_parts(lambda y: y.new_full((len(ts), *y.shape), math.nan), y0)
+            ys = map_parts(lambda y: y.new_full((len(ts), *y.shape), torch.nan), y0)
         saved = map_parts(lambda y: y[1:], ys)
         return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
 
     def _recorder(self, f: VectorField, t_start: float) -> Recorder:
         # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
         if self._is_adams:
-            explicit = issubclass(SOLVERS[self.method], AdamsBashforth)
-            adams = ExplicitAdamsRecorder if explicit else AdamsRecorder
-            return adams(f, self.max_nfe, t_start)
+            implicit = not issubclass(SOLVERS[self.method], AdamsBashforth)
+            return judgement.adams_recorder(implicit)(f, self.max_nfe, t_start)
         hooks = SOLVERS[self.method].valid_callbacks()
         kind = Recorder
         if "callback_step" in hooks:
@@ -180,16 +170,18 @@ class TorchDiffEq:
         if self._is_adams and len(ts) > 2:
             return self._span_by_span(recorder, y0, ts)
         if self.is_fixed_step:
-            options: dict[str, Any] = {"grid_constructor": self._grid}
+            options: dict[str, Any] = {
+                "grid_constructor": lambda f, y, t: equal_steps(t, self.step_size)
+            }
             if self._is_adams:
-                options["max_order"] = MAX_ORDER
+                options["max_order"] = judgement.MAX_ORDER
             kwargs: dict[str, Any] = {"method": self.method, "options": options}
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
         if self.gradient == "adjoint":
             return _adjoint(recorder, y0, ts, kwargs)
         if not self.is_fixed_step:
-            kwargs["options"] = {"norm": _detached_norm}
+            kwargs["options"] = {"norm": detached_norm}
         if self.gradient == "direct":
             return odeint(recorder, y0, ts, **kwargs)
         captured = captured_tensors(recorder, ts[0], y0)
@@ -198,18 +190,10 @@ class TorchDiffEq:
             recorder.kept, recorder.keep_slopes = [], self._carries_slope
         with torch.no_grad():
             ys = odeint(recorder, y0, ts, **kwargs)
-        grid = self._grid(None, y0, ts) if self.is_fixed_step else None
+        grid = equal_steps(ts, self.step_size) if self.is_fixed_step else None
         if not (wanted and is_finite(ys)):
             return ys
         return checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
-
-    @staticmethod
-    def _is_believed(recorder: Recorder, ys: State, ts: Tensor) -> bool:
-        """Whether a finite result is one: SciPy's falls short of the end where it failed."""
-        if parts_of(ys)[0].size(0) != len(ts):
-            return False
-        end = map_parts(lambda y: y[-1].detach(), ys)
-        return not isinstance(recorder, AdamsRecorder) or recorder.is_consistent(end)
 
     @property
     def _is_adams(self) -> bool:
@@ -222,15 +206,12 @@ class TorchDiffEq:
                 f"expected no save_at for solver='{self.method}' with gradient='adjoint' "
                 f"(got {len(ts) - 1} times): use gradient='direct', or another solver"
             )
-        states = [y0]
-        for span in pairwise(ts):
-            if isinstance(recorder, AdamsRecorder):
-                recorder.begin_span(states[-1])
-            ys = self._integrate(recorder, states[-1], torch.stack(span))
-            states.append(map_parts(lambda y: y[-1], ys))
-        if isinstance(y0, Tensor):
-            return torch.stack([torch.as_tensor(state) for state in states])
-        return tuple(torch.stack(list(parts)) for parts in zip(*states, strict=True))
+
+        def solve(y: State, span: Tensor) -> State:
+            judgement.begin_span(recorder, y)
+            return self._integrate(recorder, y, span)
+
+        return span_by_span(solve, y0, ts)
 
     @property
     def _carries_slope(self) -> bool:
@@ -253,24 +234,6 @@ class TorchDiffEq:
         # The last stage is f at the new state, which interpolation gives with more rounding.
         return Replayed(ys, end=f.last_state)
 
-    def _grid(self, f: Any, y0: State, ts: Tensor) -> Tensor:
-        """Equal steps of at most ``step_size`` between saved times, which need no interpolation."""
-        pieces = [ts[:1]]
-        for start, end in pairwise(ts):
-            length = abs(float((end - start).detach()))
-            steps = max(1, math.ceil(length / self.step_size * (1 - 1e-6)))
-            share = torch.arange(1, steps, dtype=ts.dtype, device=ts.device) / steps
-            pieces += [start + share * (end - start), end.reshape(1)]
-        return torch.cat(pieces)
-
-    def _check_gradient(self, f: VectorField, y0: State) -> None:
-        lost = self.method == "scipy_solver" and self.gradient == "direct"
-        if lost and needs_grad((*parts_of(y0), *named_tensors(f))):
-            raise ValueError(
-                "scipy_solver runs in NumPy and returns no gradient: "
-                "use gradient='adjoint', another solver, or torch.no_grad()"
-            )
-
 
 def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) -> State:
     tensors = captured_tensors(recorder, ts[0], y0)
@@ -281,22 +244,3 @@ def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) 
     ys = odeint_adjoint(recorder, y0, ts, adjoint_params=tensors, **kwargs)
     recorder.forward_done = True
     return ys
-
-
-def _went_beyond(recorder: Recorder, ts: Tensor) -> bool:
-    """Whether the last evaluation was beyond the end, which adaptive methods step over."""
-    if recorder.last_t is None:
-        return False
-    ahead = (recorder.last_t.to(ts) - ts[-1]) * (ts[-1] - ts[0]).sign()
-    return bool(ahead > 1e-6 * (ts[-1] - ts[0]).abs())
-
-
-@torch.no_grad()
-def _detached_norm(y: State) -> Tensor:
-    """RMS norm, the largest over the parts of a tuple, outside of autograd.
-
-    Through its norm torchdiffeq lets the first step size depend on the state and back-propagates
-    into it, at the price of two reductions per stage; the step size is a decision, not a part of
-    the mathematics.
-    """
-    return torch.stack([part.abs().square().mean().sqrt() for part in parts_of(y)]).max()

@@ -1,12 +1,22 @@
-"""Whether the steps of torchdiffeq's Adams methods can be trusted; it does not say so itself."""
+"""What torchdiffeq does not say itself: whether Adams steps are good, and why a solve failed."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import State, parts_of
-from grandpp.solvers.recorder import StepRecorder, detached
+from grandpp.solvers.base import (
+    State,
+    Status,
+    VectorField,
+    is_finite,
+    map_parts,
+    needs_grad,
+    parts_of,
+)
+from grandpp.solvers.captured import named_tensors
+from grandpp.solvers.recorder import Recorder, StepRecorder, detached
+from grandpp.solvers.spans import is_beyond
 
 # With more, as torchdiffeq has by default, explicit steps are unstable from h L = 0.01 on and
 # implicit ones from 0.2, long before their error would tell; with five from 0.3 and 1.8.
@@ -97,6 +107,51 @@ class ExplicitAdamsRecorder(AdamsRecorder):
     """The same for explicit steps, which correct nothing."""
 
     implicit = False
+
+
+def adams_recorder(implicit: bool) -> type[AdamsRecorder]:
+    """The recorder of implicit or explicit steps."""
+    return AdamsRecorder if implicit else ExplicitAdamsRecorder
+
+
+def begin_span(recorder: Recorder, y: State) -> None:
+    """Tell a recorder of Adams steps that a solve starts anew at ``y``."""
+    if isinstance(recorder, AdamsRecorder):
+        recorder.begin_span(y)
+
+
+def status_of_states(recorder: Recorder, ys: State, ts: Tensor) -> Status:
+    """The status of a solve that returned states; SciPy's stops short where it failed."""
+    if not is_finite(ys):
+        return Status.NON_FINITE
+    if parts_of(ys)[0].size(0) != len(ts):
+        return Status.STEP_UNDERFLOW
+    end = map_parts(lambda y: y[-1].detach(), ys)
+    bad = isinstance(recorder, AdamsRecorder) and not recorder.is_consistent(end)
+    return Status.STEP_TOO_LARGE if bad else Status.SUCCESS
+
+
+def check_no_gradient(f: VectorField, y0: State) -> None:
+    """Refuse a gradient that SciPy would lose.
+
+    Raises:
+        ValueError: If the state or a tensor of the right-hand side asks for one.
+    """
+    if needs_grad((*parts_of(y0), *named_tensors(f))):
+        raise ValueError(
+            "scipy_solver runs in NumPy and returns no gradient: "
+            "use gradient='adjoint', another solver, or torch.no_grad()"
+        )
+
+
+def status_of_error(error: AssertionError, recorder: Recorder, ts: Tensor) -> Status:
+    """The status that an assertion of torchdiffeq means; others are raised again."""
+    if "underflow in dt" not in str(error) and "non-finite" not in str(error):
+        raise error
+    if not ("non-finite" in str(error) or recorder.saw_non_finite()):
+        return Status.STEP_UNDERFLOW
+    beyond = is_beyond(recorder.last_t, ts)
+    return Status.NON_FINITE_BEYOND if beyond else Status.NON_FINITE
 
 
 def _size(y: State) -> Tensor:
