@@ -22,7 +22,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.utils import scatter, segment
 
 from grandpp.components import Classes, find_classes
-from grandpp.ops import CSR, normalize_rows
+from grandpp.ops import CSR, check_range, normalize_rows
 
 _DIFFERENCES = 2**22  # of features along edges that are held at once
 
@@ -117,7 +117,10 @@ class Graph:
             loop_weight = torch.where(has_own, own, loop_weight)
         received = scatter(weight, self._target_of_kept, dim_size=n, reduce="sum") + loop_weight
         if edge_weight is not None:
-            self._check_range(given, edge_weight, received)
+            sums = torch.empty_like(edge_weight)
+            sums[self.keep] = received.detach()[self._target_of_kept]
+            sums[self.loops] = received.detach()[self.loop_nodes]
+            check_range(given, edge_weight, sums)
         loop_weight = torch.where(received > 0, loop_weight, torch.ones_like(loop_weight))
         return torch.cat([weight, loop_weight])[self.csr.perm]
 
@@ -141,22 +144,6 @@ class Graph:
         if not bool(((edge_weight >= 0) & edge_weight.isfinite()).all()):
             raise ValueError("expected finite, non-negative 'edge_weight' (got NaN, inf or < 0)")
         return edge_weight
-
-    def _check_range(self, given: Tensor, cast: Tensor, received: Tensor) -> None:
-        """Refuse weights that the type of the state is too narrow for, where that matters."""
-        limits = torch.finfo(cast.dtype)
-        lost = (given > 0) & (cast < limits.tiny)
-        # Beside weights of a normal size it is right to neglect one below the smallest number.
-        weak = torch.zeros_like(lost)
-        weak[self.keep] = received[self._target_of_kept] < limits.tiny / limits.eps
-        weak[self.loops] = received[self.loop_nodes] < limits.tiny / limits.eps
-        if bool((lost & weak).any() | ~received.isfinite().all()):
-            low, high = given.detach()[given > 0].aminmax()
-            raise ValueError(
-                f"expected 'edge_weight' and its sums in the range of {cast.dtype}, the type of "
-                f"the features (got weights from {float(low):g} to {float(high):g}): scale the "
-                "weights, or use features and a layer in float64"
-            )
 
 
 def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:

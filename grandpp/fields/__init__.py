@@ -6,8 +6,13 @@ from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.bound import Bound, Rate, as_bound
 from grandpp.fields.damped import DampedDiffusion
 from grandpp.fields.dense import ConvField, DrivenField, MLPField
-from grandpp.fields.diffusion import GraphDiffusion, NonFiniteFeaturesError
+from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.fields.dynamics import Augmented, Dynamics, TimeScaled, time_scaled
+from grandpp.fields.finite import (
+    NonFiniteFeaturesError,
+    NonFiniteParametersError,
+    check_parameters,
+)
 from grandpp.fields.joined import JoinedDiffusion
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.fields.occupation import occupation_measure
@@ -41,6 +46,7 @@ __all__ = [
     "LowPrecision",
     "MLPField",
     "NonFiniteFeaturesError",
+    "NonFiniteParametersError",
     "NonlinearDiffusion",
     "Rate",
     "SecondOrder",
@@ -49,6 +55,7 @@ __all__ = [
     "TrustedSource",
     "Wave",
     "as_bound",
+    "check_parameters",
     "occupation_measure",
     "squareplus",
     "stationary_measure",

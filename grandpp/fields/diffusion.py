@@ -14,15 +14,12 @@ from torch_geometric.nn.conv import MessagePassing
 from grandpp.fields.attention import EdgeAttention, check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product, generator
 from grandpp.fields.entry import field_entry, solver_entry
+from grandpp.fields.finite import NonFiniteFeaturesError, check_parameters
 from grandpp.fields.messages import edges_of, makes_messages, remember_propagate
 from grandpp.graph import Graph, prepare_graph, row_normalize
 from grandpp.ops import all_finite, attention_product, triton_for
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
-
-
-class NonFiniteFeaturesError(ValueError):
-    """Features to be diffused are NaN or infinite."""
 
 
 class GraphDiffusion(MessagePassing):
@@ -129,9 +126,11 @@ class GraphDiffusion(MessagePassing):
                 diffusion).
             ValueError: For features of the wrong shape or type, NaN or infinite weights.
             NonFiniteFeaturesError: For NaN or infinite features; a ValueError too.
+            NonFiniteParametersError: For NaN or infinite parameters; a NonFiniteFeaturesError.
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
+        check_parameters(self)
         edge_index, edge_weight = edges_of(edge_index, edge_weight)
         graph = prepare_graph(edge_index, x.size(0))
         prior = graph.prior(edge_weight, self.self_loop_weight, like=x)

@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from grandpp.fields.base import csr_product
 from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.solvers import Auto, Exact, Solution, Solver, Steady, resolve_solver, solve
+
+
+def describe_time(time: float | Tensor) -> str:
+    """The time span in a ``repr``."""
+    return f"time={float(time):g}{' (learned)' if isinstance(time, nn.Parameter) else ''}"
 
 
 class DiffusionConv(GraphDiffusion):
@@ -20,7 +25,8 @@ class DiffusionConv(GraphDiffusion):
     Args:
         channels: Size F of the node features.
         time: Length T of the time span, the depth of the layer; with ``float("inf")`` the limit
-            is solved for, whatever the name of the solver. (default: ``1.0``)
+            is solved for, whatever the name of the solver. A scalar ``nn.Parameter`` is learned.
+            (default: ``1.0``)
         solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"auto"``)
         rtol: Relative tolerance, for solvers that take one.
             (default: ``None``, the solver's own)
@@ -87,6 +93,12 @@ class DiffusionConv(GraphDiffusion):
         throw: bool,
         product: Any = None,
     ) -> Solution:
+        if not float(self.time) >= 0:
+            raise ValueError(
+                f"expected 'time' to be 0 or positive (got {float(self.time):g}): a learned time "
+                "has to be kept in its range, for example as torch.nn.functional.softplus of a "
+                "parameter, or by a lower learning rate"
+            )
         f = field
         if (product or field.product) is not csr_product:
             if isinstance(self.solver, Exact | Steady):
@@ -107,7 +119,7 @@ class DiffusionConv(GraphDiffusion):
         return f"{self.__class__.__name__}({', '.join(self._describe())})"
 
     def _describe(self) -> list[str]:
-        words = [str(self.channels), f"time={self.time:g}", f"mode={self.mode}"]
+        words = [str(self.channels), describe_time(self.time), f"mode={self.mode}"]
         a = self.attention
         if a is None:
             words.append("attention=None")

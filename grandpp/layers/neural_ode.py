@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from grandpp.fields.adam import Adam
 from grandpp.fields.dynamics import Augmented, Dynamics, time_scaled
 from grandpp.fields.entry import solver_entry
+from grandpp.fields.finite import check_parameters
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
-from grandpp.solvers import Solution, Solver, resolve_solver, solve
+from grandpp.layers.base import describe_time
+from grandpp.solvers import Solution, SolveError, Solver, Status, resolve_solver, solve
 
 KINDS: dict[str, Callable[..., Dynamics]] = {
     "node": Dynamics,
@@ -149,13 +151,19 @@ class NeuralODE(nn.Module):
 
         Raises:
             SolveError: If the solve fails and ``throw`` is set.
+            NonFiniteParametersError: If it fails because of parameters that are NaN or infinite.
         """
         f: Any = self.dynamics.prepare(self.field)
         end = self.time
         if spans is not None:
             f, end = time_scaled(f, *spans, self.dynamics.batch_dim), 1.0
         y0 = self.initial_state(x, momentum)
-        return solve(f, y0, (0.0, end), solver=self.solver, save_at=save_at, throw=throw)
+        try:
+            return solve(f, y0, (0.0, end), solver=self.solver, save_at=save_at, throw=throw)
+        except SolveError as error:
+            if error.solution.status is Status.NON_FINITE:
+                check_parameters(self)  # says which one, if it is that
+            raise
 
     def forward(self, x: Tensor, momentum: Tensor | None = None) -> Tensor:
         """The position at the end of the time span."""
@@ -164,4 +172,4 @@ class NeuralODE(nn.Module):
 
     def extra_repr(self) -> str:
         """Time span and solver."""
-        return f"time={self.time:g}, solver={self.solver}"
+        return f"{describe_time(self.time)}, solver={self.solver}"

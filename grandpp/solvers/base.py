@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -46,11 +47,16 @@ class Status(Enum):
 
     SUCCESS = "reached the end of the time span"
     NON_FINITE = "the state became NaN or infinite"
+    NON_FINITE_BEYOND = (
+        "the right-hand side gave NaN or infinity in a step that reached beyond the end of the "
+        "time span"
+    )
     STEP_UNDERFLOW = "the step size fell below the resolution of the time variable"
     MAX_NFE = "the evaluation budget was used up"
     UNBALANCED = "the source is not balanced, so the state drifts for ever and has no limit"
     INNER_NOT_CONVERGED = "the inner solver of an implicit step did not converge"
     LINEAR_SOLVE_FAILED = "a linear system of the limit could not be solved"
+    STEP_TOO_LARGE = "steps disagree with the slopes at their ends, too long for the method"
     NOT_STOCHASTIC = "the operator has a row that does not sum to 1, or a negative entry"
 
 
@@ -59,14 +65,24 @@ ADVICE = {
         "use a smaller step_size (fixed-step methods) or smaller rtol/atol, "
         "and check the inputs and the learning rate"
     ),
+    Status.NON_FINITE_BEYOND: (
+        "use 'tsit5' or a fixed-step method, which end on time where this one steps over the end "
+        "and interpolates, or define the right-hand side a step further"
+    ),
     Status.STEP_UNDERFLOW: "use larger rtol/atol, float64, or a method for stiff problems",
-    Status.MAX_NFE: "raise max_nfe, use larger rtol/atol, or shorten the time span",
+    Status.MAX_NFE: (
+        "raise max_nfe, use larger rtol/atol, or shorten the time span; the limit of linear "
+        "diffusion is solved for with time=float('inf')"
+    ),
     Status.UNBALANCED: "use source='balanced' without learn_beta, or a finite time",
     Status.INNER_NOT_CONVERGED: (
         "use a smaller step_size, a larger max_inner or inner_tol, or inner='newton_krylov'"
     ),
     Status.LINEAR_SOLVE_FAILED: (
         "use a finite time, and check for edge weights of very different size"
+    ),
+    Status.STEP_TOO_LARGE: (
+        "use a smaller step_size, or a method with error control, like 'dopri5' or 'prox_adaptive'"
     ),
     Status.NOT_STOCHASTIC: "normalise its rows, or use another solver, like 'dopri5'",
 }
@@ -150,6 +166,18 @@ class SolveError(RuntimeError):
             f"{method} stopped at t = {solution.t_reached:g} of {end:g} after "
             f"{stats.nfe_forward} evaluations: {status.value}; {ADVICE[status]}"
         )
+
+
+def check_positive(solver: object, *names: str) -> None:
+    """Refuse options of a solver that are not positive and finite; ``None`` is left alone.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for name in names:
+        value = getattr(solver, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ValueError(f"expected {name} to be positive and finite (got {value})")
 
 
 def parts_of(y: State) -> tuple[Tensor, ...]:

@@ -14,6 +14,7 @@ from grandpp.solvers.base import (
     State,
     Status,
     VectorField,
+    check_positive,
     is_finite,
     map_parts,
     needs_grad,
@@ -26,7 +27,7 @@ from grandpp.solvers.layout import Layout
 from grandpp.solvers.recorder import BudgetError, Recorder, Step
 from grandpp.solvers.stages import ErrorNorm, Trial, attempt, interpolate, is_end
 from grandpp.solvers.tableau import TSIT5
-from grandpp.solvers.walk import Walk
+from grandpp.solvers.walk import Walk, within_span
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,7 @@ class Tsit5:
     method: str = "tsit5"
 
     def __post_init__(self) -> None:
-        for name in ("rtol", "atol", "first_step", "max_nfe"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        check_positive(self, "rtol", "atol", "first_step", "max_nfe")
         if self.gradient not in GRADIENTS:
             raise ValueError(
                 f"expected gradient to be one of {', '.join(GRADIENTS)} (got '{self.gradient}')"
@@ -127,7 +125,7 @@ class Tsit5:
         sign = math.copysign(1.0, float(ts[-1].detach() - ts[0].detach()))
 
         def replay(f: VectorField, step: Step, times: Tensor) -> Replayed:
-            return _replay(layout, f, step, times, sign)
+            return _replay(layout, f, step, times, sign, ts[-1].detach())
 
         found = checkpointed(recorder, replay, y, ys, ts, None, captured)
         return layout.split(torch.as_tensor(found)[1:])
@@ -152,12 +150,14 @@ class Tsit5:
         return states
 
 
-def _replay(layout: Layout, f: VectorField, step: Step, times: Tensor, sign: float) -> Replayed:
+def _replay(
+    layout: Layout, f: VectorField, step: Step, times: Tensor, sign: float, end: Tensor
+) -> Replayed:
     """Take a step again through times from its start to its end."""
     rate, y, size = layout.rate(f), torch.as_tensor(step.y), sign * float(step.size)
     real = y.dtype.to_real()
     nodes = torch.tensor(TSIT5.nodes, dtype=times.dtype, device=times.device)
-    moments = (nodes * size + times[0]).to(real).unbind()
+    moments = within_span(nodes * size + times[0], end.to(times), size).to(real).unbind()
     start = times[0] if times.requires_grad else step.t
     places = [
         (time - start) / size for time in (times[1:] if times.requires_grad else times[1:].tolist())

@@ -57,6 +57,7 @@ class Recorder:
     forward_done: bool = False
     stats: SolveStats = field(default_factory=SolveStats)
     last: tuple[State, State] | None = None
+    last_t: Tensor | None = None
     kept: list[Step] | None = None
     keep_slopes: bool = False
     keep_last: bool = True
@@ -77,7 +78,7 @@ class Recorder:
         self.stats.nfe_forward += 1
         dy = self.f(t, y)
         if self.keep_last:
-            self.last = (detached(y), detached(dy))
+            self.last, self.last_t = (detached(y), detached(dy)), t.detach()
         if not self.adjoint:
             self._count_backward(dy)
         return dy

@@ -9,32 +9,33 @@ where one of them was computed from another. Gradients from checkpoints are this
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchdiffeq import odeint, odeint_adjoint
-from torchdiffeq._impl.fixed_adams import AdamsBashforthMoulton
+from torchdiffeq._impl.fixed_adams import AdamsBashforth, AdamsBashforthMoulton
 from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
+from grandpp.solvers import judgement
 from grandpp.solvers.base import (
     BoundField,
     Solution,
     State,
     Status,
     VectorField,
+    check_positive,
     is_finite,
     map_parts,
     needs_grad,
     parts_of,
 )
-from grandpp.solvers.captured import bind_tensors, captured_tensors, named_tensors
+from grandpp.solvers.captured import bind_tensors, captured_tensors
 from grandpp.solvers.gradients import GRADIENTS, Replayed, checkpointed
+from grandpp.solvers.norms import detached_norm
 from grandpp.solvers.recorder import (
     AdaptiveRecorder,
     BudgetError,
@@ -43,6 +44,7 @@ from grandpp.solvers.recorder import (
     Step,
     StepRecorder,
 )
+from grandpp.solvers.spans import equal_steps, span_by_span
 
 METHODS: tuple[str, ...] = tuple(sorted(SOLVERS))
 FIXED_STEP_METHODS: tuple[str, ...] = tuple(
@@ -79,6 +81,11 @@ class TorchDiffEq:
             out of range.
 
     Note:
+        Adams methods have order five at most and start anew at saved times; steps that did not
+        converge or disagree with the slopes at their ends are a failure (not so in the backward
+        pass of the adjoint). Other fixed steps have no error estimate: too long ones are
+        inaccurate, or let the state grow without bound.
+
         ``nfe_backward`` counts one per vector-Jacobian product in direct mode, one per evaluation
         with its product in adjoint mode, and each recomputed evaluation and each product in
         checkpoint mode. The last two refuse a function that captured tensors which want a
@@ -97,10 +104,7 @@ class TorchDiffEq:
             raise ValueError(
                 f"expected solver to be one of {', '.join(METHODS)} (got '{self.method}')"
             )
-        for name in ("rtol", "atol", "step_size", "max_nfe"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        check_positive(self, "rtol", "atol", "step_size", "max_nfe")
         if self.gradient not in GRADIENTS:
             raise ValueError(
                 f"expected gradient to be one of {', '.join(GRADIENTS)} (got '{self.gradient}')"
@@ -124,7 +128,8 @@ class TorchDiffEq:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
-        self._check_gradient(f, y0)
+        if self.method == "scipy_solver" and self.gradient == "direct":
+            judgement.check_no_gradient(f, y0)
         return self.run(self._recorder(f, t_start=float(ts[0].detach())), y0, ts)
 
     def run(self, recorder: Recorder, y0: State, ts: Tensor) -> Solution:
@@ -140,21 +145,21 @@ class TorchDiffEq:
         except BudgetError:
             status = Status.MAX_NFE
         except AssertionError as error:
-            if "underflow in dt" not in str(error) and "non-finite" not in str(error):
-                raise
-            blown_up = "non-finite" in str(error) or recorder.saw_non_finite()
-            status = Status.NON_FINITE if blown_up else Status.STEP_UNDERFLOW
-        if ys is not None and not is_finite(ys):
-            status = Status.NON_FINITE
+            status = judgement.status_of_error(error, recorder, ts)
+        if ys is not None:
+            status = judgement.status_of_states(recorder, ys, ts)
         if status is Status.SUCCESS:
             recorder.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
-            ys = map_parts(lambda y: y.new_full((len(ts), *y.shape), math.nan), y0)
+            ys = map_parts(lambda y: y.new_full((len(ts), *y.shape), torch.nan), y0)
         saved = map_parts(lambda y: y[1:], ys)
         return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
 
     def _recorder(self, f: VectorField, t_start: float) -> Recorder:
         # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
+        if self._is_adams:
+            implicit = not issubclass(SOLVERS[self.method], AdamsBashforth)
+            return judgement.adams_recorder(implicit)(f, self.max_nfe, t_start)
         hooks = SOLVERS[self.method].valid_callbacks()
         kind = Recorder
         if "callback_step" in hooks:
@@ -162,15 +167,21 @@ class TorchDiffEq:
         return kind(f, self.max_nfe, t_start)
 
     def _integrate(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
+        if self._is_adams and len(ts) > 2:
+            return self._span_by_span(recorder, y0, ts)
         if self.is_fixed_step:
-            options: dict[str, Any] = {"grid_constructor": self._grid}
+            options: dict[str, Any] = {
+                "grid_constructor": lambda f, y, t: equal_steps(t, self.step_size)
+            }
+            if self._is_adams:
+                options["max_order"] = judgement.MAX_ORDER
             kwargs: dict[str, Any] = {"method": self.method, "options": options}
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
         if self.gradient == "adjoint":
             return _adjoint(recorder, y0, ts, kwargs)
         if not self.is_fixed_step:
-            kwargs["options"] = {"norm": _detached_norm}
+            kwargs["options"] = {"norm": detached_norm}
         if self.gradient == "direct":
             return odeint(recorder, y0, ts, **kwargs)
         captured = captured_tensors(recorder, ts[0], y0)
@@ -179,10 +190,28 @@ class TorchDiffEq:
             recorder.kept, recorder.keep_slopes = [], self._carries_slope
         with torch.no_grad():
             ys = odeint(recorder, y0, ts, **kwargs)
-        grid = self._grid(None, y0, ts) if self.is_fixed_step else None
+        grid = equal_steps(ts, self.step_size) if self.is_fixed_step else None
         if not (wanted and is_finite(ys)):
             return ys
         return checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
+
+    @property
+    def _is_adams(self) -> bool:
+        return issubclass(SOLVERS[self.method], AdamsBashforthMoulton)
+
+    def _span_by_span(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
+        """Start anew at every saved time: these methods take steps of one length for granted."""
+        if self.gradient == "adjoint":
+            raise ValueError(
+                f"expected no save_at for solver='{self.method}' with gradient='adjoint' "
+                f"(got {len(ts) - 1} times): use gradient='direct', or another solver"
+            )
+
+        def solve(y: State, span: Tensor) -> State:
+            judgement.begin_span(recorder, y)
+            return self._integrate(recorder, y, span)
+
+        return span_by_span(solve, y0, ts)
 
     @property
     def _carries_slope(self) -> bool:
@@ -205,24 +234,6 @@ class TorchDiffEq:
         # The last stage is f at the new state, which interpolation gives with more rounding.
         return Replayed(ys, end=f.last_state)
 
-    def _grid(self, f: Any, y0: State, ts: Tensor) -> Tensor:
-        """Equal steps of at most ``step_size`` between saved times, which need no interpolation."""
-        pieces = [ts[:1]]
-        for start, end in pairwise(ts):
-            length = abs(float((end - start).detach()))
-            steps = max(1, math.ceil(length / self.step_size * (1 - 1e-6)))
-            share = torch.arange(1, steps, dtype=ts.dtype, device=ts.device) / steps
-            pieces += [start + share * (end - start), end.reshape(1)]
-        return torch.cat(pieces)
-
-    def _check_gradient(self, f: VectorField, y0: State) -> None:
-        lost = self.method == "scipy_solver" and self.gradient == "direct"
-        if lost and needs_grad((*parts_of(y0), *named_tensors(f))):
-            raise ValueError(
-                "scipy_solver runs in NumPy and returns no gradient: "
-                "use gradient='adjoint', another solver, or torch.no_grad()"
-            )
-
 
 def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) -> State:
     tensors = captured_tensors(recorder, ts[0], y0)
@@ -233,14 +244,3 @@ def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) 
     ys = odeint_adjoint(recorder, y0, ts, adjoint_params=tensors, **kwargs)
     recorder.forward_done = True
     return ys
-
-
-@torch.no_grad()
-def _detached_norm(y: State) -> Tensor:
-    """RMS norm, the largest over the parts of a tuple, outside of autograd.
-
-    Through its norm torchdiffeq lets the first step size depend on the state and back-propagates
-    into it, at the price of two reductions per stage; the step size is a decision, not a part of
-    the mathematics.
-    """
-    return torch.stack([part.abs().square().mean().sqrt() for part in parts_of(y)]).max()

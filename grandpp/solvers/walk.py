@@ -104,7 +104,8 @@ class Walk:
         self, ts: Tensor, since: float, size: float, dtype: torch.dtype
     ) -> tuple[Tensor, ...]:
         """Times of all stages but the first; no copy from the host, which would wait for it."""
-        return ((self._nodes * size + since) + ts[0]).to(dtype).unbind()
+        moments = (self._nodes * size + since) + ts[0]
+        return within_span(moments, ts[-1], size).to(dtype).unbind()
 
     @staticmethod
     def _check(length: float, error: float, slope: Tensor, t: float, times: list[float]) -> None:
@@ -136,6 +137,12 @@ class Walk:
         most = max(fast, bend)
         length = (_FIRST / most) ** (1 / self.tableau.order) if most > 1e-15 else math.inf
         return min(longest, length, abs(span))
+
+
+def within_span(moments: Tensor, end: Tensor, size: float) -> Tensor:
+    """Times without the rounding that would carry them beyond the end, where f may not exist."""
+    inside = torch.minimum(moments, end) if size > 0 else torch.maximum(moments, end)
+    return moments + (inside - moments).detach()  # rounding has no gradient
 
 
 def reaching(t: float, end: float) -> float:

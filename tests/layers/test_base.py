@@ -7,8 +7,10 @@ import math
 import pytest
 import torch
 
+from grandpp.fields import NonFiniteFeaturesError
+from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Auto, Proximal, Steady, TorchDiffEq
+from grandpp.solvers import Auto, Proximal, SolveError, Steady, TorchDiffEq
 
 
 def carried(conv, x, edges, save_at=None, throw=True):
@@ -84,3 +86,88 @@ def test_the_text_names_every_choice():
         assert word in text
     assert "attention=None" in repr(DiffusionConv(8, attention=None))
     assert "heads" not in repr(DiffusionConv(8, attention=None))
+
+
+LAYERS = [GRANDConv, GRANDPPConv, HeavyBallConv, CGNNConv]
+
+
+@pytest.mark.parametrize("solver", ["auto", "dopri5", "tsit5", "rk4", "prox_bdf2"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_time_that_is_a_parameter_is_learned_and_printed(layer, solver, karate, features):
+    options = {"solver": solver, "time": torch.nn.Parameter(torch.tensor(1.2))}
+    options |= {"rtol": 1e-9} if solver in ("auto", "dopri5", "tsit5") else {"step_size": 0.25}
+    if solver in ("dopri5", "tsit5"):
+        options["atol"] = 1e-10
+    conv = layer(8, **options).double()
+    assert "time=1.2 (learned)" in repr(conv)
+    assert "time" in dict(conv.named_parameters())
+
+    def loss():
+        return conv(features, karate).square().sum()
+
+    (grad,) = torch.autograd.grad(loss(), conv.time)
+    step = 1e-5
+    with torch.no_grad():
+        values = []
+        for sign in (1, -1):
+            conv.time.fill_(1.2 + sign * step)
+            values.append(loss())
+    slope = (values[0] - values[1]) / (2 * step)
+    # Error control takes other steps at another time.
+    rtol = 1e-5 if solver in ("auto", "dopri5") else 1e-3
+    torch.testing.assert_close(grad, slope, rtol=rtol, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_learned_time_that_turns_negative_is_said_in_words(layer, karate, features):
+    conv = layer(8, time=torch.nn.Parameter(torch.tensor(1.0))).double()
+    with torch.no_grad():
+        conv.time.fill_(-0.5)
+    with pytest.raises(ValueError, match=r"'time' to be 0 or positive \(got -0.5\).*softplus"):
+        conv(features, karate)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("mode", ["linear", "nonlinear"])
+def test_parameters_that_are_not_finite_are_named(mode, bad, karate, features):
+    found = set()
+    for layer, options in (
+        (GRANDConv, {"learn_beta": True}),
+        (GRANDConv, {"attention": "exp_kernel"}),
+        (GRANDConv, {"attention": "gat"}),
+        (GRANDPPConv, {"learn_gain": True}),
+        (HeavyBallConv, {"kind": "generalized", "momentum": "learned"}),
+        (GRANDConv, {"time": torch.nn.Parameter(torch.tensor(1.0))}),
+    ):
+        names = [name for name, _ in layer(8, mode=mode, **options).named_parameters()]
+        for name in names:
+            conv = layer(8, mode=mode, **options).double()
+            with torch.no_grad():
+                conv.get_parameter(name).view(-1)[-1] = bad
+            with pytest.raises(NonFiniteFeaturesError, match=f"inf in '{name}'.*learning rate"):
+                conv(features, karate)
+            found.add(name)
+            if name == "time":
+                with torch.no_grad():
+                    options["time"].fill_(1.0)
+    assert {"alpha_logit", "beta", "source.gain", "dynamics.omega", "time"} <= found
+
+
+def test_a_long_time_beyond_the_budget_names_the_limit(karate, features):
+    conv = GRANDConv(8, time=1e6).double()
+    with pytest.raises(SolveError, match=r"budget was used up.*time=float\('inf'\)"):
+        conv(features, karate)
+    assert torch.isfinite(GRANDConv(8, time=float("inf")).double()(features, karate)).all()
+
+
+def test_weights_out_of_the_range_of_the_features_are_refused_by_every_layer(karate, features):
+    for layer in LAYERS:
+        for size in (1e60, 1e-60):
+            weight = torch.full((156,), size, dtype=torch.float64)
+            options = {} if layer is CGNNConv else {"self_loop_weight": 0.0}
+            with pytest.raises(ValueError, match=r"range of torch\.float32"):
+                layer(8, **options)(features.float(), karate, weight)
+            wide = layer(8, **options).double()(features, karate, weight)
+            plain = layer(8, **options).double()(features, karate)
+            assert torch.isfinite(wide).all()
+            assert wide.shape == plain.shape

@@ -7,7 +7,14 @@ import torch
 from flows import F64, points
 from torch import nn
 
-from grandpp.fields import Augmented, ConvField, GeneralizedHeavyBall, HeavyBall, MLPField
+from grandpp.fields import (
+    Augmented,
+    ConvField,
+    GeneralizedHeavyBall,
+    HeavyBall,
+    MLPField,
+    NonFiniteParametersError,
+)
 from grandpp.layers import KINDS, NeuralODE, make_dynamics
 from grandpp.solvers import SolveError, solve
 
@@ -90,3 +97,27 @@ def test_the_text_of_a_module_names_its_choices():
 def test_wrong_input_is_named(build, error, words):
     with pytest.raises(error, match=words):
         build()
+
+
+class Autonomous(nn.Module):
+    def __init__(self, f):
+        super().__init__()
+        self.f = f
+
+    def forward(self, t, h):
+        return self.f(h)
+
+
+def test_a_parameter_that_is_not_finite_is_named():
+    node = NeuralODE(Autonomous(nn.Linear(2, 2)), solver="rk4", step_size=0.5)
+    with torch.no_grad():
+        node.field.f.bias[0] = float("nan")
+    with pytest.raises(NonFiniteParametersError, match=r"in 'field.f.bias'.*learning rate"):
+        node(torch.ones(1, 2))
+
+
+def test_a_learned_time_is_printed():
+    node = NeuralODE(Autonomous(nn.Linear(2, 2)), time=nn.Parameter(torch.tensor(0.5)))
+    assert "time=0.5 (learned)" in repr(node)
+    node(torch.ones(1, 2)).sum().backward()
+    assert node.time.grad is not None

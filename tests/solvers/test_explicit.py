@@ -240,3 +240,23 @@ def test_layers_take_it_by_name(karate):
 def test_wrong_options_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         Tsit5(**options)
+
+
+@pytest.mark.parametrize("gradient", ["direct", "checkpoint", "adjoint"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_right_hand_side_is_never_evaluated_outside_of_the_time_span(dtype, gradient):
+    seen = []
+    for start, end in ((0.1, 1.0), (0.3, 0.9), (1.7, 0.3), (1e3 + 0.1, 1e3 + 0.7), (0.0, 1e-3)):
+        low, high = min(start, end), max(start, end)
+
+        class Field(torch.nn.Module):
+            def forward(self, t, y):
+                seen.append(float(t))
+                return -y * t.cos()
+
+        y0 = torch.ones(2, dtype=dtype, requires_grad=True)
+        seen.clear()
+        solve(Field(), y0, (start, end), solver="tsit5", gradient=gradient).y.sum().backward()
+        bounds = torch.tensor([low, high], dtype=torch.float64).to(dtype).tolist()
+        assert bounds[0] <= min(seen)
+        assert max(seen) <= bounds[1]

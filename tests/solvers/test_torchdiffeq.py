@@ -100,3 +100,83 @@ def test_an_adjoint_that_blows_up_says_so_in_words():
     solution = solve(Field(w), y0, (0.0, 30.0), gradient="adjoint")
     with pytest.raises(SolveError, match="adjoint of this solve stopped"):
         solution.y.sum().backward()
+
+
+ADAMS = ("explicit_adams", "implicit_adams", "fixed_adams")
+
+
+def pulled(rate):
+    """Pulled towards a cosine, with the exact solution from a start."""
+
+    def f(t, y):
+        return -rate * (y - t.cos()) - t.sin()
+
+    def exact(y0, t):
+        return math.cos(t) + (y0 - 1) * math.exp(-rate * t)
+
+    return f, exact
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("step", [0.05, 0.1, 1.0])
+@pytest.mark.parametrize("rate", [0.1, 1.0, 2.0, 4.0, 20.0])
+@pytest.mark.parametrize("name", ADAMS)
+def test_an_adams_method_that_reports_success_is_right(name, rate, step, dtype):
+    f, exact = pulled(rate)
+    y0 = torch.tensor([2.0, 1.5], dtype=dtype)
+    solution = solve(f, y0, (0.0, 10.0), solver=name, step_size=step, throw=False)
+    if rate * step <= 0.2 and step < 1:
+        assert solution.successful
+    if rate * step >= (0.8 if name == "explicit_adams" else 2.0):
+        assert solution.status is not Status.SUCCESS
+    if solution.successful:
+        error = (solution.y - exact(y0, 10.0)).abs().max()
+        assert error < (1e-4 if step < 1 else 0.05)
+
+
+def test_a_corrector_that_does_not_converge_is_said_in_words():
+    f, _ = pulled(8.0)
+    y0 = torch.tensor([2.0, 1.5])
+    with pytest.raises(
+        SolveError, match=r"too long for the method; use a smaller step_size.*dopri5"
+    ):
+        solve(f, y0, (0.0, 10.0), solver="implicit_adams", step_size=0.5)
+    pair = solve(
+        lambda t, y: (f(t, y[0]), -y[1]), (y0, y0), (5.0, 0.0), solver="implicit_adams",
+        step_size=0.5, throw=False,
+    )  # fmt: skip
+    assert pair.status is Status.STEP_TOO_LARGE
+
+
+@pytest.mark.parametrize("name", ADAMS)
+def test_saved_times_that_change_the_step_do_not_change_the_accuracy_of_an_adams_method(name):
+    f, exact = pulled(1.0)
+    y0 = torch.tensor([2.0, 1.5], dtype=torch.float64, requires_grad=True)
+    times = [0.51, 1.0, 1.9, 3.0]
+    solution = solve(f, y0, (0.0, 3.0), solver=name, step_size=0.1, save_at=times)
+    for y, t in zip(solution.ys, times, strict=True):
+        torch.testing.assert_close(y, exact(y0, t), rtol=0, atol=5e-5)
+    (grad,) = torch.autograd.grad(solution.ys[-1].sum(), y0)
+    torch.testing.assert_close(grad, torch.full_like(y0, math.exp(-3)), rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match=r"no save_at.*'adjoint'"):
+        solve(f, y0, (0.0, 3.0), solver=name, save_at=times, gradient="adjoint")
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("name", ["dopri5", "dopri8", "bosh3"])
+def test_a_field_that_ends_with_the_time_span_is_told_that_a_step_went_beyond_it(name, backward):
+    y0 = torch.zeros(2, dtype=torch.float64)
+    sign = -1.0 if backward else 1.0
+    with pytest.raises(SolveError, match="beyond the end of the time span; use 'tsit5'"):
+        solve(lambda t, y: (1 - sign * t).sqrt() + 0 * y, y0, (0.0, sign), solver=name)
+    with pytest.raises(SolveError, match="became NaN or infinite"):
+        solve(lambda t, y: (0.5 - sign * t).sqrt() + 0 * y, y0, (0.0, sign), solver=name)
+
+
+def test_a_scipy_solve_that_falls_short_of_the_end_is_no_success():
+    y0 = torch.ones(1, dtype=torch.float64)
+    with torch.no_grad():
+        solution = solve(lambda t, y: y**2, y0, (0.0, 3.0), solver="scipy_solver", throw=False)
+    assert not solution.successful
+    assert bool(solution.ys.isnan().all())
+    assert len(solution.ys) == 1

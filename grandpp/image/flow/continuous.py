@@ -105,6 +105,6 @@ class ContinuousFlow(Bijection):
     def extra_repr(self) -> str:
         """Shape, time, divergence and solver."""
         return (
-            f"shape={self.shape}, time={self.time:g}, divergence={self.divergence}, "
+            f"shape={self.shape}, time={float(self.time):g}, divergence={self.divergence}, "
             f"solver={self.solver}"
         )

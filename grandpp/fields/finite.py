@@ -1,0 +1,37 @@
+"""Errors for values that are NaN or infinite, and the check of parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from grandpp.ops import all_finite
+
+
+class NonFiniteFeaturesError(ValueError):
+    """Features to be diffused are NaN or infinite."""
+
+
+class NonFiniteParametersError(NonFiniteFeaturesError):
+    """Parameters are NaN or infinite, and so would be all features that they have a part in."""
+
+
+def check_parameters(module: nn.Module) -> None:
+    """Refuse a module whose training has diverged (one device read).
+
+    Raises:
+        NonFiniteParametersError: If a parameter is NaN or infinite.
+    """
+    named = dict(module.named_parameters())
+    if not named:
+        return
+    # As in all_finite: a sum passes NaN and infinity on.
+    sums = [p.detach().double().sum() for p in named.values()]
+    if bool(torch.stack(sums).isfinite().all()):
+        return
+    bad = [name for name, p in named.items() if not all_finite(p.detach())]
+    if bad:
+        raise NonFiniteParametersError(
+            f"expected finite parameters (got NaN or inf in {', '.join(map(repr, bad))}): training "
+            "has diverged; lower the learning rate, or start again from an earlier state"
+        )
