@@ -138,6 +138,10 @@ class GraphDiffusion(MessagePassing):
             IndexError: For an edge that points to no node.
         """
         self._check_features(x)
+        for name, given in (("edge_index", edge_index), ("edge_weight", edge_weight)):
+            known = isinstance(given, Tensor) or is_sparse(given)
+            if not known and not (given is None and name == "edge_weight"):
+                raise TypeError(f"expected '{name}' to be a tensor (got {type(given).__name__})")
         # Mixed precision would give attention another type than the state has.
         with torch.autocast(x.device.type, enabled=False):
             return self._bind(x, edge_index, edge_weight)
