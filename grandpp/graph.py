@@ -98,7 +98,6 @@ class Graph:
             ``[E' + N]``; every target has at least one positive entry.
 
         Raises:
-            TypeError: If the weights are no tensor.
             ValueError: If a weight is negative, complex or not finite, the type of ``like`` is too
                 narrow for the weights of a target, or their number is not E.
         """
@@ -129,10 +128,6 @@ class Graph:
         return self.edge_index[1, : self.keep.numel()]
 
     def _check_weight(self, edge_weight: Tensor) -> Tensor:
-        if not isinstance(edge_weight, Tensor):
-            raise TypeError(
-                f"expected 'edge_weight' to be a tensor (got {type(edge_weight).__name__})"
-            )
         if edge_weight.is_complex():
             raise ValueError(f"expected a real 'edge_weight' (got {edge_weight.dtype})")
         edge_weight = edge_weight.squeeze(-1) if edge_weight.dim() == 2 else edge_weight
@@ -153,9 +148,8 @@ def check_edge_index(edge_index: Tensor, num_nodes: int) -> None:
         ValueError: If the shape or the dtype is wrong.
         IndexError: If an index is negative or not below ``num_nodes``.
     """
-    integer = not (edge_index.is_floating_point() or edge_index.is_complex())
-    integer &= edge_index.dtype != torch.bool
-    if edge_index.dim() != 2 or edge_index.size(0) != 2 or not integer:
+    wrong = edge_index.is_floating_point() or edge_index.is_complex()
+    if edge_index.dim() != 2 or edge_index.size(0) != 2 or wrong or edge_index.dtype == torch.bool:
         raise ValueError(
             f"expected an integer 'edge_index' of shape [2, E] "
             f"(got {edge_index.dtype} {list(edge_index.shape)})"
@@ -182,11 +176,8 @@ def prepare_graph(edge_index: Tensor, num_nodes: int) -> Graph:
         num_nodes: Number of nodes N.
 
     Raises:
-        TypeError: If ``edge_index`` is no tensor.
         ValueError, IndexError: See :func:`check_edge_index`.
     """
-    if not isinstance(edge_index, Tensor):
-        raise TypeError(f"expected 'edge_index' to be a tensor (got {type(edge_index).__name__})")
     if torch.is_inference_mode_enabled():
         # What is built here cannot be used by autograd later, so it is not remembered.
         check_edge_index(edge_index, num_nodes)

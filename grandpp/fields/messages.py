@@ -39,8 +39,10 @@ def edges_of(edge_index: Tensor, edge_weight: Tensor | None) -> tuple[Tensor, Te
         edge_weight: Weights ``[E]``; ``None`` for the values of a sparse matrix.
 
     Raises:
-        TypeError: If ``edge_index`` is neither.
+        TypeError: If ``edge_index`` is neither, or the weights are no tensor.
     """
+    if edge_weight is not None and not isinstance(edge_weight, Tensor):
+        raise TypeError(f"expected 'edge_weight' to be a tensor (got {_named(edge_weight)})")
     if is_sparse(edge_index):
         if isinstance(edge_index, Tensor) and edge_index.layout == torch.sparse_coo:
             # to_edge_index would mark the caller's matrix as coalesced, in place, and lose the

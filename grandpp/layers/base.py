@@ -93,12 +93,7 @@ class DiffusionConv(GraphDiffusion):
         throw: bool,
         product: Any = None,
     ) -> Solution:
-        if not float(self.time) >= 0:
-            raise ValueError(
-                f"expected 'time' to be 0 or positive (got {float(self.time):g}): a learned time "
-                "has to be kept in its range, for example as torch.nn.functional.softplus of a "
-                "parameter, or by a lower learning rate"
-            )
+        self._check_time()
         f = field
         if (product or field.product) is not csr_product:
             if isinstance(self.solver, Exact | Steady):
@@ -110,6 +105,14 @@ class DiffusionConv(GraphDiffusion):
             if isinstance(self.solver, Auto):
                 f = field.__call__  # hides that the field is linear, which invites "exact"
         return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
+
+    def _check_time(self) -> None:
+        if not float(torch.as_tensor(self.time).detach()) >= 0:
+            raise ValueError(
+                f"expected 'time' to be 0 or positive (got {float(self.time):g}): a learned time "
+                "has to be kept in its range, for example as torch.nn.functional.softplus of a "
+                "parameter, or by a lower learning rate"
+            )
 
     def position(self, state: Any) -> Tensor:
         """The node features in a state, which for first-order diffusion is the state."""
@@ -138,15 +141,16 @@ class DiffusionConv(GraphDiffusion):
 
 
 def _solver_for(time: float, mode: str, solver: str | Solver, options: dict[str, Any]) -> Solver:
-    if not time >= 0:
-        raise ValueError(f"expected 'time' to be 0, positive or infinity (got {time})")
+    length = float(torch.as_tensor(time).detach())
+    if not length >= 0:
+        raise ValueError(f"expected 'time' to be 0, positive or infinity (got {length})")
     given = {name: value for name, value in options.items() if value is not None}
     # No method that walks through time arrives at infinity; the limit is solved for.
-    endless = math.isinf(time) and isinstance(solver, str)
+    endless = math.isinf(length) and isinstance(solver, str)
     resolved = resolve_solver("steady" if endless else solver, **given)
-    if math.isinf(time) != isinstance(resolved, Steady):
+    if math.isinf(length) != isinstance(resolved, Steady):
         raise ValueError(
-            f"expected solver='steady' for time=inf alone (got time={time}, "
+            f"expected solver='steady' for time=inf alone (got time={length}, "
             f"solver='{resolved.method}')"
         )
     if isinstance(resolved, Exact | Steady) and mode == "nonlinear":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +12,7 @@ from grandpp.fields.damped import DampedDiffusion, with_restart
 from grandpp.fields.entry import solver_entry
 from grandpp.graph import degree
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution, Solver
+from grandpp.solvers import Solution, Solver, Steady
 
 
 class CGNNConv(DiffusionConv):
@@ -83,7 +82,7 @@ class CGNNConv(DiffusionConv):
         )
         if not 0 <= alpha <= 1:
             raise ValueError(f"expected 'alpha' in [0, 1] (got {alpha})")
-        if not math.isfinite(time):
+        if isinstance(self.solver, Steady):
             raise ValueError(f"expected a finite 'time' of a continuous GNN (got {time})")
         self.alpha = alpha
 

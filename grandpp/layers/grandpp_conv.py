@@ -170,6 +170,7 @@ class GRANDPPConv(DiffusionConv):
         batch: Tensor | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Return what is solved: the bound field and z(0); arguments as in :meth:`forward`."""
+        self._check_time()
         field = self.prepare(x, edge_index, edge_weight)
         time = self.time if self.source_time is None else self.source_time
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from grandpp.fields.entry import solver_entry
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall
 from grandpp.fields.oscillation import Wave, oscillate
 from grandpp.layers.base import DiffusionConv
-from grandpp.solvers import Solution, Solver
+from grandpp.solvers import Solution, Solver, Steady
 
 BALLS: tuple[str, ...] = ("heavy_ball", "generalized", "second_order", "adam", "wave")
 MOMENTA: tuple[str, ...] = ("zero", "learned")
@@ -136,7 +135,7 @@ class HeavyBallConv(DiffusionConv):
             max_nfe=max_nfe,
             gradient=gradient,
         )
-        if not math.isfinite(self.time):
+        if isinstance(self.solver, Steady):
             raise ValueError(f"expected a finite 'time' of a heavy ball (got {self.time})")
         if momentum not in MOMENTA:
             raise ValueError(
@@ -196,6 +195,7 @@ class HeavyBallConv(DiffusionConv):
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
         """
+        self._check_time()
         field = self.prepare(x, edge_index, edge_weight)
         if self.source is not None:
             time = self.time if self.source_time is None else self.source_time

@@ -6,6 +6,7 @@ import dense_reference as dense
 from fuzzing import assert_near, fuzz, gradients
 from strategies import GENERAL, cases, graphs
 
+KINKED = 5e-2
 SOLVERS = ("exact", *(name for name in GENERAL if name != "default"))
 
 
@@ -27,9 +28,13 @@ def check(drawn):
     got = gradients((factor.to(y.dtype) * y).sum(), inputs)
     wanted = gradients((factor * expected).sum(), wide)
     assert got.keys() == wanted.keys()
+    # A derivative passes through as many solves as the value and loses a digit more.
+    tolerance = 10 * drawn.choice.tolerance(case)
+    if case.options.get("mode") == "nonlinear" and case.options["attention"] == "gat":
+        # A step across the kink of LeakyReLU has a value within the tolerance but not a slope.
+        tolerance = max(tolerance, KINKED)
     for name, gradient in got.items():
-        # A derivative passes through as many solves as the value and loses a digit more.
-        assert_near(gradient, wanted[name], 10 * drawn.choice.tolerance(case), name)
+        assert_near(gradient, wanted[name], tolerance, name)
 
 
 @fuzz(80, drawn=cases(("grand", "cgnn"), solvers=SOLVERS))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dense_reference as dense
 from fuzzing import assert_near, fuzz
-from strategies import cases
+from hypothesis import strategies as st
+from strategies import Solved, SolverChoice, cases
 
 
 def check(drawn):
@@ -32,6 +33,16 @@ def test_heavy_balls_are_their_equation(drawn):
     check(drawn)
 
 
-@fuzz(30, drawn=cases(("cgnn",)))
+@fuzz(20, drawn=cases(("cgnn",)))
 def test_the_continuous_gnn_is_its_equation(drawn):
     check(drawn)
+
+
+@fuzz(
+    10,
+    drawn=cases(("cgnn",), solvers=("default",)),
+    time=st.sampled_from((1e3, 1e4, 1e6)),
+    alpha=st.sampled_from((0.918, 0.5, 0.99)),
+)
+def test_no_depth_makes_the_continuous_gnn_inaccurate(drawn, time, alpha):
+    check(Solved(drawn.case.but(time=time, alpha=alpha), SolverChoice({}, 1e-4)))

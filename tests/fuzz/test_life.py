@@ -179,5 +179,5 @@ class Life(RuleBasedStateMachine):
 
 
 def test_a_layer_stays_itself_through_its_life():
-    chosen = settings(max_examples=RUN.cases(50), stateful_step_count=12)
+    chosen = settings(max_examples=RUN.cases(50), stateful_step_count=8)
     run_state_machine_as_test(seed(RUN.seed)(Life), settings=chosen)
