@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from grandpp.graph import Graph, degree, row_normalize
+from grandpp.ops.once import once_differentiable
 from grandpp.singular import ConvergenceError, SingularSystem
 
 # Attention can saturate until nodes are all but cut off from one another. Then a little of the
@@ -49,6 +50,7 @@ def stationary_measure(graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
     return _Stationary.apply(graph, weight, prior.detach())
 
 
+@once_differentiable
 class _Stationary(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, graph: Graph, weight: Tensor, prior: Tensor) -> Tensor:
@@ -75,7 +77,6 @@ class _Stationary(torch.autograd.Function):
         return measure.to(weight.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, None]:
         csr, parts = ctx.graph.csr, ctx.system.parts
         (pi,) = ctx.saved_tensors

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from grandpp.components import Components, find_components
 from grandpp.ops import CSR
+from grandpp.ops.once import once_differentiable
 from grandpp.singular import ConvergenceError, SingularSystem
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField
 from grandpp.solvers.exponential import LinearField
@@ -99,6 +100,7 @@ class _Limit:
         return self.parts.sum(self.pi * values) / self.parts.sum(self.pi)
 
 
+@once_differentiable
 class _SteadyState(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -116,7 +118,6 @@ class _SteadyState(torch.autograd.Function):
         return (u + limit.mean(start - u)).to(y0.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         limit: _Limit = ctx.limit
         csr, pi, parts = limit.csr, limit.pi, limit.parts
