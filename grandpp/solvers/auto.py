@@ -66,7 +66,10 @@ class Auto:
                 return solution
         watch = StiffnessRecorder(f, self.max_nfe, start)
         watch.stats.methods.append((start, "dopri5"))
-        return self._march(watch, y0, ts)
+        try:
+            return self._march(watch, y0, ts)
+        finally:
+            watch.release()
 
     def _exact(self) -> Exact:
         return Exact(rtol=min(self.rtol, self.atol), max_nfe=self.max_nfe)
