@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR, normalize_rows, sample
+from grandpp.ops.once import once_differentiable
 from grandpp.series import Series
 
 # Bound on the part of the series that is cut off, by the type of the state.
@@ -64,6 +65,7 @@ def occupation_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> 
     return measure
 
 
+@once_differentiable
 class _Occupation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
@@ -84,7 +86,6 @@ class _Occupation(torch.autograd.Function):
         return sums[0].to(weight.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor]:
         csr: CSR = ctx.csr
         weight, slope = ctx.saved_tensors

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from grandpp.components import Classes
 from grandpp.graph import Graph, degree
+from grandpp.ops.once import once_differentiable
 from grandpp.singular import ConvergenceError, SingularSystem
 
 
@@ -53,6 +54,7 @@ def measure_and_classes(graph: Graph, weight: Tensor, prior: Tensor) -> tuple[Te
     return _Stationary.apply(graph, system, weight, degree(graph, prior.detach())), system.classes
 
 
+@once_differentiable
 class _Stationary(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -70,7 +72,6 @@ class _Stationary(torch.autograd.Function):
         return measure.to(weight.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[None, None, Tensor, None]:
         csr, system = ctx.graph.csr, ctx.system
         groups = system.classes.groups

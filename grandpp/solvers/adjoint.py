@@ -18,6 +18,7 @@ within 9e-5; in units of its own size it takes 175 for 4e-6, as kinks in f' (ELU
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,10 +26,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grandpp.ops.once import once_differentiable
 from grandpp.solvers.base import Solution, SolveError, Status
 from grandpp.solvers.captured import bind_tensors, fresh_leaves
 from grandpp.solvers.implicit import StepError
 from grandpp.solvers.layout import Layout
+from grandpp.solvers.ownership import alive
 from grandpp.solvers.recorder import Recorder
 from grandpp.solvers.stages import ErrorNorm, Rate, Trial
 from grandpp.solvers.tableau import Tableau
@@ -68,27 +71,32 @@ def adjoint_states(
         ys: States ``[S, *state]`` at ``ts[1:]``.
         ts: Times ``[1 + S]``.
         captured: Every other tensor that f depends on.
+
+    Note:
+        Holds ``equation`` weakly: keep it alive until the backward pass.
     """
+    equation.recorder.release()
     equation.recorder.forward_done = equation.recorder.adjoint = True
     found: Tensor = _AdjointStates.apply(equation, ts, y0, ys, *captured)
     return found
 
 
+@once_differentiable
 class _AdjointStates(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, equation: Equation, ts: Tensor, y0: Tensor, ys: Tensor, *captured: Tensor
     ) -> Tensor:
-        ctx.equation = equation
+        ctx.equation = weakref.ref(equation)
         ctx.save_for_backward(ts, ys, *captured)
         return ys.view_as(ys)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grads: Tensor) -> tuple[Tensor | None, ...]:
         ts, ys, *captured = ctx.saved_tensors
-        sweep = _Sweep(ctx.equation, captured)
-        device, enabled, dtype = ctx.equation.autocast
+        equation: Equation = alive(ctx.equation)
+        sweep = _Sweep(equation, captured)
+        device, enabled, dtype = equation.autocast
         with torch.autocast(device, enabled=enabled, dtype=dtype):
             a, to_times = sweep.run(ts.detach(), ys, grads)
         found = iter(sweep.totals)
@@ -103,6 +111,7 @@ class _Pair:
     rate: Rate
     wanted: list[Tensor]
     budget: int
+    retain: bool
     products: list[Sequence[Tensor | None]] = field(default_factory=list)
 
     def __call__(self, t: Tensor, z: Tensor) -> Tensor:
@@ -115,7 +124,9 @@ class _Pair:
         if not slope.requires_grad:
             self.products.append([None] * len(self.wanted))
             return torch.stack([slope, torch.zeros_like(slope)])
-        back, *products = torch.autograd.grad(slope, (y, *self.wanted), z[1], allow_unused=True)
+        back, *products = torch.autograd.grad(
+            slope, (y, *self.wanted), z[1], retain_graph=self.retain, allow_unused=True
+        )
         self.products.append(products)
         change = torch.zeros_like(slope) if back is None else -back
         return torch.stack([slope.detach(), change])
@@ -131,7 +142,8 @@ class _Sweep:
         recorder.f = bind_tensors(recorder.f, self.leaves)
         wanted = [c for c in self.leaves if c.requires_grad]
         self.totals = [torch.zeros_like(c) for c in wanted]
-        self.pair = _Pair(equation.layout.rate(recorder), wanted, recorder.max_nfe)
+        rate = equation.layout.rate(recorder)
+        self.pair = _Pair(rate, wanted, recorder.max_nfe, recorder.retain)
         self.reached = recorder.t_reached
 
     def run(self, ts: Tensor, ys: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:

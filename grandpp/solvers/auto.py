@@ -109,7 +109,10 @@ class Auto:
 
     def _explicit(self, watch: StiffnessRecorder, y: State, ts: Tensor) -> Solution:
         watch.stats.methods.append((watch.t_start, "dopri5"))
-        return self._march(watch, y, ts)
+        try:
+            return self._march(watch, y, ts)
+        finally:
+            watch.release()
 
     def _exact(self) -> Exact:
         return Exact(rtol=min(self.rtol, self.atol), max_nfe=self.max_nfe)

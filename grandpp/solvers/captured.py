@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers.base import BoundField, State, VectorField, parts_of
-from grandpp.solvers.recorder import Recorder, detached
+from grandpp.solvers.checks import check_state
+from grandpp.solvers.inspection import check_repeatable, leaves_of
+from grandpp.solvers.recorder import First, Recorder, detached
 
 
 def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
@@ -24,46 +26,77 @@ def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
     return ()
 
 
-def captured_tensors(recorder: Recorder, t: Tensor, y: State) -> tuple[Tensor, ...]:
+def captured_tensors(recorder: Recorder, t: Tensor, y: State, gradient: str) -> tuple[Tensor, ...]:
     """Every captured tensor of the recorder's field; refuse a field that hides some.
 
-    A function cannot name what it captured, so it is evaluated once, at a state without a
-    gradient, to see whether its value wants one all the same.
+    The field is evaluated at a state that wants a gradient, and the graph of its value is followed
+    down to its leaves, once per solve. A leaf that a module or a bound field did not name is added
+    to its tensors, be it used directly (a network kept in a dictionary, a parameter in a hook) or
+    behind a result computed before the solve, whose graph every repeated evaluation then passes.
+    The value is kept: it is the first that a solver asks for.
 
     Args:
-        recorder: Counts that evaluation.
+        recorder: Counts that evaluation; it takes none where gradients are off.
         t: The start time.
         y: The initial state.
+        gradient: Name of the gradient, for messages.
 
     Raises:
-        ValueError: If a function captured tensors that want a gradient.
+        ValueError: If a function captured tensors that want a gradient, or if a field is random
+            or changes its buffers.
+        TypeError, ValueError: See :func:`~grandpp.solvers.checks.check_state` and
+            :func:`~grandpp.solvers.checks.check_rate`.
     """
     f = recorder.f
-    if isinstance(f, BoundField | torch.nn.Module) or not torch.is_grad_enabled():
-        return named_tensors(f)
+    named = named_tensors(f)
+    if not torch.is_grad_enabled():
+        return named
+    check_state(y)
     now = t.detach().to(parts_of(y)[0].dtype.to_real())
-    if any(part.requires_grad for part in parts_of(recorder(now, detached(y)))):
+    leaves = fresh_leaves(f, named)
+    starts = tuple(part.detach().requires_grad_() for part in parts_of(y))
+    # In-place operations on a leaf are torch's to refuse; on a copy they are seen like all others.
+    copies = tuple(part.clone() for part in starts)
+    state = copies[0] if isinstance(y, Tensor) else copies
+    since = copies[0].grad_fn._sequence_nr()  # type: ignore[union-attr]
+    bound = bind_tensors(f, leaves)
+    recorder.spend()
+    dy = check_repeatable(
+        f, y, lambda: recorder.evaluation(bound, now, state), f"gradient='{gradient}'"
+    )
+    recorder.first = First(float(now), detached(y), detached(dy))
+    reached, recorder.retain = leaves_of(dy, since)
+    known = {id(x) for x in (*leaves, *starts)}
+    hidden = [leaf for leaf in reached if id(leaf) not in known]
+    if hidden and not isinstance(f, BoundField | torch.nn.Module):
         raise ValueError(
             "expected an nn.Module or a BoundField, or gradient='direct': the gradient to the "
             f"tensors that f captured would be lost (got a {type(f).__name__})"
         )
-    return ()
+    return (*named, *hidden)
 
 
 def bind_tensors(f: VectorField, tensors: Sequence[Tensor]) -> VectorField:
-    """Let a field use other tensors in place of those it names; a module keeps its own."""
-    return f.bind(tensors) if isinstance(f, BoundField) else f
+    """Let a field use other tensors in place of those it names; a module keeps its own.
+
+    Args:
+        f: The field.
+        tensors: Those that it names, then any that it does not, which it keeps.
+    """
+    return f.bind(tensors[: len(f.captured)]) if isinstance(f, BoundField) else f
 
 
 def fresh_leaves(f: VectorField, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The same values to differentiate by, cut off from one another.
 
     Differentiating by the originals counts a gradient twice where one of them was computed from
-    another; parameters are leaves already.
+    another; parameters, and tensors beyond those that a field names, are leaves already.
     """
     if not isinstance(f, BoundField):
         return tuple(tensors)
-    return tuple(c.detach().requires_grad_(c.requires_grad) for c in tensors)
+    named = len(f.captured)
+    fresh = (c.detach().requires_grad_(c.requires_grad) for c in tensors[:named])
+    return (*fresh, *tensors[named:])
 
 
 def autocast_state(x: Tensor) -> tuple[str, bool, torch.dtype]:

@@ -21,9 +21,11 @@ from grandpp.solvers.base import (
     parts_of,
 )
 from grandpp.solvers.captured import autocast_state, captured_tensors
+from grandpp.solvers.checks import check_state
 from grandpp.solvers.gradients import GRADIENTS, Replayed, checkpointed
 from grandpp.solvers.implicit import StepError
 from grandpp.solvers.layout import Layout
+from grandpp.solvers.ownership import owned
 from grandpp.solvers.recorder import BudgetError, Recorder, Step
 from grandpp.solvers.stages import ErrorNorm, Trial, attempt, interpolate, is_end
 from grandpp.solvers.tableau import TSIT5
@@ -58,7 +60,8 @@ class Tsit5:
     Note:
         A solve of n steps, rejected ones included, takes 6n + 1 evaluations, one more without
         ``first_step``. ``nfe_backward`` counts as in :class:`~grandpp.solvers.TorchDiffEq`, and
-        the same functions are refused by the last two gradients.
+        the same functions and fields are refused by the last two gradients. Only ``"direct"`` can
+        be differentiated twice; the others refuse.
     """
 
     rtol: float = 1e-4
@@ -83,6 +86,7 @@ class Tsit5:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
+        check_state(y0)
         recorder = Recorder(f, self.max_nfe, float(ts[0].detach()), keep_last=False)
         layout = Layout.of(y0)
         status, ys = Status.SUCCESS, None
@@ -102,7 +106,7 @@ class Tsit5:
         y = layout.join(y0)
         if self.gradient == "direct":
             return layout.split(self._march(recorder, layout, y, ts))
-        captured = captured_tensors(recorder, ts[0], y0)
+        captured = captured_tensors(recorder, ts[0], y0, self.gradient)
         wanted = needs_grad((*parts_of(y0), ts, *captured))
         if wanted and self.gradient == "checkpoint":
             recorder.kept = []
@@ -120,15 +124,15 @@ class Tsit5:
                 recorder.stats.next_step,
                 autocast_state(y),
             )
-            return layout.split(adjoint_states(equation, y, ys, ts, captured))
+            return owned(equation, layout.split(adjoint_states(equation, y, ys, ts, captured)))
         ys = torch.cat([y.detach().unsqueeze(0), ys])
         sign = math.copysign(1.0, float(ts[-1].detach() - ts[0].detach()))
 
         def replay(f: VectorField, step: Step, times: Tensor) -> Replayed:
             return _replay(layout, f, step, times, sign, ts[-1].detach())
 
-        found = checkpointed(recorder, replay, y, ys, ts, None, captured)
-        return layout.split(torch.as_tensor(found)[1:])
+        found, tape = checkpointed(recorder, replay, y, ys, ts, None, captured)
+        return owned(tape, layout.split(torch.as_tensor(found)[1:]))
 
     def _march(self, recorder: Recorder, layout: Layout, y: Tensor, ts: Tensor) -> Tensor:
         stats = recorder.stats

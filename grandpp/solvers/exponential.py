@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR, multiply
+from grandpp.ops.once import once_differentiable
 from grandpp.series import Series
 from grandpp.solvers.base import Solution, SolveStats, State, Status, VectorField, is_finite
 from grandpp.solvers.polynomial import apply_polynomials, rounding, widen
@@ -223,6 +224,7 @@ def _failed(y0: Tensor, ts: Tensor, stats: SolveStats, status: Status, t: float)
     return Solution(ts[1:], nothing, stats, status, t)
 
 
+@once_differentiable
 class _Coefficients(torch.autograd.Function):
     """Both rows of a series as a function of tau, which has shaped it."""
 
@@ -232,6 +234,5 @@ class _Coefficients(torch.autograd.Function):
         return torch.from_numpy(np.stack([series.p, series.c]))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return (grad * ctx.slopes).sum(), None

@@ -8,6 +8,7 @@ through the whole solve, in the memory of one step. Step sizes count as constant
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,8 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from grandpp.ops.once import once_differentiable
 from grandpp.solvers.base import State, VectorField, parts_of
 from grandpp.solvers.captured import autocast_state, bind_tensors, fresh_leaves
+from grandpp.solvers.ownership import alive
+from grandpp.solvers.places import Place, places_of
 from grandpp.solvers.recorder import Recorder, Step
 
 GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
@@ -39,13 +43,6 @@ class Replayed(NamedTuple):
 
 Replay = Callable[[VectorField, Step, Tensor], Replayed]
 """Take a step again through times from its start to its end."""
-
-
-class Place(NamedTuple):
-    """Where the times of a step come from: rows of the times input, and which states it saved."""
-
-    times: tuple[int, ...]
-    saved: tuple[int, ...]
 
 
 @dataclass
@@ -87,7 +84,7 @@ def checkpointed(
     ts: Tensor,
     grid: Tensor | None,
     captured: Sequence[Tensor],
-) -> State:
+) -> tuple[State, Tape]:
     """Give the states of a solve without graph the gradient of its accepted steps.
 
     Args:
@@ -98,6 +95,9 @@ def checkpointed(
         ts: Times.
         grid: Ends of all steps, differentiable by ``ts``; ``None`` for adaptive methods.
         captured: Every other tensor that f depends on.
+
+    Returns:
+        The states, and the tape, which must be kept alive until the backward pass.
 
     Note:
         Keeps one state per accepted step until the backward pass, and the graph of one step
@@ -110,7 +110,7 @@ def checkpointed(
     tape = Tape(
         recorder=recorder,
         replay=replay,
-        places=_places(steps, ts, grid, direction),
+        places=places_of(steps, ts, grid, direction),
         # Autograd keeps the tensors: it frees them, moves them and guards them against changes.
         steps=[replace(s, y=(), slope=None if s.slope is None else ()) for s in steps],
         parts=len(start),
@@ -120,32 +120,20 @@ def checkpointed(
         autocast=autocast_state(start[0]),
     )
     recorder.kept, recorder.forward_done = None, True
+    recorder.release()
     times = ts if grid is None else grid
-    return tape.state(_Checkpointed.apply(tape, times, *start, *captured, *_parts(ys), *kept))
+    inputs = (*start, *captured, *_parts(ys), *kept)
+    return tape.state(_Checkpointed.apply(tape, times, *inputs)), tape
 
 
-def _places(
-    steps: Sequence[Step], ts: Tensor, grid: Tensor | None, direction: float
-) -> list[Place]:
-    times, places, row = ts.tolist(), [], 1
-    ends = None if grid is None else grid.tolist()
-    for n, step in enumerate(steps):
-        end = step.t + direction * float(step.size) if ends is None else ends[n + 1]
-        first = row
-        while row < len(times) and direction * times[row] <= direction * end:
-            row += 1
-        saved = tuple(range(first, row))
-        places.append(Place((0, *saved) if ends is None else (n, n + 1), saved))
-    return places
-
-
+@once_differentiable
 class _Checkpointed(torch.autograd.Function):
     """Inputs: tape, times, parts of y0, captured, parts of ys, parts of the kept states."""
 
     @staticmethod
     def forward(ctx: Any, tape: Tape, times: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         kept = sum(tape.parts * (1 if s.slope is None else 2) for s in tape.steps)
-        ctx.tape, ctx.inputs = tape, len(tensors) - kept - tape.parts
+        ctx.tape, ctx.inputs = weakref.ref(tape), len(tensors) - kept - tape.parts
         outputs = tensors[ctx.inputs : ctx.inputs + tape.parts]
         ctx.save_for_backward(
             times, *tensors[tape.parts : ctx.inputs], *tensors[ctx.inputs + tape.parts :]
@@ -154,9 +142,8 @@ class _Checkpointed(torch.autograd.Function):
         return tuple(y.view_as(y) for y in outputs)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        tape: Tape = ctx.tape
+        tape: Tape = alive(ctx.tape)
         captured = ctx.inputs - tape.parts
         times, *saved = ctx.saved_tensors
         sweep = _Sweep(tape, times, saved[:captured], ctx.needs_input_grad[1])
@@ -210,10 +197,16 @@ class _Sweep:
             leaf.requires_grad_(self.time_total is not None)
             result = tape.replay(tape.recorder, again, self._through(leaf, step))
             pairs = list(_cotangents(result, place, carry, grads))
-        used = [(out, grad) for out, grad in pairs if grad is not None and out.requires_grad]
+        used = [pair for pair in pairs if pair[1] is not None and pair[0].requires_grad]
         by = [*tensors, *self.wanted, *([] if self.time_total is None else [leaf])]
         found: list[Tensor | None] = list(
-            torch.autograd.grad([o for o, _ in used], by, [g for _, g in used], allow_unused=True)
+            torch.autograd.grad(
+                [out for out, _ in used],
+                by,
+                [grad for _, grad in used],
+                retain_graph=tape.recorder.retain,
+                allow_unused=True,
+            )
         )
         if self.time_total is not None and (to_times := found.pop()) is not None:
             self.time_total.index_add_(0, torch.tensor(place.times).to(to_times.device), to_times)

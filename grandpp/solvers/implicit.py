@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import Solution, SolveError, State, Status, parts_of
+from grandpp.ops.once import once_differentiable
+from grandpp.solvers.base import Solution, SolveError, SolveStats, State, Status, parts_of
 from grandpp.solvers.inner import NewtonKrylov
 from grandpp.solvers.iteration import InnerResult, InnerSolver, Residual, difference_step
 from grandpp.solvers.krylov import gmres
@@ -139,7 +140,8 @@ class ImplicitEquation:
             pulls = [s.to(z.dtype) * flat for flat in map(_flat, rates)]
             split = 1 if n < len(b) else len(pulls)
             pull, added = torch.cat(pulls[:split]), torch.cat([*pulls[split:], z[:0]])
-            step = _Adjoint(self, leaf, pull, added, tol)
+            at = (self.f.t_start, self.f.t_reached)
+            step = _Adjoint(leaf, pull, added, tol, self.max_inner, self.f.stats, at)
             end = torch.cat([z, b.detach()[n:] + added.detach()])
             return _ImplicitFunction.apply(b + torch.cat([pull, added]), end, step)
 
@@ -175,29 +177,37 @@ class ImplicitEquation:
 
 @dataclass
 class _Adjoint:
-    """What the backward pass of one implicit equation needs."""
+    """What the backward pass of one implicit equation needs; no field, which may hold the states.
 
-    equation: ImplicitEquation
+    Args:
+        leaf: The solution that ``pull`` and ``added`` were evaluated at.
+        pull: s f of the coupled entries.
+        added: s f of the others.
+        tol: Relative tolerance of the backward solve.
+        max_inner: Its most iterations.
+        stats: Counts products.
+        times: Start of the solve and the time reached, for messages.
+    """
+
     leaf: Tensor
     pull: Tensor
     added: Tensor
     tol: float
+    max_inner: int
+    stats: SolveStats
+    times: tuple[float, float]
 
     def __call__(self, grad: Tensor) -> Tensor:
-        equation, n = self.equation, len(self.leaf)
+        n = len(self.leaf)
         right, rest = grad[:n], grad[n:]
         if len(rest):
             right = right + self._back(self.added, rest)
-            equation.f.stats.nfe_backward += 1
-        u, _, done = gmres(
-            lambda u: u - self._back(self.pull, u), right, self.tol, equation.max_inner
-        )
+            self.stats.nfe_backward += 1
+        u, _, done = gmres(lambda u: u - self._back(self.pull, u), right, self.tol, self.max_inner)
         if not done:
-            recorder = equation.f
-            end = torch.tensor([recorder.t_start], dtype=torch.float64)
-            failed = Solution(
-                end, end, recorder.stats, Status.INNER_NOT_CONVERGED, recorder.t_reached
-            )
+            start, reached = self.times
+            end = torch.tensor([start], dtype=torch.float64)
+            failed = Solution(end, end, self.stats, Status.INNER_NOT_CONVERGED, reached)
             raise SolveError(failed, "the implicit gradient of this solve")
         return torch.cat([u, rest])
 
@@ -208,6 +218,7 @@ class _Adjoint:
         return back
 
 
+@once_differentiable
 class _ImplicitFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, right: Tensor, z: Tensor, adjoint: _Adjoint) -> Tensor:
@@ -215,7 +226,6 @@ class _ImplicitFunction(torch.autograd.Function):
         return z.view_as(z)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return ctx.adjoint(grad), None, None
 

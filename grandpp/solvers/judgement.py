@@ -121,10 +121,13 @@ def begin_span(recorder: Recorder, y: State) -> None:
 
 
 def status_of_states(recorder: Recorder, ys: State, ts: Tensor) -> Status:
-    """The status of a solve that returned states; SciPy's stops short where it failed."""
+    """The status of a solve that returned the states at ``ts[1:]``.
+
+    SciPy's stops short where it failed.
+    """
     if not is_finite(ys):
         return Status.NON_FINITE
-    if parts_of(ys)[0].size(0) != len(ts):
+    if parts_of(ys)[0].size(0) != len(ts) - 1:
         return Status.STEP_UNDERFLOW
     end = map_parts(lambda y: y[-1].detach(), ys)
     bad = isinstance(recorder, AdamsRecorder) and not recorder.is_consistent(end)

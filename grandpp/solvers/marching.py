@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers.base import Solution, State, Status, VectorField, is_finite
+from grandpp.solvers.checks import check_state
 from grandpp.solvers.implicit import ImplicitEquation, Packing, StepError, spectral_estimate
 from grandpp.solvers.inner import resolve_inner
+from grandpp.solvers.inspection import check_repeatable
 from grandpp.solvers.iteration import InnerSolver
 from grandpp.solvers.recorder import BudgetError, Recorder
 
@@ -68,6 +70,7 @@ def march(
         tol: Tolerance on the weighted residual of an equation.
         loop: Yields the flat state at each of ``ts[1:]``.
     """
+    check_state(y0)
     recorder = Recorder(f, options.max_nfe, float(ts[0].detach()))
     packing, inner = Packing.of(y0), resolve_inner(options.inner)
     equation = ImplicitEquation(recorder, packing, inner, tol, options.max_inner)
@@ -81,6 +84,7 @@ def march(
         status = Status.MAX_NFE
     except StepError as error:
         status = error.status
+    recorder.release()
     return Solution(ts[1:], packing.unpack(ys), recorder.stats, status, recorder.t_reached)
 
 
@@ -95,7 +99,9 @@ def first_rate(
         ts: Times.
         spectral: Largest eigenvalue, if it is known. (default: ``None``, estimated)
     """
-    first = equation.rate(ts[0], y)
+    first = torch.as_tensor(
+        check_repeatable(equation.f.f, y, lambda: equation.rate(ts[0], y), "a proximal solver")
+    )
     equation.differentiable = torch.is_grad_enabled() and (
         first.requires_grad or y.requires_grad or ts.requires_grad
     )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from grandpp.ops import CSR, add_samples, multiply
+from grandpp.ops.once import once_differentiable
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.recursion import Recursion, basis
 
@@ -83,6 +84,7 @@ def apply_polynomials(
     return result
 
 
+@once_differentiable
 class _Polynomials(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -109,7 +111,6 @@ class _Polynomials(torch.autograd.Function):
         return y
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         csr, chebyshev = ctx.csr, ctx.chebyshev
         weight, coefficients, *inputs = ctx.saved_tensors

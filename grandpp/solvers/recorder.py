@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +20,7 @@ from grandpp.solvers.base import (
     map_parts,
     parts_of,
 )
+from grandpp.solvers.checks import Evaluation
 from grandpp.solvers.quadrature import QuadratureField
 
 
@@ -42,12 +45,23 @@ class Step:
     slope: State | None
 
 
+class First(NamedTuple):
+    """An evaluation made before the solve: time, state and derivative, without graph."""
+
+    t: float
+    y: State
+    dy: State
+
+
 @dataclass
 class Recorder:
     """Counts evaluations, forward and backward; keeps the accepted steps where ``kept`` is a list.
 
     The adjoint method evaluates and multiplies at once, so that its calls are counted alone; a
     checkpointed backward pass counts a recomputed evaluation and its product as two.
+
+    A graph holds the counts of its evaluations alone: one that held the recorder, which holds f
+    and states, would hold itself, out of sight of Python's garbage collector.
     """
 
     f: VectorField
@@ -61,6 +75,9 @@ class Recorder:
     kept: list[Step] | None = None
     keep_slopes: bool = False
     keep_last: bool = True
+    first: First | None = None
+    retain: bool = False
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
     def __post_init__(self) -> None:
         self.t_reached = self.t_start
@@ -69,36 +86,40 @@ class Recorder:
         """Evaluate and count; raise :class:`BudgetError` beyond the budget."""
         if self.forward_done:
             self.stats.nfe_backward += 1
-            dy = self.f(t, y)
-            if not self.adjoint:
-                self._count_backward(dy)
-            return dy
-        if self.stats.nfe_forward >= self.max_nfe:
-            raise BudgetError
-        self.stats.nfe_forward += 1
-        dy = self.f(t, y)
-        if self.keep_last:
+        else:
+            known, self.first = self.first, None
+            if known is not None and _same(known, t, y):
+                return known.dy
+            self.spend()
+        dy = self.evaluation(self.f, t, y)
+        if self.keep_last and not self.forward_done:
             self.last, self.last_t = (detached(y), detached(dy)), t.detach()
         if not self.adjoint:
             self._count_backward(dy)
         return dy
 
-    def coupled(self, t: Tensor, z: Tensor) -> Tensor:
-        """Evaluate the first part of a :class:`QuadratureField` alone and count, without graph."""
+    def spend(self) -> None:
+        """Count one evaluation forward; raise :class:`BudgetError` beyond the budget."""
         if self.stats.nfe_forward >= self.max_nfe:
             raise BudgetError
+        self.stats.nfe_forward += 1
+
+    def release(self) -> None:
+        """Forget the states kept for the solve alone."""
+        self.last = self.first = None
+
+    def coupled(self, t: Tensor, z: Tensor) -> Tensor:
+        """Evaluate the first part of a :class:`QuadratureField` alone and count, without graph."""
         if not isinstance(self.f, QuadratureField):
             raise TypeError(f"expected a QuadratureField (got a {type(self.f).__name__})")
-        self.stats.nfe_forward += 1
-        return self.f.without_quadrature(t, z)
+        self.spend()
+        rate: VectorField = self.f.without_quadrature  # type: ignore[assignment]
+        return torch.as_tensor(self.evaluation(rate, t, z))
 
     def _count_backward(self, dy: State) -> None:
         first = parts_of(dy)[0]
         if first.requires_grad:
-            first.register_hook(self._one_more_backward)
-
-    def _one_more_backward(self, grad: Tensor) -> None:
-        self.stats.nfe_backward += 1
+            first.register_hook(_counting(self.stats))
 
     def saw_non_finite(self) -> bool:
         """Whether the last evaluation met or gave a value that is not finite."""
@@ -161,6 +182,19 @@ class FirstAndLast:
         given, self._first = self._first, None
         self.last_state, self.last_value = y, self.f(t, y) if given is None else given
         return self.last_value
+
+
+def _counting(stats: SolveStats) -> Callable[[Tensor], None]:
+    def one_more(grad: Tensor) -> None:
+        stats.nfe_backward += 1
+
+    return one_more
+
+
+def _same(first: First, t: Tensor, y: State) -> bool:
+    """Whether a solver asks for the evaluation that was made before (one read per solve)."""
+    parts = zip(parts_of(first.y), parts_of(y), strict=True)
+    return float(t.detach()) == first.t and all(torch.equal(a, b) for a, b in parts)
 
 
 def detached(y: State) -> State:

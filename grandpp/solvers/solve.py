@@ -22,6 +22,7 @@ from grandpp.solvers.base import (
     map_parts,
     parts_of,
 )
+from grandpp.solvers.checks import check_state
 from grandpp.solvers.registry import Solver, resolve_solver
 from grandpp.solvers.steady import Steady
 
@@ -56,10 +57,14 @@ def solve(
         Solution with ``ys`` of shape ``[S, *state]``.
 
     Raises:
-        ValueError: For non-finite times or initial states, or times out of order.
+        TypeError: If the state is no tensor or tuple of tensors, or f returns another kind.
+        ValueError: For a state that is not in float32, float64 or complex, for non-finite times or
+            initial states, for times out of order, or if f does not return a derivative of the
+            state's shape, type and device or works in place on its arguments.
         SolveError: If the solve fails and ``throw`` is set.
     """
     method = resolve_solver(solver, **options)
+    check_state(y0)
     if isinstance(method, Auto) and float(t_span[1]) == math.inf:
         method = Steady()
     times = _steady_times if isinstance(method, Steady) else _times

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from grandpp.components import Classes
 from grandpp.ops import CSR, sample
+from grandpp.ops.once import once_differentiable
 from grandpp.singular import ConvergenceError, SingularSystem
 from grandpp.solvers.base import (
     Solution,
@@ -121,6 +122,7 @@ class _Limit:
         return mass.clamp(min=torch.finfo(mass.dtype).tiny)
 
 
+@once_differentiable
 class _SteadyState(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -139,7 +141,6 @@ class _SteadyState(torch.autograd.Function):
         return z.to(y0.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         try:
             return _SteadyState._gradients(ctx, grad.double())

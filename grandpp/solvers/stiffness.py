@@ -40,6 +40,11 @@ class StiffnessRecorder(AdaptiveRecorder):
         """Forget the last step: the next one does not start where it ended."""
         self.accepted = (math.nan, ())
 
+    def release(self) -> None:
+        """Forget the states kept for the solve alone; the accepted one has its graph."""
+        super().release()
+        self.before, self.accepted = None, (math.nan, ())
+
     def __call__(self, t: Tensor, y: State) -> State:
         """Evaluate, count, and keep the last two evaluations."""
         self.before = self.last

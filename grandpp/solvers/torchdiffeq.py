@@ -1,10 +1,8 @@
 """Every method of the installed torchdiffeq behind :class:`Solution`.
 
 This is the only file that imports torchdiffeq. Its failures (assertions, NaN states, endless step
-reductions) come back as a :class:`Status`, its evaluations are counted, and its adjoint is given
-clones of the tensors the field captured: without them it would treat attention weights and the
-initial state inside the field as constants, and listing the originals counts a gradient twice
-where one of them was computed from another. Gradients from checkpoints are this package's own.
+reductions) come back as a :class:`Status`, its evaluations are counted, and its adjoint runs in a
+graph of its own (:mod:`grandpp.solvers.nested`). Gradients from checkpoints are this package's own.
 """
 
 from __future__ import annotations
@@ -22,7 +20,6 @@ from torchdiffeq._impl.solvers import FixedGridODESolver
 
 from grandpp.solvers import judgement
 from grandpp.solvers.base import (
-    BoundField,
     Solution,
     State,
     Status,
@@ -33,9 +30,12 @@ from grandpp.solvers.base import (
     needs_grad,
     parts_of,
 )
-from grandpp.solvers.captured import bind_tensors, captured_tensors
+from grandpp.solvers.captured import captured_tensors
+from grandpp.solvers.checks import check_state
 from grandpp.solvers.gradients import GRADIENTS, Replayed, checkpointed
+from grandpp.solvers.nested import nested_adjoint
 from grandpp.solvers.norms import detached_norm
+from grandpp.solvers.ownership import owned
 from grandpp.solvers.recorder import (
     AdaptiveRecorder,
     BudgetError,
@@ -88,8 +88,9 @@ class TorchDiffEq:
 
         ``nfe_backward`` counts one per vector-Jacobian product in direct mode, one per evaluation
         with its product in adjoint mode, and each recomputed evaluation and each product in
-        checkpoint mode. The last two refuse a function that captured tensors which want a
-        gradient, at the price of one evaluation of every plain function.
+        checkpoint mode. The last two evaluate f again: they reach every tensor that a module or a
+        bound field touches, and refuse a plain function that captured tensors which want a
+        gradient, and random fields. Only ``"direct"`` can be differentiated twice.
     """
 
     method: str = "dopri5"
@@ -130,7 +131,10 @@ class TorchDiffEq:
         """
         if self.method == "scipy_solver" and self.gradient == "direct":
             judgement.check_no_gradient(f, y0)
-        return self.run(self._recorder(f, t_start=float(ts[0].detach())), y0, ts)
+        recorder = self._recorder(f, t_start=float(ts[0].detach()))
+        solution = self.run(recorder, y0, ts)
+        recorder.release()
+        return solution
 
     def run(self, recorder: Recorder, y0: State, ts: Tensor) -> Solution:
         """:meth:`solve` on the account of a recorder, which may run through several spans.
@@ -139,6 +143,7 @@ class TorchDiffEq:
             recorder: The counted right-hand side, with the hooks that the method calls.
             y0, ts: As in :meth:`solve`.
         """
+        check_state(y0)
         status, ys = Status.SUCCESS, None
         try:
             ys = self._integrate(recorder, y0, ts)
@@ -151,9 +156,8 @@ class TorchDiffEq:
         if status is Status.SUCCESS:
             recorder.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
-            ys = map_parts(lambda y: y.new_full((len(ts), *y.shape), torch.nan), y0)
-        saved = map_parts(lambda y: y[1:], ys)
-        return Solution(ts[1:], saved, recorder.stats, status, recorder.t_reached)
+            ys = map_parts(lambda y: y.new_full((len(ts) - 1, *y.shape), torch.nan), y0)
+        return Solution(ts[1:], ys, recorder.stats, status, recorder.t_reached)
 
     def _recorder(self, f: VectorField, t_start: float) -> Recorder:
         # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
@@ -179,12 +183,17 @@ class TorchDiffEq:
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
         if self.gradient == "adjoint":
-            return _adjoint(recorder, y0, ts, kwargs)
+            captured = captured_tensors(recorder, ts[0], y0, self.gradient)
+
+            def adjoint(f: Any, y: State, times: Tensor, params: tuple[Tensor, ...]) -> State:
+                return odeint_adjoint(f, y, times, adjoint_params=params, **kwargs)
+
+            return nested_adjoint(adjoint, recorder, y0, ts, captured)
         if not self.is_fixed_step:
             kwargs["options"] = {"norm": detached_norm}
         if self.gradient == "direct":
-            return odeint(recorder, y0, ts, **kwargs)
-        captured = captured_tensors(recorder, ts[0], y0)
+            return _later(odeint(recorder, y0, ts, **kwargs))
+        captured = captured_tensors(recorder, ts[0], y0, self.gradient)
         wanted = needs_grad((*parts_of(y0), ts, *captured))
         if wanted:
             recorder.kept, recorder.keep_slopes = [], self._carries_slope
@@ -192,8 +201,9 @@ class TorchDiffEq:
             ys = odeint(recorder, y0, ts, **kwargs)
         grid = equal_steps(ts, self.step_size) if self.is_fixed_step else None
         if not (wanted and is_finite(ys)):
-            return ys
-        return checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
+            return _later(ys)
+        found, tape = checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
+        return owned(tape, _later(found))
 
     @property
     def _is_adams(self) -> bool:
@@ -211,7 +221,7 @@ class TorchDiffEq:
             judgement.begin_span(recorder, y)
             return self._integrate(recorder, y, span)
 
-        return span_by_span(solve, y0, ts)
+        return _later(span_by_span(solve, y0, ts))
 
     @property
     def _carries_slope(self) -> bool:
@@ -235,12 +245,6 @@ class TorchDiffEq:
         return Replayed(ys, end=f.last_state)
 
 
-def _adjoint(recorder: Recorder, y0: State, ts: Tensor, kwargs: dict[str, Any]) -> State:
-    tensors = captured_tensors(recorder, ts[0], y0)
-    if isinstance(recorder.f, BoundField):
-        tensors = tuple(c.clone() for c in tensors)
-    recorder.f = bind_tensors(recorder.f, tensors)
-    recorder.adjoint = True
-    ys = odeint_adjoint(recorder, y0, ts, adjoint_params=tensors, **kwargs)
-    recorder.forward_done = True
-    return ys
+def _later(ys: State) -> State:
+    """The states without the initial one."""
+    return map_parts(lambda y: y[1:], ys)

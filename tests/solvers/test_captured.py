@@ -31,6 +31,17 @@ class Scaled:
         return Scaled(*captured)
 
 
+@dataclass(frozen=True)
+class Both(Scaled):
+    """y' = rate other y."""
+
+    other: Tensor
+
+    @property
+    def captured(self):
+        return (self.rate, self.other)
+
+
 def counted(f):
     return Recorder(f, 10, t_start=0.0)
 
@@ -42,13 +53,24 @@ def module():
     return net
 
 
-def test_bound_fields_and_modules_name_their_tensors_and_cost_no_evaluation():
+def test_bound_fields_and_modules_name_their_tensors():
     rate, net = torch.ones(2, requires_grad=True), module()
     for f, expected in ((Scaled(rate), (rate,)), (net, (net.weight,))):
-        recorder = counted(f)
-        for found in (named_tensors(f), captured_tensors(recorder, T, Y)):
+        for found in (named_tensors(f), captured_tensors(counted(f), T, Y, "adjoint")):
             assert [id(t) for t in found] == [id(t) for t in expected]
-        assert recorder.stats.nfe_forward == 0
+
+
+def test_the_evaluation_to_see_is_the_first_one_of_the_solve():
+    calls = []
+    recorder = counted(lambda t, y: calls.append(t) or -y)
+    captured_tensors(recorder, T, Y, "adjoint")
+    assert recorder(T, Y).tolist() == [-1.0, -1.0]
+    assert len(calls) == recorder.stats.nfe_forward == 1
+    recorder(T, Y)
+    assert len(calls) == recorder.stats.nfe_forward == 2
+    other = counted(lambda t, y: -y)
+    captured_tensors(other, T, Y, "adjoint")
+    assert other(T, 2 * Y).tolist() == [-2.0, -2.0]
 
 
 @pytest.mark.parametrize("state", [Y, (Y, Y)], ids=["tensor", "tuple"])
@@ -65,13 +87,13 @@ def test_a_function_is_tried_once_and_refused_if_it_hides_a_tensor(state):
     recorder = counted(honest)
     grown = Y.clone().requires_grad_()
     asking = grown if isinstance(state, Tensor) else (grown, grown)
-    assert captured_tensors(recorder, T, asking) == ()
+    assert captured_tensors(recorder, T, asking, "adjoint") == ()
     assert recorder.stats.nfe_forward == 1
     with pytest.raises(ValueError, match=r"nn.Module or a BoundField.*got a function"):
-        captured_tensors(counted(hides), T, state)
+        captured_tensors(counted(hides), T, state, "adjoint")
     with torch.no_grad():
         silent = counted(hides)
-        assert captured_tensors(silent, T, state) == ()
+        assert captured_tensors(silent, T, state, "adjoint") == ()
         assert silent.stats.nfe_forward == 0
 
 
@@ -87,11 +109,13 @@ def test_bound_fields_take_other_tensors_and_modules_keep_their_own():
 def test_leaves_are_cut_off_from_one_another_so_that_no_gradient_counts_twice():
     first = torch.tensor([2.0], requires_grad=True)
     second = 3 * first
-    a, b = fresh_leaves(Scaled(first), (first, second))
+    a, b = fresh_leaves(Both(first, second), (first, second))
     found = torch.autograd.grad((a * b).sum(), (a, b))
     assert [g.item() for g in found] == [6.0, 2.0]
     assert a.is_leaf
     assert b.is_leaf
+    # A leaf beyond those that the field names is used by the field as it is.
+    assert fresh_leaves(Scaled(second), (second, first))[1] is first
     (fixed,) = fresh_leaves(Scaled(first), (torch.ones(1),))
     assert not fixed.requires_grad
     net = module()

@@ -211,7 +211,7 @@ def test_a_function_that_captured_tensors_is_refused_where_they_would_get_no_gra
     with pytest.raises(ValueError, match=r"nn\.Module or a BoundField, or gradient='direct'"):
         tsit5(lambda t, y: -w * y, Y0, (0.0, 1.0), gradient=gradient)
     plain = tsit5(lambda t, y: -y, Y0.clone().requires_grad_(), (0.0, 1.0), gradient=gradient)
-    assert plain.stats.nfe_forward == 6 * plain.stats.steps + 3  # one evaluation to see
+    assert plain.stats.nfe_forward == 6 * plain.stats.steps + 2
 
 
 def test_layers_take_it_by_name(karate):
