@@ -35,7 +35,9 @@ def gradients_of(solver: str) -> tuple[str, ...]:
     return ("",)  # "auto" decides itself
 
 
-MARCHING = tuple(s for s in SOLVER_NAMES if s not in ("exact", "steady"))
+# These know the structure of the field, so that they take fields of graph diffusion alone.
+OF_DIFFUSION = ("exact", "steady", "commutator_free")
+MARCHING = tuple(s for s in SOLVER_NAMES if s not in OF_DIFFUSION)
 EVERY = tuple((s, g) for s in MARCHING for g in gradients_of(s))
 RECOMPUTING = tuple((s, g) for s, g in EVERY if g in ("checkpoint", "adjoint"))
 

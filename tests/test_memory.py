@@ -41,9 +41,9 @@ class Storages(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         given = {storage_of(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
         found = func(*args, **(kwargs or {}))
-        for part in tree_leaves(found):
+        for part in dense_parts(found):
             # Parameters and their gradients were there before.
-            if isinstance(part, Tensor) and part.numel() > 1 and storage_of(part) not in given:
+            if part.numel() > 1 and storage_of(part) not in given:
                 ref = StorageWeakRef(part.untyped_storage())
                 self.seen[ref.cdata] = ref
         return found
@@ -52,6 +52,13 @@ class Storages(TorchDispatchMode):
         """Number of them that are still there."""
         gc.collect()
         return sum(not ref.expired() for ref in self.seen.values())
+
+
+def dense_parts(found: object) -> list[Tensor]:
+    """The tensors of a result, the arrays of compressed rows one by one."""
+    tensors = [x for x in tree_leaves(found) if isinstance(x, Tensor)]
+    dense = [x for x in tensors if x.layout == torch.strided]
+    return dense + [x.values() for x in tensors if x.layout == torch.sparse_csr]
 
 
 def storage_of(x: Tensor) -> int | None:

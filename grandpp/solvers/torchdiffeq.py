@@ -7,7 +7,7 @@ graph of its own (:mod:`grandpp.solvers.nested`). Gradients from checkpoints are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -182,6 +182,7 @@ class TorchDiffEq:
             kwargs: dict[str, Any] = {"method": self.method, "options": options}
         else:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
+            kwargs["options"] = self._landing(ts)
         if self.gradient == "adjoint":
             captured = captured_tensors(recorder, ts[0], y0, self.gradient)
 
@@ -190,7 +191,7 @@ class TorchDiffEq:
 
             return nested_adjoint(adjoint, recorder, y0, ts, captured)
         if not self.is_fixed_step:
-            kwargs["options"] = {"norm": detached_norm}
+            kwargs["options"]["norm"] = detached_norm
         if self.gradient == "direct":
             return _later(odeint(recorder, y0, ts, **kwargs))
         captured = captured_tensors(recorder, ts[0], y0, self.gradient)
@@ -202,8 +203,17 @@ class TorchDiffEq:
         grid = equal_steps(ts, self.step_size) if self.is_fixed_step else None
         if not (wanted and is_finite(ys)):
             return _later(ys)
+        if self._landing(ts):
+            _shorten(recorder, ts)
         found, tape = checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
         return owned(tape, _later(found))
+
+    def _landing(self, ts: Tensor) -> dict[str, Any]:
+        """Let steps end at saved times where interpolation is less accurate than they are.
+
+        The polynomial of torchdiffeq is of fourth order, whatever the method.
+        """
+        return {"step_t": ts[1:].detach()} if self.method == "dopri8" else {}
 
     @property
     def _is_adams(self) -> bool:
@@ -243,6 +253,16 @@ class TorchDiffEq:
             return Replayed(ys, slope=f.last_value)
         # The last stage is f at the new state, which interpolation gives with more rounding.
         return Replayed(ys, end=f.last_state)
+
+
+def _shorten(recorder: Recorder, ts: Tensor) -> None:
+    """Give kept steps the length they had, where they ended sooner than they were begun for."""
+    steps = recorder.kept or []
+    starts = [*(step.t for step in steps[1:]), float(ts[-1].detach())]
+    recorder.kept = [
+        replace(step, size=step.size.clamp(max=abs(end - step.t)))
+        for step, end in zip(steps, starts, strict=True)
+    ]
 
 
 def _later(ys: State) -> State:

@@ -47,9 +47,10 @@ def chosen_for(solver, gradient):
 def test_a_model_that_keeps_its_solution_is_freed(solver, gradient, single):
     field, x = Field(single), torch.randn(2, 3, dtype=F64)
     state = x if single else (x, torch.zeros(2, dtype=F64))
-    field.states = solve(
-        field, state, (0.0, 1.0), save_at=[0.5, 1.0], **chosen_for(solver, gradient)
-    ).ys
+    # The adjoint of Adams methods takes the end alone.
+    save_at = None if "adams" in solver and gradient == "adjoint" else [0.5, 1.0]
+    chosen = chosen_for(solver, gradient)
+    field.states = solve(field, state, (0.0, 1.0), save_at=save_at, **chosen).ys
     gone = weakref.ref(field)
     del field
     gc.collect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from every_solver import EVERY, options
+from every_solver import EVERY, OF_DIFFUSION, options
 
 from grandpp.fields.stationary import stationary_measure
 from grandpp.graph import prepare_graph
@@ -74,9 +74,11 @@ def differences(chosen, power):
     )
 
 
-@pytest.mark.parametrize("solver", ["exact", "steady"])
-def test_the_exact_and_the_steady_solver_refuse(karate, solver):
-    options = {"time": float("inf")} if solver == "steady" else {"solver": "exact"}
+@pytest.mark.parametrize("solver", OF_DIFFUSION)
+def test_solvers_of_diffusion_refuse(karate, solver):
+    options = {"time": float("inf")} if solver == "steady" else {"solver": solver}
+    if solver == "commutator_free":
+        options["mode"] = "nonlinear"
     conv = GRANDConv(4, **options).double()
     x = torch.randn(34, 4, dtype=F64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     y = conv(x, karate)
