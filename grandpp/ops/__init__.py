@@ -4,7 +4,7 @@ from grandpp.ops.attention import attention_product, attention_weights
 from grandpp.ops.copies import side_by_side
 from grandpp.ops.csr import CSR
 from grandpp.ops.finite import all_finite
-from grandpp.ops.products import add_samples, multiply, multiply_into, sample, sddmm, spmm
+from grandpp.ops.products import add_samples, multiply, sample, sddmm, spmm
 from grandpp.ops.softmax import edge_softmax, normalize_rows, squareplus
 from grandpp.ops.switch import triton_for, use_triton
 
@@ -16,7 +16,6 @@ __all__ = [
     "attention_weights",
     "edge_softmax",
     "multiply",
-    "multiply_into",
     "normalize_rows",
     "sample",
     "sddmm",
