@@ -36,8 +36,8 @@ class GRANDConv(DiffusionConv):
         learn_alpha: Learn alpha = sigmoid of a parameter, 0.5 at the start; otherwise alpha = 1.
             (default: ``True``)
         learn_beta: Learn beta, 0 at the start; otherwise no such term. (default: ``False``)
-        solver: Name or solver object. (default: ``"auto"``: exact in linear mode, dopri5 or
-            proximal BDF in nonlinear mode, see :class:`grandpp.solvers.Auto`)
+        solver: Name or solver object. (default: ``"auto"``: exact in linear mode, frozen
+            exponentials or dopri5 in nonlinear mode, see :class:`grandpp.solvers.Auto`)
         rtol, atol: Tolerances of solvers that take them.
             (default: ``None``, the solver's own: 1e-4 and 1e-5; 1e-6 for ``"exact"``)
         step_size: Step of fixed-step solvers. (default: ``None``, the solver's own: 1)

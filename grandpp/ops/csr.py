@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,40 +48,6 @@ class Pattern:
         if dtype not in kept:
             kept[dtype] = self.matrix(self.rowptr.new_zeros(self.col.numel(), dtype=dtype))
         return kept[dtype]
-
-    def blocks(self, rows: int) -> list[Block]:
-        """The pattern cut into blocks of so many rows; the last cut is kept."""
-        kept = self.__dict__.get("_blocks")
-        if kept is None or kept[0] != rows:
-            kept = self.__dict__["_blocks"] = (rows, self._cut(rows))
-        return kept[1]
-
-    def _cut(self, rows: int) -> list[Block]:
-        starts = [*range(0, self.num_rows, rows), self.num_rows]
-        places = self.rowptr[starts].tolist()
-        blocks = []
-        for first, last, begin, end in zip(starts, starts[1:], places, places[1:], strict=False):
-            offsets = self.rowptr[first : last + 1] - self.rowptr[first]
-            blocks.append(
-                Block(slice(first, last), slice(begin, end), offsets, self.col[begin:end])
-            )
-        return blocks
-
-
-class Block(NamedTuple):
-    """Rows of a pattern that follow one another.
-
-    Args:
-        rows: Which rows.
-        entries: Which entries they have.
-        rowptr: Their offsets, from 0 on, ``[rows + 1]``.
-        col: Columns of their entries.
-    """
-
-    rows: slice
-    entries: slice
-    rowptr: Tensor
-    col: Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ sddmm are spmm on the pattern and on its transpose; both can be differentiated t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,8 +26,6 @@ from grandpp.ops.switch import triton_for
 _HEADS_AT_ONCE = 2**22
 # On the CPU an inner product of fewer numbers than this takes several times as long.
 _LANES = 8
-# Results of this size stay in a core's cache until they are added up.
-_BLOCK_BYTES = 2**19
 
 
 def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
@@ -56,57 +53,6 @@ def _multiply(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
     # offset is the end. Where an input wants a gradient it would also list the bag of every entry.
     x, weight = x.detach().contiguous(), weight.detach().contiguous()
     return torch.embedding_bag(x, pattern.col, pattern.rowptr, False, 0, False, weight, True)[0]
-
-
-def multiply_into(
-    csr: CSR,
-    weight: Tensor,
-    x: Tensor,
-    out: Tensor,
-    terms: Sequence[tuple[Tensor, float]] = (),
-    scale: float = 1.0,
-) -> Tensor:
-    r"""Write :math:`s A x + \sum_i c_i u_i` into a tensor, without gradients; for recursions.
-
-    Args:
-        csr: Pattern of A.
-        weight: Its values ``[nnz]``.
-        x: ``[num_cols, F]``.
-        out: ``[num_rows, F]``; may be one of the u, not x.
-        terms: Pairs of u ``[num_rows, F]`` and c. (default: none)
-        scale: The factor s. (default: ``1.0``)
-
-    Returns:
-        ``out``.
-
-    Cost: on the CPU in single precision no memory beyond a block of rows that stays in the cache.
-    A fresh result of many megabytes costs more in page faults than the product itself.
-    """
-    if x.device.type != "cpu" or x.dtype != torch.float32 or triton_for(weight, x) is not None:
-        return _sum_into(multiply(csr, weight, x), terms, scale, out)
-    x, weight = x.detach().contiguous(), weight.detach().contiguous()
-    rows = max(1, _BLOCK_BYTES // max(1, x.size(1) * x.element_size()))
-    for block in csr.blocks(rows):
-        values = weight[block.entries]
-        bags = torch.embedding_bag(x, block.col, block.rowptr, False, 0, False, values, True)
-        part = [(u[block.rows], c) for u, c in terms]
-        _sum_into(bags[0], part, scale, out[block.rows])
-    return out
-
-
-def _sum_into(
-    product: Tensor, terms: Sequence[tuple[Tensor, float]], scale: float, out: Tensor
-) -> Tensor:
-    if scale != 1:
-        product.mul_(scale)
-    if not terms:
-        return out.copy_(product)
-    (first, factor), *rest = terms
-    # First of all the term that stands where the sum goes to, before it is overwritten.
-    torch.add(product, first, alpha=factor, out=out)
-    for tensor, factor in rest:
-        out.add_(tensor, alpha=factor)
-    return out
 
 
 def add_samples(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: float = 1.0) -> None:

@@ -44,8 +44,11 @@ _FIRST_RATE = 32.0
 # A step of order 4 costs about as much as so many of order 2.
 _PRICE = 2.5
 _SAFETY = 0.9
-# Steps of order 2 are so long that the estimate of their error may be this much too small.
-_DOUBT = 4.0
+# Steps are so long that an error may exceed the estimate; measured with random attention.
+_DOUBT = 2.0
+# The error of order 4 is taken to be no smaller than that of order 2 over this: on long steps both
+# results of the higher orders may be wrong alike.
+_LADDER = 20.0
 _GROWTH = 5.0
 _SHRINK = 0.2
 _RESCUE = 0.1  # after a step that met NaN or infinity
@@ -241,7 +244,7 @@ class Evolution:
         with torch.no_grad():  # for the estimate alone
             third = self._operator(self._freeze(second, y, half))
             between = self._combine(half, y, first, second, third, end)
-        coarse = _DOUBT * self._error(low, between)
+        coarse = self._error(low, between)
         if coarse <= 1:
             self._here = end if follows else None
             self._propose(length, coarse, math.inf)
@@ -250,11 +253,14 @@ class Evolution:
             self._trouble, self._length = Status.NON_FINITE, length * _RESCUE
             return None
         self._trouble = Status.STEP_UNDERFLOW
+        if coarse > _LADDER:
+            self._propose(length, coarse, coarse / _LADDER)
+            return None
         if torch.is_grad_enabled():
             third = self._operator(self._freeze(second, y, half))
         y4 = self._freeze(2 * third - first, y2, half)
         high = self._combine(half, y, first, second, third, self._operator(y4))
-        fine = self._error(high, between)
+        fine = max(self._error(high, between), coarse / _LADDER)
         self._propose(length, coarse, fine)
         if not fine <= 1:
             return None
@@ -293,7 +299,8 @@ class Evolution:
     def _error(self, y: Tensor, other: Tensor) -> float:
         """Distance in units of the tolerance (one device read)."""
         y, start = y.detach(), self.y.detach()
-        return float(self._norm(y - other.detach(), torch.maximum(y.abs(), start.abs())))
+        scale = torch.maximum(y.abs(), start.abs())
+        return _DOUBT * float(self._norm(y - other.detach(), scale))
 
     def _propose(self, length: float, coarse: float, fine: float) -> None:
         """The longer of the next steps of both orders, as far as the dearer one pays."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, multiply_into
+from grandpp.ops import CSR, multiply
 
 # States kept per level of the recursion that visits them in reverse: as many as fit into this many
 # bytes for each copy of the graph, so that small graphs recompute nothing, and never fewer than
@@ -19,14 +19,13 @@ _KEPT_AT_LEAST = 8
 
 
 def basis(csr: CSR, weight: Tensor, v: Tensor, products: int, chebyshev: bool) -> Iterator[Tensor]:
-    """Yield B_0(A) v, ..., B_K(A) v, each overwritten by the one after the next (not ``v``)."""
+    """Yield B_0(A) v, ..., B_K(A) v."""
     before, now = v, v
     for k in range(products + 1):
         if k > 0:
-            out = torch.empty_like(now) if k < 3 else before
-            terms = [(before, -1.0)] if chebyshev and k > 1 else []
-            scale = 2.0 if terms else 1.0
-            following = multiply_into(csr, weight, now, out, terms, scale)
+            following = multiply(csr, weight, now)
+            if chebyshev and k > 1:
+                following = following.mul_(2).sub_(before)
             before, now = now, following
         yield now
 
@@ -69,22 +68,13 @@ class Recursion:
 
     def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
         """From index ``start`` to index ``stop``, keeping nothing in between."""
-        free: list[Tensor] = []  # made here and no longer needed
         for k in range(start - 1, stop - 1, -1):
-            terms = [(u, row[k]) for row, u, place in self._terms() if place is None]
-            scale = 1.0
+            v = multiply(self.csr, self.weight, state[0])
             if self.chebyshev:
-                # First, so that the sum may take its place.
-                terms.insert(0, (state[1], -1.0))
-                scale = 2.0 if k > 0 else 1.0
-            out = free.pop() if free else torch.empty_like(state[0])
-            v = multiply_into(self.csr, self.weight, state[0], out, terms, scale)
-            for row, u, place in self._terms():
-                if place is not None:
-                    v.index_add_(0, place, u, alpha=row[k])
-            if k < start - len(state):  # the oldest state was made here
-                free.append(state[-1])
-            state = (v, state[0]) if self.chebyshev else (v,)
+                v = (v.mul_(2) if k > 0 else v).sub_(state[1])
+                state = (self._add(v, k), state[0])
+            else:
+                state = (self._add(v, k),)
         self.products += start - stop
         return state
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.ops import CSR, sddmm, spmm
+from grandpp.ops import CSR, add_samples, sddmm, spmm
 
 
 def test_product_equals_the_dense_product_with_duplicates_and_empty_rows(case):
@@ -103,3 +103,17 @@ def test_a_pattern_may_hold_more_entries_than_the_dense_matrix(heads, dtype):
     weight = torch.rand(8, dtype=dtype, requires_grad=True)
     spmm(csr, weight, b[:, 0]).sum().backward()
     torch.testing.assert_close(weight.grad, b[:, 0].sum(-1)[csr.col_long])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [3, 16])
+def test_samples_are_added_in_place(dtype, size):
+    csr = CSR.from_coo(torch.tensor([0, 0, 2, 3]), torch.tensor([1, 1, 0, 2]), 4, 3)
+    a, b, total = torch.randn(4, size), torch.randn(3, size), torch.randn(4)
+    a, b, total = (v.to(dtype) for v in (a, b, total))
+    products = (a.double()[csr.row] * b.double()[csr.col_long]).sum(-1)
+    expected, place = total.double() - 2 * products, total.data_ptr()
+    add_samples(csr, a, b, total, -2.0)
+    assert total.data_ptr() == place
+    tol = 0.2 if dtype is torch.bfloat16 else 1e-5
+    torch.testing.assert_close(total.double(), expected, rtol=tol, atol=tol)
