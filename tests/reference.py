@@ -44,13 +44,9 @@ def to_dense(graph: Graph, weight: Tensor) -> Tensor:
     return out.index_put((csr.row, csr.col_long), weight, accumulate=True)
 
 
-def dense_occupation(a: Tensor, start: Tensor, tau: float) -> Tensor:
-    """(1 / tau) times the integral of exp(t (A^T - I)) start from tau to 2 tau, for tau > 0."""
-    n = len(a)
-    block = torch.zeros(n + 1, n + 1, dtype=torch.float64)
-    block[:n, :n] = tau * (a.t() - torch.eye(n, dtype=torch.float64))
-    block[:n, n] = torch.matrix_exp(block[:n, :n]) @ start
-    return torch.matrix_exp(block)[:n, n]
+def dense_walk_measure(a: Tensor, start: Tensor, tau: float) -> Tensor:
+    """exp(tau (A^T - I)) start."""
+    return torch.matrix_exp(tau * (a.t() - torch.eye(len(a), dtype=torch.float64))) @ start
 
 
 def dense_diffusion(a: Tensor, z0: Tensor, s: Tensor, tau: float) -> Tensor:

@@ -15,9 +15,9 @@ from grandpp.fields.finite import (
 )
 from grandpp.fields.joined import JoinedDiffusion
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
-from grandpp.fields.occupation import occupation_measure
 from grandpp.fields.oscillation import LinearOscillation, Wave
 from grandpp.fields.precision import LowPrecision
+from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
 from grandpp.fields.trust import trust_weights
@@ -56,9 +56,9 @@ __all__ = [
     "Wave",
     "as_bound",
     "check_parameters",
-    "occupation_measure",
     "squareplus",
     "stationary_measure",
     "time_scaled",
     "trust_weights",
+    "walk_measure",
 ]

@@ -12,7 +12,7 @@ from grandpp.components import Classes, Components
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.fixed import register_fixed
-from grandpp.fields.occupation import occupation_measure
+from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.stationary import measure_and_classes
 from grandpp.fields.trust import graphs_of, trust_weights
 from grandpp.graph import degree
@@ -43,7 +43,7 @@ class TrustedSource(nn.Module):
     :math:`\sum_i d_i s_i \neq 0`. The balanced one does not, and its limit T -> infinity is
     Poisson learning, :math:`(I - A) z = g s`. In general (learned attention, directed edges,
     several components) balance is :math:`\sum_{i \in C} \pi_i s_i = 0` in every closed class C,
-    where pi is the measure of :func:`grandpp.fields.occupation_measure` for the span
+    where pi is the measure of :func:`grandpp.fields.walk_measure` for the span
     :math:`\tau = \alpha T`, reached from the degrees of the closed classes; for T = infinity it is
     their stationary measure. Then the source adds exactly nothing to a weighted mean of z(T) over
     C, whose weights are the degrees carried along by diffusion for the span T. It follows that
@@ -177,7 +177,7 @@ class TrustedSource(nn.Module):
             reversible = isinstance(field, LinearDiffusion) and field.reversible
             learned = torch.is_grad_enabled() and weight.requires_grad
             if (learned or not reversible) and math.isfinite(float(tau.detach())):
-                measure = occupation_measure(graph.csr, weight, measure, tau)
+                measure = walk_measure(graph.csr, weight, measure, tau)
         # Trusted nodes that the measure all but misses still have a mean.
         return (measure / degrees).clamp(min=1e-30), classes
 

@@ -67,12 +67,11 @@ class GRANDPPConv(DiffusionConv):
             or a linear system cannot be solved.
 
     Note:
-        The balanced source costs about 2 tau + 8 sqrt(tau) products with one vector, tau = alpha T,
+        The balanced source costs about tau + 5 sqrt(tau) products with one vector, tau = alpha T,
         as many backward, and none for the random walk on an undirected graph; at
-        ``time=float("inf")`` one factorisation or Krylov solve. In linear mode it adds exactly
-        nothing to the mean of z(T) over every component of an undirected and every closed class of
-        a directed graph, weighted by :math:`e^{\tau (A^\top - I)} d`, the degrees carried along by
-        diffusion (the degrees for that walk); so with beta = 0 the state has a limit.
+        ``time=float("inf")`` one factorisation or Krylov solve. In linear mode, with beta = 0, it
+        does not move the degree-weighted mean over a component of an undirected or a closed class
+        of a directed graph at the time T (for that walk at no time), so the state has a limit.
 
         Per closed class: the mean that the balanced source subtracts; transient nodes of directed
         graphs subtract that of their component. Per graph of ``batch``, or over all nodes without

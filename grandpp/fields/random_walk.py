@@ -1,28 +1,26 @@
-r"""The occupation measure of diffusion: it tells which sources make a weighted mean drift.
+r"""The measure that diffusion carries a start to: it tells which sources make a mean drift.
 
-.. math:: \pi_\tau = \frac1\tau \int_\tau^{2\tau} e^{t (A^\top - I)} \mu \, dt
-    = \sum_{k \ge 0} c_k (A^\top)^k \mu, \qquad
-    c_k = \frac1\tau \big( P(N_{2\tau} > k) - P(N_\tau > k) \big), \quad
-    N_\tau \sim \mathrm{Poisson}(\tau)
+.. math:: \mu_\tau = e^{\tau (A^\top - I)} \mu = \sum_{k \ge 0} P(N_\tau = k) (A^\top)^k \mu,
+    \quad N_\tau \sim \mathrm{Poisson}(\tau) ,
 
-The coefficients :math:`c_k` are positive and sum to 1. Let :math:`\mu_\tau = e^{\tau (A^\top - I)}
-\mu` be the measure that :math:`\mu` becomes. For :math:`z' = \alpha ((A - I) z + s)` and
-:math:`\tau = \alpha T`
+where the random walk from rows to columns of A is after the time tau. For
+:math:`z' = \alpha ((A - I) z + s)` and :math:`\tau = \alpha T`
 
-.. math:: \mu_\tau^\top z(T) = \mu_\tau^\top e^{\tau (A - I)} z(0) + \tau \, \pi_\tau^\top s ,
+.. math:: \mu^\top z(T) = \mu_\tau^\top z(0) + \int_0^\tau \mu_t^\top s \, dt ,
 
-so a source with :math:`\pi_\tau^\top s = 0` adds exactly nothing to the mean of z(T) weighted by
-:math:`\mu_\tau`. For :math:`\tau \to 0` both measures are :math:`\mu`, for :math:`\tau \to \infty`
-the stationary measure that is reached from :math:`\mu`. They reach it exponentially fast, so the
-state tends to the solution at infinite time. (The mean weighted by :math:`\mu` itself would need
-:math:`\frac1\tau \int_0^\tau`, whose distance from the stationary measure falls like
-:math:`1 / \tau` only: times :math:`\tau` a constant shift would remain for ever.)
+so from the time T on a source with :math:`\mu_\tau^\top s = 0` no longer moves the mean of z
+weighted by :math:`\mu`. For :math:`\tau \to 0` the measure is :math:`\mu`, for
+:math:`\tau \to \infty` the stationary measure that is reached from :math:`\mu`; it is reached
+exponentially fast, so the state tends to the solution at infinite time. (A source balanced by the
+average of :math:`\mu_t` over the span would add nothing to the mean at T, but that average comes
+near the stationary measure like :math:`1 / \tau` only: times :math:`\tau` a constant shift would
+remain for ever.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -36,8 +34,9 @@ from grandpp.series import Series
 # Bound on the part of the series that is cut off, by the type of the state.
 _TOLERANCE = {torch.float32: 1e-6}
 _TOLERANCE_OF_OTHERS = 1e-13
-# Iterates that differ by less than this, relative to the largest entry, are taken as equal.
-_EQUAL = 1e-14
+# Longer series are summed in double precision: rounding lets the measure grow or fade a little in
+# every product.
+_LONG = 256
 _CHECK_EVERY = 8  # a comparison waits for the device
 # Iterates kept for the gradient fit into this many bytes; of longer series every m-th is kept and
 # the others are computed again, m of them at a time.
@@ -45,8 +44,12 @@ _KEPT_BYTES = 20 * 2**20
 _KEPT_AT_LEAST = 8
 
 
-def occupation_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
-    r"""Return the measure :math:`\pi_\tau` that is reached from ``start``.
+# Decides from two iterates and the number of those to come.
+Settled = Callable[[Tensor, Tensor, int], bool]
+
+
+def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
+    r"""Return the measure :math:`\mu_\tau` that ``start`` is carried to.
 
     Args:
         csr: Pattern of A ``[N, N]``.
@@ -57,30 +60,32 @@ def occupation_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> 
     Returns:
         ``[N]`` in the type of ``weight``; differentiable once in ``weight``, ``start`` and ``tau``.
 
-    Cost: about 2 tau + 8 sqrt(tau) products with one vector in float64, fewer where the iterates
+    Cost: about tau + 5 sqrt(tau) products with one vector, fewer where the iterates
     stop changing; as many backward and one sampled product for the gradient to the weights.
     Memory: the iterates, at most 20 MiB or a few multiples of the root of their number.
     """
-    measure: Tensor = _Occupation.apply(csr, weight, start, tau)
+    measure: Tensor = _WalkMeasure.apply(csr, weight, start, tau)
     return measure
 
 
 @once_differentiable
-class _Occupation(torch.autograd.Function):
+class _WalkMeasure(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
         tolerance = _TOLERANCE.get(weight.dtype, _TOLERANCE_OF_OTHERS)
-        c, slope = _coefficients(float(tau), tolerance)
+        series = Series.powers(float(tau), tolerance)
+        c, slope = series.p, series.dp
         length = _block_length(len(c), start)
-        sums = start.new_zeros(2, start.numel(), dtype=torch.float64)
-        ctx.kept, ctx.count = [], 0
-        matrix = _transposed(csr, weight)
-        for block, is_last in _powers(matrix, start.detach(), len(c), length):
+        ctx.kept, ctx.count, ctx.values = [], 0, _summed(csr, weight, len(c))
+        first = start.detach().to(ctx.values.dtype)
+        sums = first.new_zeros(2, first.numel())
+        matrix = _transposed(csr, ctx.values)
+        for block, is_last in _powers(matrix, first, len(c), length, _measure_settled(tolerance)):
             rows = [_share(v, ctx.count, len(block), is_last) for v in (c, slope)]
             sums.addmm_(sums.new_tensor(np.stack(rows)), block)
             ctx.kept.append(block if len(c) <= length else block[0].clone())
             ctx.count += len(block)
-        ctx.csr, ctx.length, ctx.coefficients = csr, length, c
+        ctx.csr, ctx.length, ctx.coefficients, ctx.tolerance = csr, length, c, tolerance
         ctx.start_dtype, ctx.tau = start.dtype, tau.detach()
         ctx.save_for_backward(weight, sums[1])
         return sums[0].to(weight.dtype)
@@ -89,13 +94,13 @@ class _Occupation(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor]:
         csr: CSR = ctx.csr
         weight, slope = ctx.saved_tensors
-        g, c = grad.double().contiguous(), ctx.coefficients
-        matrix = csr.matrix(_double(csr, weight))
+        g, c = grad.to(ctx.values.dtype).contiguous(), ctx.coefficients
+        matrix = csr.matrix(ctx.values)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         # The adjoint of v_k is l_k = c_k g + A l_{k+1}, and A, which makes v_{k+1} of v_k, gets
         # v_k l_{k+1}^T. To the equal iterates belongs the sum of their adjoints.
-        adjoint, partner = _adjoints_after(matrix, g, c[ctx.count :], ctx.length)
-        for first, block in _blocks(ctx, weight):
+        adjoint, partner = _adjoints_after(matrix, g, c[ctx.count :], ctx)
+        for first, block in _blocks(ctx):
             partners = torch.empty_like(block)
             partners[-1] = partner
             for j in range(len(block) - 1, 0, -1):
@@ -109,18 +114,20 @@ class _Occupation(torch.autograd.Function):
         return None, grad_weight, adjoint.to(ctx.start_dtype), to_tau
 
 
-def _powers(matrix: Tensor, v: Tensor, count: int, length: int) -> Iterator[tuple[Tensor, bool]]:
+def _powers(
+    matrix: Tensor, v: Tensor, count: int, length: int, settled: Settled
+) -> Iterator[tuple[Tensor, bool]]:
     """Yield v, M v, ... as blocks ``[length, N]``, and whether a block is the last.
 
-    There are ``count`` of them, or fewer where all further ones are equal to the last.
+    There are ``count`` of them, or fewer where all further ones are as good as equal to the last.
     """
-    v = v.double()
     for first in range(0, count, length):
         block = v.new_empty(min(length, count - first), v.numel())
         block[0] = v
         for k in range(1, len(block)):
             torch.mv(matrix, block[k - 1], out=block[k])
-            if k % _CHECK_EVERY == 1 and _equal(block[k], block[k - 1]):
+            left = count - first - k
+            if k % _CHECK_EVERY == 1 and settled(block[k], block[k - 1], left):
                 yield block[: k + 1], True
                 return
         is_last = first + len(block) == count
@@ -129,8 +136,22 @@ def _powers(matrix: Tensor, v: Tensor, count: int, length: int) -> Iterator[tupl
             v = matrix @ block[-1]
 
 
-def _equal(now: Tensor, before: Tensor) -> bool:
-    return bool((now - before).abs().amax() <= _EQUAL * before.abs().amax())
+def _measure_settled(tolerance: float) -> Settled:
+    """Whether no entry of a measure will change by more than this share of itself.
+
+    A walk brings measures no further from one another, so later changes are about as small. Entry
+    by entry, as a small component next to a large one has to be as accurate as by itself.
+    """
+    return lambda now, before, left: bool(
+        ((now - before).abs() * left <= tolerance * now.abs()).all()
+    )
+
+
+def _adjoint_settled(tolerance: float) -> Settled:
+    """Whether an adjoint will not change by more than this share of its largest entry."""
+    return lambda now, before, left: bool(
+        (now - before).abs().amax() * left <= tolerance * before.abs().amax()
+    )
 
 
 def _share(values: np.ndarray, first: int, size: int, is_last: bool) -> np.ndarray:
@@ -141,34 +162,27 @@ def _share(values: np.ndarray, first: int, size: int, is_last: bool) -> np.ndarr
     return share
 
 
-def _adjoints_after(matrix: Tensor, g: Tensor, c: np.ndarray, length: int) -> tuple[Tensor, Tensor]:
+def _adjoints_after(matrix: Tensor, g: Tensor, c: np.ndarray, ctx: Any) -> tuple[Tensor, Tensor]:
     """The first adjoint l_0 = sum_m c_m A^m g, and the sum of all: the iterates are the same."""
     sums, done = g.new_zeros(2, g.numel()), 0
     both = (c, np.cumsum(c[::-1])[::-1])
-    for block, is_last in _powers(matrix, g, len(c), length):
+    for block, is_last in _powers(matrix, g, len(c), ctx.length, _adjoint_settled(ctx.tolerance)):
         rows = [_share(v, done, len(block), is_last) for v in both]
         sums.addmm_(sums.new_tensor(np.stack(rows)), block)
         done += len(block)
     return sums[0], sums[1]
 
 
-def _coefficients(tau: float, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
-    """The coefficients and their derivatives to tau; both series cut off at the tolerance."""
-    once, twice = Series.powers(tau, tolerance), Series.powers(2 * tau, tolerance)
-    c, dc = 2 * twice.c, 4 * twice.dc  # at least as long
-    c[: len(once.c)] -= once.c
-    dc[: len(once.c)] -= once.dc
-    return c, dc
+def _summed(csr: CSR, weight: Tensor, count: int) -> Tensor:
+    """The values in the precision of the sum, whose rows then sum to 1 in that precision."""
+    if weight.dtype == torch.float64 or count <= _LONG:
+        return weight.detach()
+    return normalize_rows(csr, weight.detach().double())
 
 
-def _double(csr: CSR, weight: Tensor) -> Tensor:
-    """Values in float64; rows that sum to 1 only in float32 would let the measure grow or fade."""
-    return weight if weight.dtype == torch.float64 else normalize_rows(csr, weight.double())
-
-
-def _transposed(csr: CSR, weight: Tensor) -> Tensor:
-    """A^T as a sparse matrix in float64; with a single vector its product is the fastest."""
-    return csr.transpose.matrix(_double(csr, weight).index_select(0, csr.transpose.perm))
+def _transposed(csr: CSR, values: Tensor) -> Tensor:
+    """A^T as a sparse matrix; with a single vector its product is the fastest."""
+    return csr.transpose.matrix(values.index_select(0, csr.transpose.perm))
 
 
 def _block_length(count: int, start: Tensor) -> int:
@@ -177,12 +191,12 @@ def _block_length(count: int, start: Tensor) -> int:
     return max(_KEPT_AT_LEAST, fit, math.isqrt(count) + 1)
 
 
-def _blocks(ctx: Any, weight: Tensor) -> Iterator[tuple[int, Tensor]]:
+def _blocks(ctx: Any) -> Iterator[tuple[int, Tensor]]:
     """Yield blocks of iterates with the index of their first, the last ones first."""
     if ctx.kept[0].dim() == 2:
         yield 0, ctx.kept[0]
         return
-    matrix = _transposed(ctx.csr, weight)
+    matrix = _transposed(ctx.csr, ctx.values)
     for number in range(len(ctx.kept) - 1, -1, -1):
         first = number * ctx.length
         size = min(ctx.length, ctx.count - first)

@@ -1,13 +1,13 @@
-"""The occupation measure against dense matrix exponentials."""
+"""The measure of the walk against dense matrix exponentials."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from reference import dense_occupation, to_dense
+from reference import dense_walk_measure, to_dense
 
-import grandpp.fields.occupation as module
-from grandpp.fields import occupation_measure, stationary_measure
+import grandpp.fields.random_walk as module
+from grandpp.fields import stationary_measure, walk_measure
 from grandpp.graph import degree, prepare_graph, row_normalize
 
 
@@ -25,13 +25,13 @@ def kept(request, monkeypatch):
 
 
 @pytest.mark.parametrize("tau", [1e-3, 0.4, 9.0, 300.0])
-def test_measure_equals_the_dense_integral(tau):
+def test_measure_equals_the_dense_exponential(tau):
     graph, weight, start = random_directed()
     exactly = torch.tensor(tau, dtype=torch.float64)
-    measure = occupation_measure(graph.csr, weight, start, exactly)
-    expected = dense_occupation(to_dense(graph, weight), start, tau)
+    measure = walk_measure(graph.csr, weight, start, exactly)
+    expected = dense_walk_measure(to_dense(graph, weight), start, tau)
     torch.testing.assert_close(measure, expected, rtol=1e-10, atol=1e-10)
-    single = occupation_measure(graph.csr, weight.float(), start.float(), torch.tensor(tau))
+    single = walk_measure(graph.csr, weight.float(), start.float(), torch.tensor(tau))
     assert single.dtype == torch.float32
     torch.testing.assert_close(single.double(), expected, rtol=1e-5, atol=1e-5)
 
@@ -40,14 +40,14 @@ def test_no_time_leaves_the_start_and_a_long_one_gives_the_stationary_measure(ka
     graph = prepare_graph(karate, 34)
     raw = torch.rand(graph.csr.col.numel(), dtype=torch.float64) + 0.05
     weight, start = row_normalize(graph, raw), degree(graph, torch.ones_like(raw))
-    none = occupation_measure(graph.csr, weight, start, torch.zeros(()))
+    none = walk_measure(graph.csr, weight, start, torch.zeros(()))
     torch.testing.assert_close(none, start)
     results = []
     for far in (True, False):
         raw = raw.detach().clone().requires_grad_()
         weight = row_normalize(graph, raw)
         if far:
-            measure = occupation_measure(graph.csr, weight, start, torch.tensor(1e5))
+            measure = walk_measure(graph.csr, weight, start, torch.tensor(1e5))
         else:
             measure = stationary_measure(graph, weight, torch.ones_like(raw))
         measure.pow(3).sum().backward()
@@ -61,7 +61,7 @@ def test_gradients_pass_gradcheck(tau, kept):
     graph, weight, start = random_directed(6, 12)
     inputs = [t.requires_grad_() for t in (weight, start, torch.tensor(tau).double())]
     assert torch.autograd.gradcheck(
-        lambda w, d, t: occupation_measure(graph.csr, w, d, t), inputs, atol=1e-7
+        lambda w, d, t: walk_measure(graph.csr, w, d, t), inputs, atol=1e-7
     )
 
 
@@ -71,7 +71,7 @@ def test_what_is_computed_again_gives_the_same_gradients(kept, monkeypatch):
         monkeypatch.setattr(module, "_KEPT_BYTES", size)
         graph, weight, start = random_directed(40, 120)
         inputs = [t.requires_grad_() for t in (weight, start, torch.tensor(60.0).double())]
-        occupation_measure(graph.csr, *inputs).pow(3).sum().backward()
+        walk_measure(graph.csr, *inputs).pow(3).sum().backward()
         gradients.append([t.grad for t in inputs])
     torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9)
 
@@ -83,7 +83,7 @@ def test_a_very_long_series_ends_where_iterates_stop_changing(karate, dtype):
     weight = row_normalize(graph, torch.rand(graph.csr.col.numel(), dtype=dtype) + 0.05)
     weight.requires_grad_()
     start = degree(graph, torch.ones_like(weight).detach())
-    measure = occupation_measure(graph.csr, weight, start, torch.tensor(1e6))
+    measure = walk_measure(graph.csr, weight, start, torch.tensor(1e6))
     expected = stationary_measure(graph, weight.detach(), torch.ones_like(weight).detach())
     torch.testing.assert_close(measure.detach(), expected, rtol=1e-5, atol=1e-5)
     measure.square().sum().backward()
