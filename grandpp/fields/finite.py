@@ -22,16 +22,23 @@ def check_parameters(module: nn.Module) -> None:
     Raises:
         NonFiniteParametersError: If a parameter is NaN or infinite.
     """
+    if (words := describe_parameters(module)) is not None:
+        raise NonFiniteParametersError(words)
+
+
+def describe_parameters(module: nn.Module) -> str | None:
+    """Name the parameters that are NaN or infinite; ``None`` if there are none."""
     named = dict(module.named_parameters())
     if not named:
-        return
+        return None
     # As in all_finite: a sum passes NaN and infinity on.
     sums = [p.detach().double().sum() for p in named.values()]
     if bool(torch.stack(sums).isfinite().all()):
-        return
+        return None
     bad = [name for name, p in named.items() if not all_finite(p.detach())]
-    if bad:
-        raise NonFiniteParametersError(
-            f"expected finite parameters (got NaN or inf in {', '.join(map(repr, bad))}): training "
-            "has diverged; lower the learning rate, or start again from an earlier state"
-        )
+    if not bad:
+        return None
+    return (
+        f"expected finite parameters (got NaN or inf in {', '.join(map(repr, bad))}): training "
+        "has diverged; lower the learning rate, or start again from an earlier state"
+    )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from grandpp.fields.adam import Adam
 from grandpp.fields.dynamics import Augmented, Dynamics, time_scaled
 from grandpp.fields.entry import solver_entry
-from grandpp.fields.finite import check_parameters
+from grandpp.fields.finite import describe_parameters
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.layers.base import describe_time
 from grandpp.solvers import Solution, SolveError, Solver, Status, resolve_solver, solve
@@ -150,8 +150,8 @@ class NeuralODE(nn.Module):
             equations of first order.
 
         Raises:
-            SolveError: If the solve fails and ``throw`` is set.
-            NonFiniteParametersError: If it fails because of parameters that are NaN or infinite.
+            SolveError: If the solve fails and ``throw`` is set; it names parameters that are NaN
+                or infinite.
         """
         f: Any = self.dynamics.prepare(self.field)
         end = self.time
@@ -161,9 +161,12 @@ class NeuralODE(nn.Module):
         try:
             return solve(f, y0, (0.0, end), solver=self.solver, save_at=save_at, throw=throw)
         except SolveError as error:
+            cause = None
             if error.solution.status is Status.NON_FINITE:
-                check_parameters(self)  # says which one, if it is that
-            raise
+                cause = describe_parameters(self)
+            if cause is None:
+                raise
+            raise SolveError(error.solution, error.method, cause) from None
 
     def forward(self, x: Tensor, momentum: Tensor | None = None) -> Tensor:
         """The position at the end of the time span."""

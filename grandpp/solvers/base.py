@@ -156,15 +156,16 @@ class SolveError(RuntimeError):
     Args:
         solution: The failed solution; its ``status``, ``stats`` and ``t_reached`` stay readable.
         method: Name of the method.
+        cause: What is known of the reason. (default: ``""``)
     """
 
-    def __init__(self, solution: Solution, method: str) -> None:
-        self.solution = solution
+    def __init__(self, solution: Solution, method: str, cause: str = "") -> None:
+        self.solution, self.method = solution, method
         status, stats = solution.status, solution.stats
         end = float(solution.ts[-1].detach())
         super().__init__(
             f"{method} stopped at t = {solution.t_reached:g} of {end:g} after "
-            f"{stats.nfe_forward} evaluations: {status.value}; {ADVICE[status]}"
+            f"{stats.nfe_forward} evaluations: {status.value}; {cause or ADVICE[status]}"
         )
 
 
