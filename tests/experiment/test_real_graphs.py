@@ -25,8 +25,6 @@ SMALL = {
     "kernels": 1,
     "hops": 2,
     "lanczos_steps": 3,
-    # The others on large graphs wait for the stationary measure of the attention.
-    "source": "paper",
 }
 ALIKE = ("hb-nl", "hb++-nl", "ghb-nl", "adam-nl", "grand++-nl", "grand++-cluster-nl", "hb++-l")
 FAMILIES = [name for name in MODELS if name not in ALIKE and not name.endswith("-rw")]
