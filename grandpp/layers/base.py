@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from grandpp.fields.base import csr_product
 from grandpp.fields.diffusion import GraphDiffusion
-from grandpp.solvers import Auto, Exact, Solution, Solver, Steady, resolve_solver, solve
+from grandpp.solvers import (
+    Auto,
+    CommutatorFree,
+    Exact,
+    Solution,
+    Solver,
+    Steady,
+    resolve_solver,
+    solve,
+)
 
 
 def describe_time(time: float | Tensor) -> str:
@@ -96,7 +105,7 @@ class DiffusionConv(GraphDiffusion):
         self._check_time()
         f = field
         if (product or field.product) is not csr_product:
-            if isinstance(self.solver, Exact | Steady):
+            if isinstance(self.solver, Exact | Steady | CommutatorFree):
                 raise ValueError(
                     "explainers, message-passing hooks and overridden methods like message() see "
                     "every product as messages, which "
