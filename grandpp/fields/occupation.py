@@ -130,6 +130,8 @@ def _powers(matrix: Tensor, v: Tensor, count: int, length: int) -> Iterator[tupl
 
 
 def _equal(now: Tensor, before: Tensor) -> bool:
+    if now.numel() == 0:
+        return True  # no largest entry
     return bool((now - before).abs().amax() <= _EQUAL * before.abs().amax())
 
 

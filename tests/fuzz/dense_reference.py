@@ -290,8 +290,8 @@ def solution(
     push, start = problem.beta * x, x
     module = getattr(conv, "source", None)
     if module is not None:
-        gain = p["source.gain"] if "source.gain" in p else torch.tensor(module.initial_gain)
-        extra, start = problem.source(module, gain.double(), trusted, conv.time)
+        gain = p.get("source.gain", torch.tensor(module.initial_gain, dtype=torch.float64))
+        extra, start = problem.source(module, gain, trusted, conv.time)
         push = push + extra
     if name == "HeavyBallConv":
         return _heavy_ball(conv, p, problem, push, march)
