@@ -149,8 +149,9 @@ def _measure_settled(tolerance: float) -> Settled:
 
 def _adjoint_settled(tolerance: float) -> Settled:
     """Whether an adjoint will not change by more than this share of its largest entry."""
-    return lambda now, before, left: bool(
-        (now - before).abs().amax() * left <= tolerance * before.abs().amax()
+    return lambda now, before, left: (
+        now.numel() == 0
+        or bool((now - before).abs().amax() * left <= tolerance * before.abs().amax())
     )
 
 

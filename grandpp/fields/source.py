@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from grandpp.components import Classes, Components
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
+from grandpp.fields.duration import length_of
 from grandpp.fields.fixed import register_fixed
 from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.stationary import measure_and_classes
@@ -167,7 +168,7 @@ class TrustedSource(nn.Module):
     ) -> tuple[Tensor, Classes]:
         """The factor pi / d of every node in the mean of its closed class, and the classes."""
         graph, weight = field.graph, field.operator(x)
-        if math.isinf(float(torch.as_tensor(time).detach())):
+        if math.isinf(length_of(time)):
             measure, classes = measure_and_classes(graph, weight, field.prior)
         else:
             classes = graph.classes_of(field.prior)

@@ -11,12 +11,22 @@ from torch import Tensor, nn
 
 from grandpp.fields.base import csr_product
 from grandpp.fields.diffusion import GraphDiffusion
-from grandpp.solvers import Auto, Exact, Solution, Solver, Steady, resolve_solver, solve
+from grandpp.fields.duration import length_of
+from grandpp.solvers import (
+    Auto,
+    CommutatorFree,
+    Exact,
+    Solution,
+    Solver,
+    Steady,
+    resolve_solver,
+    solve,
+)
 
 
 def describe_time(time: float | Tensor) -> str:
     """The time span in a ``repr``."""
-    return f"time={float(time):g}{' (learned)' if isinstance(time, nn.Parameter) else ''}"
+    return f"time={length_of(time):g}{' (learned)' if isinstance(time, nn.Parameter) else ''}"
 
 
 class DiffusionConv(GraphDiffusion):
@@ -41,7 +51,7 @@ class DiffusionConv(GraphDiffusion):
 
     Raises:
         ValueError: For an unknown choice or a number out of range.
-        TypeError: For an option that the solver does not take.
+        TypeError: For an option that the solver does not take, or a ``time`` that is no number.
     """
 
     def __init__(
@@ -96,7 +106,7 @@ class DiffusionConv(GraphDiffusion):
         self._check_time()
         f = field
         if (product or field.product) is not csr_product:
-            if isinstance(self.solver, Exact | Steady):
+            if isinstance(self.solver, Exact | Steady | CommutatorFree):
                 raise ValueError(
                     "explainers, message-passing hooks and overridden methods like message() see "
                     "every product as messages, which "
@@ -107,10 +117,11 @@ class DiffusionConv(GraphDiffusion):
         return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
 
     def _check_time(self) -> None:
-        if not float(torch.as_tensor(self.time).detach()) >= 0:
+        length = length_of(self.time)
+        if not length >= 0:
             raise ValueError(
-                f"expected 'time' to be 0 or positive (got {float(self.time):g}): a learned time "
-                "has to be kept in its range, for example as torch.nn.functional.softplus of a "
+                f"expected 'time' to be 0 or positive (got {length:g}): a learned time has "
+                "to be kept in its range, for example as torch.nn.functional.softplus of a "
                 "parameter, or by a lower learning rate"
             )
 
@@ -141,7 +152,7 @@ class DiffusionConv(GraphDiffusion):
 
 
 def _solver_for(time: float, mode: str, solver: str | Solver, options: dict[str, Any]) -> Solver:
-    length = float(torch.as_tensor(time).detach())
+    length = length_of(time)
     if not length >= 0:
         raise ValueError(f"expected 'time' to be 0, positive or infinity (got {length})")
     given = {name: value for name, value in options.items() if value is not None}

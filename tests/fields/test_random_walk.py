@@ -88,3 +88,14 @@ def test_a_very_long_series_ends_where_iterates_stop_changing(karate, dtype):
     torch.testing.assert_close(measure.detach(), expected, rtol=1e-5, atol=1e-5)
     measure.square().sum().backward()
     assert torch.isfinite(weight.grad).all()
+
+
+def test_a_graph_without_nodes_has_an_empty_measure(kept):
+    graph = prepare_graph(torch.empty(2, 0, dtype=torch.int64), 0)
+    weight = torch.empty(0, dtype=torch.float64, requires_grad=True)
+    tau = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    measure = occupation_measure(graph.csr, weight, weight.detach(), tau)
+    assert measure.shape == (0,)
+    measure.sum().backward()
+    assert weight.grad.shape == (0,)
+    assert float(tau.grad) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 Parameters = dict[str, Tensor]
+Rate = Callable[[Tensor, Tensor], Tensor]
+March = Callable[[Rate, Tensor, float], Tensor]
 
 
 def leaves(conv: torch.nn.Module) -> Parameters:
@@ -145,8 +148,13 @@ def phi(matrix: Tensor, time: float, x: Tensor, source: Tensor) -> Tensor:
     return (torch.matrix_exp(time * whole) @ torch.cat([x, torch.eye(f, dtype=x.dtype)]))[:n]
 
 
-def occupation(a: Tensor, alpha: Tensor, degrees: Tensor, time: float) -> Tensor:
-    r"""pi_T: where the degrees of closed classes are on average over [0, T]."""
+def walk_measure(a: Tensor, alpha: Tensor, degrees: Tensor, time: float) -> Tensor:
+    r"""What diffusion carries the degrees of closed classes to.
+
+    .. math:: \mu_\tau = e^{\tau (A^\top - I)} \mu, \qquad \tau = \alpha T
+
+    with the degrees of closed classes as mu; for T = infinity the stationary measure.
+    """
     classes = Classes.of(a)
     start = degrees.index_fill(0, classes.transient, 0.0)
     if time == float("inf"):
@@ -154,11 +162,8 @@ def occupation(a: Tensor, alpha: Tensor, degrees: Tensor, time: float) -> Tensor
         for members in classes.closed:
             pi = pi.index_put((members,), stationary(a, members) * start[members].sum())
         return pi
-    if time == 0:
-        return start
     backward = alpha * (a - torch.eye(len(a), dtype=a.dtype)).T
-    nothing = torch.zeros_like(start).unsqueeze(-1)
-    return phi(backward, time, nothing, start.unsqueeze(-1)).squeeze(-1) / time
+    return torch.matrix_exp(time * backward) @ start
 
 
 def balanced_mean(
@@ -166,7 +171,7 @@ def balanced_mean(
 ) -> Tensor:
     """x-hat ``[N, F]`` of the balanced source."""
     classes = Classes.of(a)
-    share = trusted * occupation(a, alpha, degrees, time) / degrees
+    share = trusted * walk_measure(a, alpha, degrees, time) / degrees
     mean = torch.zeros_like(x)
     for members in classes.closed:
         total = share[members].sum()
@@ -264,40 +269,51 @@ def solution(
     edge_weight: Tensor | None = None,
     trusted: Tensor | None = None,
     batch: Tensor | None = None,
+    steps: int | None = None,
 ) -> Tensor:
-    """What a layer returns, from the formulas in its docstring."""
+    """What a layer returns, from the formulas in its docstring.
+
+    Args:
+        conv, p, x, edge_index, edge_weight, trusted, batch: The layer, its parameters and input.
+        steps: Number of steps of backward Euler, ``None`` for the exact solution.
+    """
+    march = integrate if steps is None else partial(backward_euler, steps=steps)
     problem = Problem.of(conv, p, x, edge_index, edge_weight, batch)
     name = type(conv).__name__
     if name == "CGNNConv":
-        return _cgnn(conv, problem)
+        return _cgnn(conv, problem, march)
     push, start = problem.beta * x, x
     module = getattr(conv, "source", None)
     if module is not None:
-        gain = p["source.gain"] if "source.gain" in p else torch.tensor(module.initial_gain)
-        extra, start = problem.source(module, gain.double(), trusted, conv.time)
+        gain = p.get("source.gain", torch.tensor(module.initial_gain, dtype=torch.float64))
+        extra, start = problem.source(module, gain, trusted, conv.time)
         push = push + extra
     if name == "HeavyBallConv":
-        return _heavy_ball(conv, p, problem, push)
-    if conv.mode == "linear":
-        a, eye = problem.operator(x), torch.eye(len(x), dtype=x.dtype)
+        return _heavy_ball(conv, p, problem, push, march)
+    frozen = problem.operator(x) if conv.mode == "linear" else None
+    if frozen is not None and march is integrate:
         if conv.time == float("inf"):
-            return limit(a, problem.alpha, start, push)
-        return phi(problem.alpha * (a - eye), conv.time, start, push)
+            return limit(frozen, problem.alpha, start, push)
+        generator = problem.alpha * (frozen - torch.eye(len(x), dtype=x.dtype))
+        return phi(generator, conv.time, start, push)
 
     def rate(t: Tensor, y: Tensor) -> Tensor:
-        return problem.alpha * (problem.operator(y) @ y - y) + push
+        a = problem.operator(y) if frozen is None else frozen
+        return problem.alpha * (a @ y - y) + push
 
-    return integrate(rate, start, conv.time)
+    return march(rate, start, conv.time)
 
 
-def _cgnn(conv: Any, problem: Problem) -> Tensor:
+def _cgnn(conv: Any, problem: Problem, march: March) -> Tensor:
     scale = problem.degrees.rsqrt()
     eye = torch.eye(len(problem.x), dtype=torch.float64)
     a = conv.alpha / 2 * (eye + scale[:, None] * problem.w * scale)
+    if march is not integrate:
+        return march(lambda t, y: a @ y - y + problem.x, problem.x, conv.time)
     return phi(a - eye, conv.time, problem.x, problem.x)
 
 
-def _heavy_ball(conv: Any, p: Parameters, problem: Problem, push: Tensor) -> Tensor:
+def _heavy_ball(conv: Any, p: Parameters, problem: Problem, push: Tensor, march: March) -> Tensor:
     x, n = problem.x, problem.x.size(0)
     m = torch.zeros_like(x)
     if conv.momentum is not None:
@@ -310,7 +326,7 @@ def _heavy_ball(conv: Any, p: Parameters, problem: Problem, push: Tensor) -> Ten
 
     rate = equation_of_motion(conv.dynamics, p, force)
     state = [x, m, m.square()] if conv.kind == "adam" else [x, m]
-    return integrate(rate, torch.stack(state), conv.time)[0] if n else x
+    return march(rate, torch.stack(state), conv.time)[0] if n else x
 
 
 def equation_of_motion(
@@ -350,7 +366,7 @@ def equation_of_motion(
     return adam if kind == "Adam" else ball
 
 
-def integrate(rate: Callable[[Tensor, Tensor], Tensor], y0: Tensor, time: float) -> Tensor:
+def integrate(rate: Rate, y0: Tensor, time: float) -> Tensor:
     """Solve a dense equation to a tight tolerance."""
     if time == 0 or y0.numel() == 0:
         return y0
@@ -358,3 +374,18 @@ def integrate(rate: Callable[[Tensor, Tensor], Tensor], y0: Tensor, time: float)
     # A step that ends on time: the interpolant of dopri8 is much less accurate than its steps.
     options = {"step_t": ts[1:]}
     return odeint(rate, y0, ts, method="dopri8", rtol=1e-9, atol=1e-10, options=options)[-1]
+
+
+def backward_euler(rate: Rate, y0: Tensor, time: float, steps: int) -> Tensor:
+    """Equal steps z = y + h f(z), whose equations are so short that iterating them converges."""
+    h, y = time / steps, y0
+    for k in range(1, steps + 1):
+        t, z = torch.tensor(k * h, dtype=torch.float64), y
+        for _ in range(_ITERATIONS):
+            z = y + h * rate(t, z)
+        y = z
+    return y
+
+
+# Contracts by h times the Lipschitz constant of f, at most about 1/2.
+_ITERATIONS = 50

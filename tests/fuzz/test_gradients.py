@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dense_reference as dense
 from fuzzing import assert_near, fuzz, gradients
-from strategies import GENERAL, cases, graphs
+from strategies import CHOICES, cases, graphs
 
 KINKED = 5e-2
-SOLVERS = ("exact", *(name for name in GENERAL if name != "default"))
+SOLVERS = tuple(name for name in CHOICES if name != "default")
 
 
 def check(drawn):

@@ -213,6 +213,21 @@ def test_a_malformed_option_is_refused_at_construction(layer):
     refused(calls)
 
 
+@pytest.mark.parametrize("layer", [name for name in OPTIONS if name != "cgnn"])
+def test_too_few_channels_for_a_score_are_refused_at_construction(layer):
+    few = {"cosine": (1,), "pearson": (1, 2)}
+    options = {"channels": 2, "solver": "dopri5", "heads": 2}
+    refused(
+        {
+            (score, size): functools.partial(
+                LAYERS[layer], **options, attention=score, attention_channels=2 * size
+            )
+            for score, sizes in few.items()
+            for size in sizes
+        }
+    )
+
+
 NODE_OPTIONS = {
     **COMMON,
     "time": (NAN, INF, -INF, "1", None),

@@ -39,6 +39,9 @@ def test_options_that_are_given_reach_the_solver_and_others_stay_its_own(options
     [
         ({"time": -1.0}, ValueError, r"'time'.*got -1"),
         ({"time": math.nan}, ValueError, "'time'.*got nan"),
+        ({"time": None}, TypeError, r"'time'.*scalar tensor \(got NoneType\)"),
+        ({"time": "1"}, TypeError, r"'time'.*scalar tensor \(got str\)"),
+        ({"time": torch.ones(2)}, TypeError, r"'time'.*shape \[2\]"),
         ({"solver": "steady"}, ValueError, "time=inf alone.*time=1"),
         ({"time": math.inf, "solver": Auto()}, ValueError, "solver='auto'"),
         ({"mode": "nonlinear", "solver": "exact"}, ValueError, "mode='linear'"),

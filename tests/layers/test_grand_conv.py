@@ -344,8 +344,16 @@ def test_mixed_precision_around_the_layer_does_not_reach_the_solver(karate):
     torch.testing.assert_close(y, conv(x, karate))
 
 
-def test_hooks_and_the_exact_solver_refuse_each_other_in_words(karate, features):
-    conv = make(solver="exact")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"solver": "exact"},
+        {"solver": "commutator_free"},
+        {"solver": "commutator_free", "mode": "nonlinear"},
+    ],
+)
+def test_hooks_and_solvers_without_messages_refuse_each_other_in_words(options, karate, features):
+    conv = make(**options)
     handle = conv.register_message_forward_hook(lambda *a: None)
     with pytest.raises(ValueError, match="use another solver"):
         conv(features, karate)
