@@ -49,13 +49,18 @@ _DOUBT = 2.0
 # The error of order 4 is taken to be no smaller than that of order 2 over this: on long steps both
 # results of the higher orders may be wrong alike.
 _LADDER = 20.0
+_CUT = 0.7  # the share of the tolerance that a step after a rejected one aims at
+# Where the operator changes so much within half a step, in units of the tolerance and of the
+# state, neither order will do, and the rest of the attempt is spared.
+_HOPELESS = 60.0
+_HOPELESS_CHANGE = 6e-3
+_HOPEFUL = 0.5
 _GROWTH = 5.0
 _SHRINK = 0.2
 _RESCUE = 0.1  # after a step that met NaN or infinity
 _STRETCH = 1.05  # so much more than was proposed rarely fails, and spares a sliver of a step
 # Of the relative tolerance, left to each exponential.
 _SERIES_SHARE = 0.1
-
 
 @runtime_checkable
 class QuasilinearField(VectorField, Protocol):
@@ -238,11 +243,16 @@ class Evolution:
         first = self._operator(y) if self._here is None else self._here
         y2 = self._freeze(first, y, half)
         second = self._operator(y2)
-        low = self._freeze(second, y, exact)
+        y3 = self._freeze(second, y, half)
+        change = self._error(y2, y3)
+        if change > max(_HOPELESS, _HOPELESS_CHANGE / self.rtol):
+            self._length = length * max(_HOPEFUL * _HOPELESS / change, _SHRINK)
+            return None
+        low = self._freeze(second, y3, half)
         with torch.set_grad_enabled(torch.is_grad_enabled() and follows):
             end = self._operator(low)
+        third = self._operator(y3)
         with torch.no_grad():  # for the estimate alone
-            third = self._operator(self._freeze(second, y, half))
             between = self._combine(half, y, first, second, third, end)
         coarse = self._error(low, between)
         if coarse <= 1:
@@ -256,8 +266,6 @@ class Evolution:
         if coarse > _LADDER:
             self._propose(length, coarse, coarse / _LADDER)
             return None
-        if torch.is_grad_enabled():
-            third = self._operator(self._freeze(second, y, half))
         y4 = self._freeze(2 * third - first, y2, half)
         high = self._combine(half, y, first, second, third, self._operator(y4))
         fine = max(self._error(high, between), coarse / _LADDER)
@@ -281,7 +289,9 @@ class Evolution:
         self._check_budget(series.products)
         if not torch.is_grad_enabled():
             weight, y, tau, duration = (v.detach() for v in (weight, y, tau, duration))
-        return apply_series(self.f.csr, weight, self.f.source, y, series, tau, duration, self.stats)
+        return apply_series(
+            self.f.csr, weight, self.f.source, y, series, tau, duration, self.stats, lazy=True
+        )
 
     def _operator(self, y: Tensor) -> Tensor:
         self._check_budget(1)
@@ -306,6 +316,9 @@ class Evolution:
         """The longer of the next steps of both orders, as far as the dearer one pays."""
         by_low, by_high = _gain(coarse, 3), _gain(fine, 4)
         gain = by_high if by_high >= _PRICE * by_low else by_low
+        if fine > 1 and coarse > 1:
+            # Errors of a step that was too long fall more slowly than orders promise.
+            gain = min(gain, _CUT / fine)
         self._length = length * min(max(gain, _SHRINK), _GROWTH)
 
 

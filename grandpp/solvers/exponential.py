@@ -168,6 +168,7 @@ def apply_series(
     time: Tensor,
     stats: SolveStats,
     source_nodes: Tensor | None = None,
+    lazy: bool = False,
 ) -> Tensor:
     """The state after a time, by the series of the solution.
 
@@ -181,6 +182,7 @@ def apply_series(
         time: The time, likewise.
         stats: Where products are counted.
         source_nodes: The nodes outside of which the source is 0. (default: ``None``, not known)
+        lazy: See :func:`~grandpp.solvers.polynomial.apply_polynomials`. (default: ``False``)
     """
     rows = _Coefficients.apply(tau, series)
     # The time is the length of the integral that brings the source in.
@@ -202,6 +204,7 @@ def apply_series(
         chebyshev=series.chebyshev,
         stats=stats,
         places=places,
+        lazy=lazy,
     )
     return result.to(y.dtype)
 

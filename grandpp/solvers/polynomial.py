@@ -58,6 +58,7 @@ def apply_polynomials(
     chebyshev: bool,
     stats: SolveStats,
     places: tuple[Tensor | None, ...] | None = None,
+    lazy: bool = False,
 ) -> Tensor:
     r"""Compute :math:`\sum_i \sum_k c_{ik} B_k(A)\, v_i` by one recursion for all inputs.
 
@@ -70,6 +71,9 @@ def apply_polynomials(
         stats: Where products are counted.
         places: For each input the R rows it lives on, being 0 elsewhere, which saves two passes
             over all nodes per product; ``None`` for all rows. (default: ``None`` for each)
+        lazy: Keep the states of the forward pass only where all of them fit, else compute them
+            in the backward pass, at K products more: for many polynomials in one graph, of which
+            no two then hold states at once. (default: ``False``)
 
     Returns:
         ``[N, F]``, differentiable (once) by weights, coefficients and inputs.
@@ -79,7 +83,7 @@ def apply_polynomials(
     read from the device in between.
     """
     result: Tensor = _Polynomials.apply(
-        csr, (stats, places), chebyshev, weight, coefficients, *inputs
+        csr, (stats, places, lazy), chebyshev, weight, coefficients, *inputs
     )
     return result
 
@@ -90,19 +94,19 @@ class _Polynomials(torch.autograd.Function):
     def forward(
         ctx: Any,
         csr: CSR,
-        about: tuple[SolveStats, tuple[Tensor | None, ...] | None],
+        about: tuple[SolveStats, tuple[Tensor | None, ...] | None, bool],
         chebyshev: bool,
         weight: Tensor,
         coefficients: Tensor,
         *inputs: Tensor,
     ) -> Tensor:
-        stats, places = about
+        stats, places, lazy = about
         recursion = Recursion(csr, weight, chebyshev, coefficients.tolist(), inputs, places)
         ctx.csr, ctx.stats, ctx.places, ctx.chebyshev = csr, stats, places, chebyshev
         ctx.save_for_backward(weight, coefficients, *inputs)
         state, index = recursion.top(), recursion.last
         ctx.trail = None
-        if ctx.needs_input_grad[3]:
+        if ctx.needs_input_grad[3] and not (lazy and recursion.exceeds(index)):
             ctx.trail = trail = recursion.trail(state, index, 1)
             if trail.kept:
                 state, index = trail.kept[-1], trail.indices[-1]
@@ -118,8 +122,13 @@ class _Polynomials(torch.autograd.Function):
         recursion = Recursion(csr, weight, chebyshev, rows, tuple(inputs), ctx.places)
         places = ctx.places or (None,) * len(inputs)
         states = grad_weight = None
-        if ctx.trail is not None:
-            states = recursion.ascending(ctx.trail, 1)
+        if ctx.needs_input_grad[3]:
+            # What is let go now is computed again where the graph is used once more.
+            trail, ctx.trail = ctx.trail, None
+            if trail is None:
+                trail = recursion.trail(recursion.top(), recursion.last, 1)
+            states = recursion.ascending(trail, 1)
+            del trail
             grad_weight = torch.zeros_like(weight)
         back = csr.transpose
         transposed = weight.index_select(0, back.perm)

@@ -82,14 +82,23 @@ class Recursion:
         """Walk from ``top`` towards ``bottom`` and keep states on the way, evenly spread."""
         if top < bottom:
             return Trail([], [], 1)
-        size = state[0].numel() * state[0].element_size() * len(state)
-        fit = max(_KEPT_AT_LEAST, self.csr.copies * _KEPT_BYTES // max(1, size))
+        fit = max(_KEPT_AT_LEAST, self._room())
         stride = max(1, -(-(top - bottom + 1) // fit))
         indices = list(range(top, bottom - 1, -stride))
         kept = [state]
         for upper, lower in pairwise(indices):
             kept.append(self.run(kept[-1], upper, lower))
         return Trail(indices, kept, stride)
+
+    def exceeds(self, states: int) -> bool:
+        """Whether so many states take more bytes than are kept."""
+        return states > self._room()
+
+    def _room(self) -> int:
+        """How many states fit into the bytes that are kept."""
+        first = self.inputs[0]
+        size = first.numel() * first.element_size() * (2 if self.chebyshev else 1)
+        return self.csr.copies * _KEPT_BYTES // max(1, size)
 
     def ascending(self, trail: Trail, bottom: int) -> Iterator[Tensor]:
         """Yield the states ``bottom``, ..., top; those not kept are computed again."""
