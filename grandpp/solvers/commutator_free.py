@@ -62,6 +62,7 @@ _STRETCH = 1.05  # so much more than was proposed rarely fails, and spares a sli
 # Of the relative tolerance, left to each exponential.
 _SERIES_SHARE = 0.1
 
+
 @runtime_checkable
 class QuasilinearField(VectorField, Protocol):
     """A field y' = alpha (A(y) - I) y + s with row-stochastic A(y)."""

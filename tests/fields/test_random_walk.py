@@ -94,7 +94,7 @@ def test_a_graph_without_nodes_has_an_empty_measure(kept):
     graph = prepare_graph(torch.empty(2, 0, dtype=torch.int64), 0)
     weight = torch.empty(0, dtype=torch.float64, requires_grad=True)
     tau = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
-    measure = occupation_measure(graph.csr, weight, weight.detach(), tau)
+    measure = walk_measure(graph.csr, weight, weight.detach(), tau)
     assert measure.shape == (0,)
     measure.sum().backward()
     assert weight.grad.shape == (0,)
