@@ -87,7 +87,7 @@ class Adam(WithMomentum):
 
     def _memory(self, name: str) -> Tensor:
         logit: Tensor | None = getattr(self, f"{name}_logit")
-        return self.get_buffer(f"fixed_{name}") if logit is None else logit.sigmoid()
+        return getattr(self, f"fixed_{name}") if logit is None else logit.sigmoid()
 
     def constants(self) -> tuple[Tensor, ...]:
         """alpha and beta."""

@@ -11,7 +11,7 @@ from torch import nn
 
 
 def register_fixed(module: nn.Module, name: str, value: float) -> None:
-    """Give a module a constant that moves with it and stays out of its ``state_dict``.
+    """Give a module a constant that keeps its digits and stays out of its ``state_dict``.
 
     What the constructor says would otherwise be replaced by what a checkpoint says, and a
     checkpoint of a module without the constant would not load. Checkpoints of before that hold the
@@ -19,12 +19,12 @@ def register_fixed(module: nn.Module, name: str, value: float) -> None:
 
     Args:
         module: The module.
-        name: Name of the buffer, a float64 scalar: it keeps its digits in a module turned to
-            double, and promotes no float32 state.
+        name: Name of the attribute, a float64 scalar on the CPU, which promotes no float32 state
+            and works with states on other devices. It is no buffer: a module turned to half
+            precision and back would come out with another constant.
         value: The constant.
     """
-    buffer = torch.tensor(value, dtype=torch.float64)
-    module.register_buffer(name, buffer, persistent=False)
+    setattr(module, name, torch.tensor(value, dtype=torch.float64))
     module.register_load_state_dict_pre_hook(partial(_leave_out, name))
 
 
@@ -32,7 +32,7 @@ def _leave_out(
     name: str, module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any
 ) -> None:
     found = state_dict.pop(prefix + name, None)
-    own = module.get_buffer(name)
+    own: torch.Tensor = getattr(module, name)
     if found is None or torch.allclose(found.to(own), own, rtol=1e-6, atol=0.0):
         return
     warnings.warn(

@@ -139,7 +139,7 @@ class HeavyBall(WithMomentum):
         """The damping, a scalar."""
         if self.omega is not None:
             return self.max_gamma * self.omega.sigmoid()
-        return self.get_buffer("fixed_gamma")
+        return self.fixed_gamma
 
     def constants(self) -> tuple[Tensor, ...]:
         """The damping."""
@@ -223,7 +223,7 @@ class GeneralizedHeavyBall(HeavyBall):
     @property
     def xi(self) -> Tensor:
         """The spring constant, a scalar."""
-        return self.get_buffer("fixed_xi") if self.chi is None else F.softplus(self.chi)
+        return self.fixed_xi if self.chi is None else F.softplus(self.chi)
 
     def constants(self) -> tuple[Tensor, ...]:
         """The damping and the spring constant."""

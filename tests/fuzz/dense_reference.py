@@ -336,7 +336,7 @@ def equation_of_motion(
     kind = type(dynamics).__name__
 
     def fixed(name: str) -> Tensor:
-        return dict(dynamics.named_buffers())[f"fixed_{name}"].double()
+        return getattr(dynamics, f"fixed_{name}")
 
     def adam(t: Tensor, state: Tensor) -> Tensor:
         h, m, v = state
