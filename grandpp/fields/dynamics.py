@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from grandpp.fields.bound import Bound, Rate, as_bound, visible
+from grandpp.fields.fixed import FixedConstants
 
 
-class Dynamics(nn.Module):
+class Dynamics(FixedConstants):
     """An equation of motion around any first-order field; this base class is h' = f(t, h).
 
     Args:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from grandpp.fields.fixed import constants_in_single
 from grandpp.ops import eager
 
 HALF = (torch.float16, torch.bfloat16)
@@ -26,8 +27,8 @@ def solver_entry(method: Method) -> Method:
     - Under autocast it runs in the type of the module's parameters: states and arguments in half
       precision are cast up, and autocast is off, as an error control that sees rounding to 8 bits
       fails, or accepts wrong answers. The result has the parameters' type.
-    - A module in half precision computes in float32, with its parameters cast up; the result has
-      the type of ``x``.
+    - A module in half precision computes in float32, with its parameters cast up and constants of
+      its constructor as they were given; the result has the type of ``x``.
     - A replica of ``torch.nn.DataParallel`` has its parameters back.
 
     Raises:
@@ -52,6 +53,9 @@ def _entering(method: Callable[..., Any], narrow: bool) -> Callable[..., Any]:
         _restore_parameters(self)
         mixed = _autocast_is_on(x.device.type)
         half = {f"module.{name}": t.float() for name, t in _tensors(self) if t.dtype in HALF}
+        if half:
+            exact = constants_in_single(self).items()
+            half |= {f"module.{name}": t for name, t in exact if f"module.{name}" in half}
         own = next((t.dtype for _, t in _tensors(self) if t.is_floating_point()), None)
         if mixed or half or own is None:
             wide = torch.float32 if own is None or own in HALF else own

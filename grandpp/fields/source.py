@@ -12,7 +12,7 @@ from grandpp.components import Classes, Components
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.duration import length_of
-from grandpp.fields.fixed import register_fixed
+from grandpp.fields.fixed import FixedConstants, register_fixed
 from grandpp.fields.occupation import occupation_measure
 from grandpp.fields.stationary import measure_and_classes
 from grandpp.fields.trust import graphs_of, trust_weights
@@ -28,7 +28,7 @@ SOURCES: tuple[str, ...] = ("balanced", "paper")
 INITIALS: tuple[str, ...] = ("features", "shifted", "zero")
 
 
-class TrustedSource(nn.Module):
+class TrustedSource(FixedConstants):
     r"""A source at trusted (labelled) nodes I and an initial state, from the encoded features.
 
     Source: GRAND++, thesis (4.11)-(4.12).

@@ -74,7 +74,7 @@ def test_graph_layers_after_a_linear_map_under_autocast(name, dtype, karate):
 @pytest.mark.parametrize("name", LAYERS)
 def test_graph_layers_in_half_precision_compute_in_single(name, dtype, karate):
     low = made(name).to(dtype)
-    wide = copy.deepcopy(low).float()  # fixed constants, rounded to half, included
+    wide = copy.deepcopy(low).float()
     x = torch.randn(34, 8).to(dtype).requires_grad_()
     start = x.detach().float().requires_grad_()
     y = on_graph(name, low, x, karate)
