@@ -24,7 +24,8 @@ def register_fixed(module: nn.Module, name: str, value: float) -> None:
             precision and back would come out with another constant.
         value: The constant.
     """
-    setattr(module, name, torch.tensor(value, dtype=torch.float64))
+    # On the CPU also inside `with torch.device(...)`, where a module may be made without memory.
+    setattr(module, name, torch.tensor(value, dtype=torch.float64, device="cpu"))
     module.register_load_state_dict_pre_hook(partial(_leave_out, name))
 
 
