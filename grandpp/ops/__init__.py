@@ -5,7 +5,7 @@ from grandpp.ops.copies import side_by_side
 from grandpp.ops.csr import CSR
 from grandpp.ops.eager import eager
 from grandpp.ops.finite import all_finite, check_range
-from grandpp.ops.products import add_samples, multiply, sample, sddmm, spmm
+from grandpp.ops.products import add_samples, multiply, overwrites, sample, sddmm, spmm
 from grandpp.ops.softmax import edge_softmax, normalize_rows, squareplus
 from grandpp.ops.switch import triton_for, use_triton
 
@@ -19,6 +19,7 @@ __all__ = [
     "eager",
     "edge_softmax",
     "multiply",
+    "overwrites",
     "normalize_rows",
     "sample",
     "sddmm",

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, multiply
+from grandpp.ops import CSR, multiply, overwrites
 
 # States kept per level of the recursion that visits them in reverse: as many as fit into this many
 # bytes for each copy of the graph, so that small graphs recompute nothing, and never fewer than
@@ -19,11 +19,13 @@ _KEPT_AT_LEAST = 8
 
 
 def basis(csr: CSR, weight: Tensor, v: Tensor, products: int, chebyshev: bool) -> Iterator[Tensor]:
-    """Yield B_0(A) v, ..., B_K(A) v."""
+    """Yield B_0(A) v, ..., B_K(A) v; each is overwritten after the next one."""
     before, now = v, v
     for k in range(products + 1):
         if k > 0:
-            following = multiply(csr, weight, now)
+            # Chebyshev's recurrence still needs the one before.
+            spare = before if k > 1 and before is not v and not chebyshev else None
+            following = multiply(csr, weight, now, spare)
             if chebyshev and k > 1:
                 following = following.mul_(2).sub_(before)
             before, now = now, following
@@ -68,13 +70,17 @@ class Recursion:
 
     def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
         """From index ``start`` to index ``stop``, keeping nothing in between."""
+        given, spare = state, None
         for k in range(start - 1, stop - 1, -1):
-            v = multiply(self.csr, self.weight, state[0])
+            v = multiply(self.csr, self.weight, state[0], spare)
+            free = state[-1]  # after this step
             if self.chebyshev:
                 v = (v.mul_(2) if k > 0 else v).sub_(state[1])
                 state = (self._add(v, k), state[0])
             else:
                 state = (self._add(v, k),)
+            reusable = overwrites(v) and not any(free is g for g in given)
+            spare = free if reusable else None
         self.products += start - stop
         return state
 
