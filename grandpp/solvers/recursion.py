@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
@@ -48,6 +48,7 @@ class Recursion:
         inputs: Tensors ``[N, F]``, or ``[R, F]`` with places; the first one ``[N, F]``.
         places: For each input the R rows it lives on, being 0 elsewhere; ``None`` for all rows.
         products: Products with A so far.
+        spares: Tensors that products may overwrite.
     """
 
     csr: CSR
@@ -57,6 +58,7 @@ class Recursion:
     inputs: tuple[Tensor, ...]
     places: tuple[Tensor | None, ...] | None = None
     products: int = 0
+    spares: list[Tensor] = field(default_factory=list)
 
     @property
     def last(self) -> int:
@@ -70,8 +72,9 @@ class Recursion:
 
     def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
         """From index ``start`` to index ``stop``, keeping nothing in between."""
-        given, spare = state, None
+        given = state
         for k in range(start - 1, stop - 1, -1):
+            spare = self.spares.pop() if self.spares else None
             v = multiply(self.csr, self.weight, state[0], spare)
             free = state[-1]  # after this step
             if self.chebyshev:
@@ -79,8 +82,8 @@ class Recursion:
                 state = (self._add(v, k), state[0])
             else:
                 state = (self._add(v, k),)
-            reusable = overwrites(v) and not any(free is g for g in given)
-            spare = free if reusable else None
+            if not any(free is g for g in given):
+                self._release(free)
         self.products += start - stop
         return state
 
@@ -96,6 +99,11 @@ class Recursion:
             kept.append(self.run(kept[-1], upper, lower))
         return Trail(indices, kept, stride)
 
+    def _release(self, v: Tensor) -> None:
+        """Let a later product overwrite a tensor, where products can."""
+        if overwrites(v):
+            self.spares.append(v)
+
     def exceeds(self, states: int) -> bool:
         """Whether so many states take more bytes than are kept."""
         return states > self._room()
@@ -107,10 +115,16 @@ class Recursion:
         return self.csr.copies * _KEPT_BYTES // max(1, size)
 
     def ascending(self, trail: Trail, bottom: int) -> Iterator[Tensor]:
-        """Yield the states ``bottom``, ..., top; those not kept are computed again."""
-        for high, state in zip(reversed(trail.indices), reversed(trail.kept), strict=True):
+        """Yield the states ``bottom``, ..., top; those not kept are computed again.
+
+        Uses the trail up: each state may be overwritten after the next one was asked for.
+        """
+        for high in reversed(trail.indices):
+            state = trail.kept.pop()
             if trail.stride == 1:
                 yield state[0]
+                if not self.chebyshev:  # where the next state holds it too
+                    self._release(state[0])
             else:
                 low = max(bottom, high - trail.stride + 1)
                 yield from self.ascending(self.trail(state, high, low), low)
