@@ -190,6 +190,8 @@ class Evolution:
         self._alpha = self.f.alpha.to("cpu", torch.float64)
         self._rate = float(self._alpha.detach())
         self._trouble = Status.STEP_UNDERFLOW
+        # Memory for the states of all exponentials.
+        self._spares: list[Tensor] = []
         # Values of A at y, where they are known already.
         self._here: Tensor | None = None
 
@@ -290,7 +292,7 @@ class Evolution:
         if not torch.is_grad_enabled():
             weight, y, tau, duration = (v.detach() for v in (weight, y, tau, duration))
         return apply_series(
-            self.f.csr, weight, self.f.source, y, series, tau, duration, self.stats, lazy=True
+            self.f.csr, weight, self.f.source, y, series, tau, duration, self.stats, spares=self._spares
         )
 
     def _operator(self, y: Tensor) -> Tensor:

@@ -18,18 +18,47 @@ _KEPT_BYTES = 20 * 2**20
 _KEPT_AT_LEAST = 8
 
 
-def basis(csr: CSR, weight: Tensor, v: Tensor, products: int, chebyshev: bool) -> Iterator[Tensor]:
-    """Yield B_0(A) v, ..., B_K(A) v; each is overwritten after the next one."""
+def basis(
+    csr: CSR,
+    weight: Tensor,
+    v: Tensor,
+    products: int,
+    chebyshev: bool,
+    spares: list[Tensor] | None = None,
+) -> Iterator[Tensor]:
+    """Yield B_0(A) v, ..., B_K(A) v; each may be overwritten after the next one.
+
+    Args:
+        csr, weight, chebyshev, spares: As in :class:`Recursion`.
+        v: Features ``[N, F]``.
+        products: K.
+    """
+    spares = [] if spares is None else spares
     before, now = v, v
     for k in range(products + 1):
         if k > 0:
-            # Chebyshev's recurrence still needs the one before.
-            spare = before if k > 1 and before is not v and not chebyshev else None
-            following = multiply(csr, weight, now, spare)
+            following = multiply(csr, weight, now, take(spares, now))
             if chebyshev and k > 1:
                 following = following.mul_(2).sub_(before)
+            if before is not v:
+                release(spares, before)
             before, now = now, following
         yield now
+    for last in (before, now):
+        if last is not v:
+            release(spares, last)
+
+
+def take(spares: list[Tensor], like: Tensor) -> Tensor | None:
+    """Take a spare tensor of the shape and type of another one, if there is one."""
+    fits = bool(spares) and spares[-1].shape == like.shape and spares[-1].dtype == like.dtype
+    return spares.pop() if fits else None
+
+
+def release(spares: list[Tensor], v: Tensor) -> None:
+    """Let a later product overwrite a tensor, where products can."""
+    if overwrites(v):
+        spares.append(v)
 
 
 @dataclass
@@ -48,7 +77,7 @@ class Recursion:
         inputs: Tensors ``[N, F]``, or ``[R, F]`` with places; the first one ``[N, F]``.
         places: For each input the R rows it lives on, being 0 elsewhere; ``None`` for all rows.
         products: Products with A so far.
-        spares: Tensors that products may overwrite.
+        spares: Tensors that products may overwrite; several recursions may share them.
     """
 
     csr: CSR
@@ -67,14 +96,16 @@ class Recursion:
 
     def top(self) -> tuple[Tensor, ...]:
         """The state at index K."""
-        first = self._add(torch.zeros_like(self.inputs[0]), self.last)
+        spare = take(self.spares, self.inputs[0])
+        zeros = torch.zeros_like(self.inputs[0]) if spare is None else spare.zero_()
+        first = self._add(zeros, self.last)
         return (first, torch.zeros_like(first)) if self.chebyshev else (first,)
 
     def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
         """From index ``start`` to index ``stop``, keeping nothing in between."""
         given = state
         for k in range(start - 1, stop - 1, -1):
-            spare = self.spares.pop() if self.spares else None
+            spare = take(self.spares, state[0])
             v = multiply(self.csr, self.weight, state[0], spare)
             free = state[-1]  # after this step
             if self.chebyshev:
@@ -83,7 +114,7 @@ class Recursion:
             else:
                 state = (self._add(v, k),)
             if not any(free is g for g in given):
-                self._release(free)
+                release(self.spares, free)
         self.products += start - stop
         return state
 
@@ -98,11 +129,6 @@ class Recursion:
         for upper, lower in pairwise(indices):
             kept.append(self.run(kept[-1], upper, lower))
         return Trail(indices, kept, stride)
-
-    def _release(self, v: Tensor) -> None:
-        """Let a later product overwrite a tensor, where products can."""
-        if overwrites(v):
-            self.spares.append(v)
 
     def exceeds(self, states: int) -> bool:
         """Whether so many states take more bytes than are kept."""
@@ -124,7 +150,7 @@ class Recursion:
             if trail.stride == 1:
                 yield state[0]
                 if not self.chebyshev:  # where the next state holds it too
-                    self._release(state[0])
+                    release(self.spares, state[0])
             else:
                 low = max(bottom, high - trail.stride + 1)
                 yield from self.ascending(self.trail(state, high, low), low)
