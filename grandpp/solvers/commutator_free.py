@@ -319,8 +319,9 @@ class Evolution:
         by_low, by_high = _gain(coarse, 3), _gain(fine, 4)
         gain = by_high if by_high >= _PRICE * by_low else by_low
         if fine > 1 and coarse > 1:
-            # Errors of a step that was too long fall more slowly than orders promise.
-            gain = min(gain, _CUT / fine)
+            # Errors of a step that was too long fall more slowly than orders promise. Not more
+            # than half: where order 2 will do, the longer steps of order 4 are not found again.
+            gain = min(gain, max(_CUT / fine, 0.5))
         self._length = length * min(max(gain, _SHRINK), _GROWTH)
 
 
