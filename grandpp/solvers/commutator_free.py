@@ -62,6 +62,7 @@ _STRETCH = 1.05  # so much more than was proposed rarely fails, and spares a sli
 # Of the relative tolerance, left to each exponential.
 _SERIES_SHARE = 0.1
 
+
 @runtime_checkable
 class QuasilinearField(VectorField, Protocol):
     """A field y' = alpha (A(y) - I) y + s with row-stochastic A(y)."""
@@ -111,7 +112,8 @@ class CommutatorFree:
         An exponential costs about tau + 5 sqrt(tau) products for tau = alpha times its length.
         The gradient goes through the accepted results alone, whose lengths count as constants; it
         keeps one state per exponential (where those of all its products fit into 20 MiB, these),
-        computes the others again in the backward pass, and cannot be differentiated again. ``nfe_forward`` counts products and operators.
+        computes the others again in the backward pass, and cannot be differentiated again.
+        ``nfe_forward`` counts products and operators.
     """
 
     rtol: float = 1e-4
@@ -295,7 +297,15 @@ class Evolution:
         if not torch.is_grad_enabled():
             weight, y, tau, duration = (v.detach() for v in (weight, y, tau, duration))
         return apply_series(
-            self.f.csr, weight, self.f.source, y, series, tau, duration, self.stats, spares=self._spares
+            self.f.csr,
+            weight,
+            self.f.source,
+            y,
+            series,
+            tau,
+            duration,
+            self.stats,
+            spares=self._spares,
         )
 
     def _operator(self, y: Tensor) -> Tensor:
