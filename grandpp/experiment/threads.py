@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from torch_geometric.data import Data
 
 from grandpp.experiment.config import RunConfig
+from grandpp.experiment.diffusion_models import family_of
 from grandpp.experiment.registry import is_diffusion
 
 Runs = Sequence[tuple[RunConfig, Data]]
@@ -99,7 +100,11 @@ def rough_seconds(config: RunConfig, data: Data) -> float:
 
 def rough_bytes(config: RunConfig, data: Data) -> float:
     """Estimate the peak memory of a process that does a run, rather too high than too low."""
-    arrays = 64 if _is_nonlinear(config) else 5
+    arrays = 5
+    if _is_nonlinear(config):
+        # The exponentials of grand-nl and grand++-nl keep few states, other methods every stage.
+        few = config.solver == "auto" and family_of(config.model).startswith("grand")
+        arrays = 32 if few else 64
     return _PROCESS_BYTES + 4 * arrays * _entries(config, data)
 
 

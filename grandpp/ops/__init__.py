@@ -5,7 +5,7 @@ from grandpp.ops.copies import side_by_side
 from grandpp.ops.csr import CSR
 from grandpp.ops.eager import eager
 from grandpp.ops.finite import all_finite, check_range
-from grandpp.ops.products import add_samples, multiply, sample, sddmm, spmm
+from grandpp.ops.products import add_samples, multiply, overwrites, sample, sddmm, spmm
 from grandpp.ops.softmax import edge_softmax, normalize_rows, squareplus
 from grandpp.ops.switch import triton_for, use_triton
 
@@ -20,6 +20,7 @@ __all__ = [
     "edge_softmax",
     "multiply",
     "normalize_rows",
+    "overwrites",
     "sample",
     "sddmm",
     "side_by_side",

@@ -28,12 +28,22 @@ _HEADS_AT_ONCE = 2**22
 _LANES = 8
 
 
-def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
-    """:func:`spmm` without its gradients: the product alone, for loops that have their own."""
+def multiply(csr: CSR, weight: Tensor, x: Tensor, spare: Tensor | None = None) -> Tensor:
+    """:func:`spmm` without its gradients: the product alone, for loops that have their own.
+
+    Args:
+        csr, weight, x: As in :func:`spmm`.
+        spare: A tensor of the shape and type of the result that may be overwritten and become it:
+            fresh memory for every product costs page faults, and fragments the heap.
+            (default: ``None``)
+    """
     launchers = triton_for(weight, x)
     if launchers is not None:
         return launchers.multiply(csr, weight, x)
     if weight.dim() == 1:
+        if spare is not None and overwrites(x):
+            matrix = csr.matrix(weight.detach())
+            return torch.addmm(spare, matrix, x.detach(), beta=0, out=spare)
         return _multiply(csr, weight, x)
     heads, size = weight.size(1), x.size(2)
     if weight.numel() > _HEADS_AT_ONCE:
@@ -42,6 +52,12 @@ def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
     wide = csr.heads(heads)
     values = weight.reshape(-1).index_select(0, wide.order)
     return _multiply(wide, values, x.reshape(-1, size)).view(csr.num_rows, heads, size)
+
+
+def overwrites(x: Tensor) -> bool:
+    """Whether :func:`multiply` makes use of a spare tensor for such features."""
+    known = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return known and x.numel() > 0 and torch.backends.mkl.is_available()
 
 
 def _multiply(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ from grandpp.solvers.stages import ErrorNorm
 # alpha h of the first step at most: longer spans show first whether the operator is so steady.
 _FIRST_RATE = 32.0
 # A step of order 4 costs about as much as so many of order 2.
-_PRICE = 2.5
+_PRICE = 1.6
 _SAFETY = 0.9
 # Steps are so long that an error may exceed the estimate; measured with random attention.
 _DOUBT = 2.0
@@ -54,7 +54,7 @@ _CUT = 0.7  # the share of the tolerance that a step after a rejected one aims a
 # state, neither order will do, and the rest of the attempt is spared.
 _HOPELESS = 60.0
 _HOPELESS_CHANGE = 6e-3
-_HOPEFUL = 0.5
+_HOPEFUL = 0.7
 _GROWTH = 5.0
 _SHRINK = 0.2
 _RESCUE = 0.1  # after a step that met NaN or infinity
@@ -106,13 +106,14 @@ class CommutatorFree:
         ValueError: If a number is out of range.
 
     Note:
-        A step of order 2 evaluates the operator twice and takes an exponential of half the step
-        and one of the whole; its error estimate as many operators and 3 exponentials of half the
-        step without gradient. Order 4 takes 2 operators and 4 exponentials of half the step more.
+        A step of order 2 evaluates the operator twice and takes 3 exponentials of half the step;
+        its error estimate 2 operators and 2 such exponentials without gradient. Order 4 takes 2
+        operators and 3 exponentials more. A step that is far too long is given up after 2.
         An exponential costs about tau + 5 sqrt(tau) products for tau = alpha times its length.
         The gradient goes through the accepted results alone, whose lengths count as constants; it
-        keeps what :class:`~grandpp.solvers.Exact` keeps per exponential, and cannot be
-        differentiated again. ``nfe_forward`` counts products and operators.
+        keeps one state per exponential (where those of all its products fit into 20 MiB, these),
+        computes the others again in the backward pass, and cannot be differentiated again.
+        ``nfe_forward`` counts products and operators.
     """
 
     rtol: float = 1e-4
@@ -191,6 +192,10 @@ class Evolution:
         self._alpha = self.f.alpha.to("cpu", torch.float64)
         self._rate = float(self._alpha.detach())
         self._trouble = Status.STEP_UNDERFLOW
+        # Error of order 4 over that of order 2 where both were known last.
+        self._share = math.inf
+        # Memory for the states of all exponentials.
+        self._spares: list[Tensor] = []
         # Values of A at y, where they are known already.
         self._here: Tensor | None = None
 
@@ -258,7 +263,7 @@ class Evolution:
         coarse = self._error(low, between)
         if coarse <= 1:
             self._here = end if follows else None
-            self._propose(length, coarse, math.inf)
+            self._propose(length, coarse, coarse * self._share)
             return low
         if not math.isfinite(coarse):
             self._trouble, self._length = Status.NON_FINITE, length * _RESCUE
@@ -270,6 +275,7 @@ class Evolution:
         y4 = self._freeze(2 * third - first, y2, half)
         high = self._combine(half, y, first, second, third, self._operator(y4))
         fine = max(self._error(high, between), coarse / _LADDER)
+        self._share = fine / coarse
         self._propose(length, coarse, fine)
         if not fine <= 1:
             return None
@@ -291,7 +297,15 @@ class Evolution:
         if not torch.is_grad_enabled():
             weight, y, tau, duration = (v.detach() for v in (weight, y, tau, duration))
         return apply_series(
-            self.f.csr, weight, self.f.source, y, series, tau, duration, self.stats, lazy=True
+            self.f.csr,
+            weight,
+            self.f.source,
+            y,
+            series,
+            tau,
+            duration,
+            self.stats,
+            spares=self._spares,
         )
 
     def _operator(self, y: Tensor) -> Tensor:
@@ -318,8 +332,9 @@ class Evolution:
         by_low, by_high = _gain(coarse, 3), _gain(fine, 4)
         gain = by_high if by_high >= _PRICE * by_low else by_low
         if fine > 1 and coarse > 1:
-            # Errors of a step that was too long fall more slowly than orders promise.
-            gain = min(gain, _CUT / fine)
+            # Errors of a step that was too long fall more slowly than orders promise. Not more
+            # than half: where order 2 will do, the longer steps of order 4 are not found again.
+            gain = min(gain, max(_CUT / fine, 0.5))
         self._length = length * min(max(gain, _SHRINK), _GROWTH)
 
 

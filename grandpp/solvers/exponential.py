@@ -168,7 +168,7 @@ def apply_series(
     time: Tensor,
     stats: SolveStats,
     source_nodes: Tensor | None = None,
-    lazy: bool = False,
+    spares: list[Tensor] | None = None,
 ) -> Tensor:
     """The state after a time, by the series of the solution.
 
@@ -182,7 +182,7 @@ def apply_series(
         time: The time, likewise.
         stats: Where products are counted.
         source_nodes: The nodes outside of which the source is 0. (default: ``None``, not known)
-        lazy: See :func:`~grandpp.solvers.polynomial.apply_polynomials`. (default: ``False``)
+        spares: See :func:`~grandpp.solvers.polynomial.apply_polynomials`. (default: ``None``)
     """
     rows = _Coefficients.apply(tau, series)
     # The time is the length of the integral that brings the source in.
@@ -204,7 +204,7 @@ def apply_series(
         chebyshev=series.chebyshev,
         stats=stats,
         places=places,
-        lazy=lazy,
+        spares=spares,
     )
     return result.to(y.dtype)
 

@@ -58,7 +58,7 @@ def apply_polynomials(
     chebyshev: bool,
     stats: SolveStats,
     places: tuple[Tensor | None, ...] | None = None,
-    lazy: bool = False,
+    spares: list[Tensor] | None = None,
 ) -> Tensor:
     r"""Compute :math:`\sum_i \sum_k c_{ik} B_k(A)\, v_i` by one recursion for all inputs.
 
@@ -71,9 +71,10 @@ def apply_polynomials(
         stats: Where products are counted.
         places: For each input the R rows it lives on, being 0 elsewhere, which saves two passes
             over all nodes per product; ``None`` for all rows. (default: ``None`` for each)
-        lazy: Keep the states of the forward pass only where all of them fit, else compute them
-            in the backward pass, at K products more: for many polynomials in one graph, of which
-            no two then hold states at once. (default: ``False``)
+        spares: Given for many polynomials in one graph: memory that they share. Of their states
+            they keep then in the forward pass only where all of them fit, and else compute them
+            in the backward pass, at K products more, so that no two polynomials hold states at
+            once. (default: ``None``)
 
     Returns:
         ``[N, F]``, differentiable (once) by weights, coefficients and inputs.
@@ -83,7 +84,7 @@ def apply_polynomials(
     read from the device in between.
     """
     result: Tensor = _Polynomials.apply(
-        csr, (stats, places, lazy), chebyshev, weight, coefficients, *inputs
+        csr, (stats, places, spares), chebyshev, weight, coefficients, *inputs
     )
     return result
 
@@ -94,19 +95,22 @@ class _Polynomials(torch.autograd.Function):
     def forward(
         ctx: Any,
         csr: CSR,
-        about: tuple[SolveStats, tuple[Tensor | None, ...] | None, bool],
+        about: tuple[SolveStats, tuple[Tensor | None, ...] | None, list[Tensor] | None],
         chebyshev: bool,
         weight: Tensor,
         coefficients: Tensor,
         *inputs: Tensor,
     ) -> Tensor:
-        stats, places, lazy = about
-        recursion = Recursion(csr, weight, chebyshev, coefficients.tolist(), inputs, places)
+        stats, places, spares = about
+        shared: list[Tensor] = [] if spares is None else spares
+        rows = coefficients.tolist()
+        recursion = Recursion(csr, weight, chebyshev, rows, inputs, places, spares=shared)
         ctx.csr, ctx.stats, ctx.places, ctx.chebyshev = csr, stats, places, chebyshev
+        ctx.spares = spares
         ctx.save_for_backward(weight, coefficients, *inputs)
         state, index = recursion.top(), recursion.last
         ctx.trail = None
-        if ctx.needs_input_grad[3] and not (lazy and recursion.exceeds(index)):
+        if ctx.needs_input_grad[3] and (spares is None or not recursion.exceeds(index)):
             ctx.trail = trail = recursion.trail(state, index, 1)
             if trail.kept:
                 state, index = trail.kept[-1], trail.indices[-1]
@@ -119,7 +123,10 @@ class _Polynomials(torch.autograd.Function):
         csr, chebyshev = ctx.csr, ctx.chebyshev
         weight, coefficients, *inputs = ctx.saved_tensors
         rows = coefficients.tolist()
-        recursion = Recursion(csr, weight, chebyshev, rows, tuple(inputs), ctx.places)
+        spares: list[Tensor] = [] if ctx.spares is None else ctx.spares
+        recursion = Recursion(
+            csr, weight, chebyshev, rows, tuple(inputs), ctx.places, spares=spares
+        )
         places = ctx.places or (None,) * len(inputs)
         states = grad_weight = None
         if ctx.needs_input_grad[3]:
@@ -137,7 +144,7 @@ class _Polynomials(torch.autograd.Function):
             torch.zeros_like(v) if want else None for v, want in zip(inputs, wanted, strict=True)
         ]
         inner: list[Tensor] = []
-        adjoints = basis(back, transposed, grad, recursion.last, chebyshev)
+        adjoints = basis(back, transposed, grad, recursion.last, chebyshev, spares)
         for k, adjoint in enumerate(adjoints):
             for row, total, v, place in zip(rows, sums, inputs, places, strict=True):
                 here = adjoint if place is None else adjoint.index_select(0, place)

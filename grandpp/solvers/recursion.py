@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, multiply
+from grandpp.ops import CSR, multiply, overwrites
 
 # States kept per level of the recursion that visits them in reverse: as many as fit into this many
 # bytes for each copy of the graph, so that small graphs recompute nothing, and never fewer than
@@ -18,16 +18,47 @@ _KEPT_BYTES = 20 * 2**20
 _KEPT_AT_LEAST = 8
 
 
-def basis(csr: CSR, weight: Tensor, v: Tensor, products: int, chebyshev: bool) -> Iterator[Tensor]:
-    """Yield B_0(A) v, ..., B_K(A) v."""
+def basis(
+    csr: CSR,
+    weight: Tensor,
+    v: Tensor,
+    products: int,
+    chebyshev: bool,
+    spares: list[Tensor] | None = None,
+) -> Iterator[Tensor]:
+    """Yield B_0(A) v, ..., B_K(A) v; each may be overwritten after the next one.
+
+    Args:
+        csr, weight, chebyshev, spares: As in :class:`Recursion`.
+        v: Features ``[N, F]``.
+        products: K.
+    """
+    spares = [] if spares is None else spares
     before, now = v, v
     for k in range(products + 1):
         if k > 0:
-            following = multiply(csr, weight, now)
+            following = multiply(csr, weight, now, take(spares, now))
             if chebyshev and k > 1:
                 following = following.mul_(2).sub_(before)
+            if before is not v:
+                release(spares, before)
             before, now = now, following
         yield now
+    for last in (before, now):
+        if last is not v:
+            release(spares, last)
+
+
+def take(spares: list[Tensor], like: Tensor) -> Tensor | None:
+    """Take a spare tensor of the shape and type of another one, if there is one."""
+    fits = bool(spares) and spares[-1].shape == like.shape and spares[-1].dtype == like.dtype
+    return spares.pop() if fits else None
+
+
+def release(spares: list[Tensor], v: Tensor) -> None:
+    """Let a later product overwrite a tensor, where products can."""
+    if overwrites(v):
+        spares.append(v)
 
 
 @dataclass
@@ -46,6 +77,7 @@ class Recursion:
         inputs: Tensors ``[N, F]``, or ``[R, F]`` with places; the first one ``[N, F]``.
         places: For each input the R rows it lives on, being 0 elsewhere; ``None`` for all rows.
         products: Products with A so far.
+        spares: Tensors that products may overwrite; several recursions may share them.
     """
 
     csr: CSR
@@ -55,6 +87,7 @@ class Recursion:
     inputs: tuple[Tensor, ...]
     places: tuple[Tensor | None, ...] | None = None
     products: int = 0
+    spares: list[Tensor] = field(default_factory=list)
 
     @property
     def last(self) -> int:
@@ -63,18 +96,25 @@ class Recursion:
 
     def top(self) -> tuple[Tensor, ...]:
         """The state at index K."""
-        first = self._add(torch.zeros_like(self.inputs[0]), self.last)
+        spare = take(self.spares, self.inputs[0])
+        zeros = torch.zeros_like(self.inputs[0]) if spare is None else spare.zero_()
+        first = self._add(zeros, self.last)
         return (first, torch.zeros_like(first)) if self.chebyshev else (first,)
 
     def run(self, state: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
         """From index ``start`` to index ``stop``, keeping nothing in between."""
+        given = state
         for k in range(start - 1, stop - 1, -1):
-            v = multiply(self.csr, self.weight, state[0])
+            spare = take(self.spares, state[0])
+            v = multiply(self.csr, self.weight, state[0], spare)
+            free = state[-1]  # after this step
             if self.chebyshev:
                 v = (v.mul_(2) if k > 0 else v).sub_(state[1])
                 state = (self._add(v, k), state[0])
             else:
                 state = (self._add(v, k),)
+            if not any(free is g for g in given):
+                release(self.spares, free)
         self.products += start - stop
         return state
 
@@ -101,10 +141,16 @@ class Recursion:
         return self.csr.copies * _KEPT_BYTES // max(1, size)
 
     def ascending(self, trail: Trail, bottom: int) -> Iterator[Tensor]:
-        """Yield the states ``bottom``, ..., top; those not kept are computed again."""
-        for high, state in zip(reversed(trail.indices), reversed(trail.kept), strict=True):
+        """Yield the states ``bottom``, ..., top; those not kept are computed again.
+
+        Uses the trail up: each state may be overwritten after the next one was asked for.
+        """
+        for high in reversed(trail.indices):
+            state = trail.kept.pop()
             if trail.stride == 1:
                 yield state[0]
+                if not self.chebyshev:  # where the next state holds it too
+                    release(self.spares, state[0])
             else:
                 low = max(bottom, high - trail.stride + 1)
                 yield from self.ascending(self.trail(state, high, low), low)

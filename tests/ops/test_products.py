@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.ops import CSR, add_samples, sddmm, spmm
+from grandpp.ops import CSR, add_samples, multiply, sddmm, spmm
 
 
 def test_product_equals_the_dense_product_with_duplicates_and_empty_rows(case):
@@ -117,3 +117,12 @@ def test_samples_are_added_in_place(dtype, size):
     assert total.data_ptr() == place
     tol = 0.2 if dtype is torch.bfloat16 else 1e-5
     torch.testing.assert_close(total.double(), expected, rtol=tol, atol=tol)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_product_may_overwrite_a_spare_tensor_whatever_it_holds(dtype):
+    row, col = torch.tensor([0, 0, 1, 3, 3]), torch.tensor([1, 1, 0, 2, 3])
+    csr = CSR.from_coo(row, col, 4, 4)
+    weight, x = torch.rand(5, dtype=dtype), torch.randn(4, 9, dtype=dtype)
+    spare = torch.full_like(x, torch.nan)
+    torch.testing.assert_close(multiply(csr, weight, x, spare), multiply(csr, weight, x))

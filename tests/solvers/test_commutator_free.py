@@ -207,6 +207,49 @@ def test_a_solution_that_is_dropped_frees_its_graph(karate, features):
     assert dropped() is None
 
 
+@pytest.mark.parametrize("scale", [0.3, 1.0])
+def test_states_kept_for_the_gradient_grow_with_accepted_steps_alone(
+    scale, karate, features, monkeypatch
+):
+    x = (scale * features).requires_grad_()
+    f, made = field(x.detach(), karate), []
+
+    def watched(*args):
+        y = multiply(*args)
+        made.append(weakref.ref(y))
+        return y
+
+    monkeypatch.setattr(recursion, "_KEPT_BYTES", 0)  # as if the graph were large
+    monkeypatch.setattr(recursion, "multiply", watched)
+    solution = solve(f, x, (0.0, 4.0), solver="commutator_free")
+    stats = solution.stats
+    gc.collect()
+    alive = len({id(y()) for y in made if y() is not None})
+    # Six exponentials of an accepted step at most, and the memory that all of them share.
+    assert stats.rejected > 0
+    assert alive <= 6 * stats.steps + 6
+    assert len(made) > 3 * alive
+    solution.y.square().sum().backward()
+    assert x.grad is not None
+
+
+def test_gradients_do_not_depend_on_what_is_kept(karate, features, monkeypatch):
+    _, kept = of_layer("commutator_free", features, karate, time=2.0)
+    monkeypatch.setattr(recursion, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(recursion, "_KEPT_AT_LEAST", 3)
+    _, again = of_layer("commutator_free", features, karate, time=2.0)
+    for g, e in zip(again, kept, strict=True):
+        torch.testing.assert_close(g, e, rtol=1e-9, atol=1e-11)
+
+
+def test_a_graph_that_is_retained_gives_its_gradient_twice(karate, features):
+    x = features.clone().requires_grad_()
+    y = solve(field(features, karate), x, (0.0, 2.0), solver="commutator_free").y
+    (once,) = torch.autograd.grad(y.square().sum(), x, retain_graph=True)
+    (twice,) = torch.autograd.grad(y.square().sum(), x)
+    torch.testing.assert_close(once, twice, rtol=1e-12, atol=1e-14)
+
+
 def test_what_it_cannot_solve_is_said(karate, features):
     f = field(features, karate)
     with pytest.raises(TypeError, match="row-stochastic operator"):

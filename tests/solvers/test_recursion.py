@@ -61,7 +61,7 @@ def test_states_come_back_in_reverse_however_few_are_kept(operator, chebyshev, k
     recursion.products = 0
     trail = recursion.trail(recursion.top(), recursion.last, 1)
     assert len(trail.kept) <= kept
-    visited = list(recursion.ascending(trail, 1))
+    visited = [state.clone() for state in recursion.ascending(trail, 1)]
     assert len(visited) == recursion.last
     for got, (expected, *_) in zip(visited, reversed(states), strict=True):
         torch.testing.assert_close(got, expected)
