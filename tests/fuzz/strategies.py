@@ -264,6 +264,19 @@ def is_linear(layer: str, options: dict[str, Any]) -> bool:
     return options["kind"] != "generalized" or options["activation"] == "identity"
 
 
+KINKED = 5e-2
+
+
+def of_slopes(tolerance: float, options: dict[str, Any]) -> float:
+    """The tolerance of a gradient whose value has ``tolerance``.
+
+    A step across the kink of LeakyReLU has a value within the tolerance but not a slope: its error
+    is of the order of the step, under every solver, and vanishes only as slowly as the steps do.
+    """
+    bent = options.get("mode") == "nonlinear" and options["attention"] == "gat"
+    return max(tolerance, KINKED) if bent else tolerance
+
+
 CHOICES = {**LINEAR_ONLY, **DIFFUSION_ONLY, **GENERAL}
 
 

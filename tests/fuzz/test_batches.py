@@ -15,6 +15,7 @@ from strategies import (
     fitted,
     graphs,
     is_linear,
+    of_slopes,
     trust,
 )
 from torch_geometric.data import Batch, Data
@@ -101,5 +102,7 @@ def test_each_graph_of_a_batch_has_the_gradient_it_has_alone(drawn):
     names = {f"x{k}": data.x for k, data in enumerate(parts)}
     expected = gradients(loss, {**names, **parameters})
     expected["x"] = torch.cat([expected.pop(name) for name in names])
+    # Alone and in a batch the steps differ, and with them what is lost across a kink.
+    tolerance = of_slopes(20 * choice.tolerance(alone[0]), alone[0].options)
     for name, gradient in got.items():
-        assert_near(gradient, expected[name], 20 * choice.tolerance(alone[0]), name)
+        assert_near(gradient, expected[name], tolerance, name)

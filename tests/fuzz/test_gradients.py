@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dense_reference as dense
 from fuzzing import assert_near, fuzz, gradients
-from strategies import CHOICES, cases, graphs
+from strategies import CHOICES, cases, graphs, of_slopes
 
-KINKED = 5e-2
 SOLVERS = tuple(name for name in CHOICES if name != "default")
 
 
@@ -29,10 +28,7 @@ def check(drawn):
     wanted = gradients((factor * expected).sum(), wide)
     assert got.keys() == wanted.keys()
     # A derivative passes through as many solves as the value and loses a digit more.
-    tolerance = 10 * drawn.choice.tolerance(case)
-    if case.options.get("mode") == "nonlinear" and case.options["attention"] == "gat":
-        # A step across the kink of LeakyReLU has a value within the tolerance but not a slope.
-        tolerance = max(tolerance, KINKED)
+    tolerance = of_slopes(10 * drawn.choice.tolerance(case), case.options)
     for name, gradient in got.items():
         assert_near(gradient, wanted[name], tolerance, name)
 
