@@ -34,9 +34,9 @@ from tqdm import tqdm
 
 from grandpp.data import load_dataset, low_label_split, sbm
 from grandpp.data.graphs import EXPECTED_SIZES, GraphSize
-from grandpp.experiment import train_run, tuned_config
-from grandpp.experiment.cli import fail, resolve_device
-from grandpp.experiment.memory import PeakMemory, keep_freed_memory
+from grandpp.training import train_run, tuned_config
+from grandpp.training.cli import fail, resolve_device
+from grandpp.training.memory import PeakMemory, keep_freed_memory
 
 PROGRAM, NAME = "arxiv", "ogbn-arxiv"
 BOTH_WAYS = 8444 / 1166243  # share of the citations that answer another one

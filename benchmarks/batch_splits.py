@@ -22,11 +22,11 @@ import torch
 from common import SIZES, Row, alternate, graph, parser, run
 from torch_geometric.data import Data
 
-from grandpp.experiment import Record, tuned_config, with_run
-from grandpp.experiment.batch import BATCH_MODELS
-from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.worker import perform, perform_batch
+from grandpp.training import Record, tuned_config, with_run
+from grandpp.training.batch import BATCH_MODELS
+from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.worker import perform, perform_batch
 
 RESULTS = ("test_accuracy", "val_accuracy", "last_test_accuracy", "best_epoch", "status")
 

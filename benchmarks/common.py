@@ -19,7 +19,7 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.data import DatasetError, load_dataset, sbm
-from grandpp.experiment.cli import OneLineParser, fail, positive_int
+from grandpp.training.cli import OneLineParser, fail, positive_int
 
 Row: TypeAlias = dict[str, Any]
 

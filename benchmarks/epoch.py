@@ -6,7 +6,7 @@ Examples:
     python benchmarks/epoch.py --dataset sbm-20k PubMed --rounds 5 --memory --json
 
 The diffusion models and "gcn-sparse" take their tuned settings and are trained as
-grandpp.experiment trains them: sparse features, and grand++-cluster-l on its clusters too.
+grandpp.training trains them: sparse features, and grand++-cluster-l on its clusters too.
 "reference" is GRAND-l written the ordinary way (benchmarks/reference.py) with the same parameters
 at the tolerance of torchdiffeq that gives a solution error of at most 1e-4, as "error" shows. GCN
 and APPNP are PyG's, with 64 hidden channels on the usual dense features, "gcn" without dropout on
@@ -38,13 +38,13 @@ from torch_geometric.data import Data
 from torch_geometric.nn import APPNP, GCN, MLP
 
 from grandpp.data import low_label_split
-from grandpp.experiment.build import build_optimizer
-from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.experiment.memory import PeakMemory, keep_freed_memory
-from grandpp.experiment.settings import tuned_config
-from grandpp.experiment.train import Run
 from grandpp.models import to_dense
 from grandpp.solvers import solve
+from grandpp.training.build import build_optimizer
+from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.loop import Run
+from grandpp.training.memory import PeakMemory, keep_freed_memory
+from grandpp.training.settings import tuned_config
 
 PROGRAM = "epoch"
 GROUPS = {"ALL": ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Computers", "Photo")}

@@ -27,13 +27,13 @@ from common import Row, alternate, median_ms, parser, run
 from torch import Tensor, nn
 
 from grandpp.data import sbm
-from grandpp.experiment.build import build_model
-from grandpp.experiment.cli import resolve_device
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.settings import tuned_config
 from grandpp.fields import MLPField
 from grandpp.image import PointCloudClassifier, point_cloud
 from grandpp.solvers import Solution, solve
+from grandpp.training.build import build_model
+from grandpp.training.cli import resolve_device
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.settings import tuned_config
 
 SOLVERS = ("dopri5", "tsit5")
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(4, 41))

@@ -5,13 +5,13 @@ Examples:
     python benchmarks/kernels.py --graph Cora --channels 80 --json
 
 A row is one product with a random row-stochastic matrix, or the product with both gradients (to
-the features and to the edge weights). "ours" is grandpp.ops.spmm; "index_add" gathers, multiplies
-and sums along edges; "torch", on the CPU alone, is torch.sparse.mm with reduce="sum" on a CSR leaf,
-the one product whose gradient to the weights torch keeps sparse (that of "@" is a dense matrix, 115
-GB at 170k nodes). On CUDA "ours" is torch.sparse's "@" with our gradients, and "triton", where
-Triton is installed, the same under grandpp.ops.use_triton. "bandwidth" is the share of the
-measured copy bandwidth that the compulsory bytes (matrix, features and result once each) make up:
-above 1 the data stayed in the cache.
+the features and to the edge weights). "ours" is grandpp.linalg.spmm; "index_add" gathers,
+multiplies and sums along edges; "torch", on the CPU alone, is torch.sparse.mm with reduce="sum" on
+a CSR leaf, the one product whose gradient to the weights torch keeps sparse (that of "@" is a dense
+matrix, 115 GB at 170k nodes). On CUDA "ours" is torch.sparse's "@" with our gradients, and
+"triton", where Triton is installed, the same under grandpp.linalg.use_triton. "bandwidth" is the
+share of the measured copy bandwidth that the compulsory bytes (matrix, features and result once
+each) make up: above 1 the data stayed in the cache.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ import torch
 from common import SIZES, Row, alternate, graph, median_ms, parser, run
 from torch import Tensor
 
-from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.experiment.memory import keep_freed_memory
 from grandpp.graph import Graph, prepare_graph
-from grandpp.ops import spmm, use_triton
+from grandpp.linalg import spmm, use_triton
+from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.memory import keep_freed_memory
 
 CASES = (("Cora", 80), ("sbm-170k", 81))
 

@@ -74,7 +74,7 @@ class Motion(nn.Module):
 
 
 class LoopOutput(NamedTuple):
-    """What :class:`grandpp.sequence.Forecasting` asks of a model's output, batch first."""
+    """What ``Forecasting`` in ``studies.sequences`` asks of a model's output, batch first."""
 
     outputs: Tensor
     reconstruction: Tensor

@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from grandpp.data import rewire
 from grandpp.data.diffusion_rewiring import KERNELS
-from grandpp.experiment.cli import fail
-from grandpp.experiment.memory import PeakMemory
+from grandpp.training.cli import fail
+from grandpp.training.memory import PeakMemory
 
 PROGRAM = "rewiring"
 EXACT_NODES = 3000

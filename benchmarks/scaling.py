@@ -31,9 +31,9 @@ import torch
 from common import SIZES, Row, alternate, graph, in_own_process, median_ms, parser, ratio, run
 from tqdm import tqdm
 
-from grandpp.experiment.cli import resolve_device
-from grandpp.experiment.memory import PeakMemory, keep_freed_memory
 from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.training.cli import resolve_device
+from grandpp.training.memory import PeakMemory, keep_freed_memory
 
 PROGRAM = "scaling"
 MODELS = ("grand-l", "grand++-l")

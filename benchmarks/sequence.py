@@ -32,8 +32,10 @@ from ode_rnn_loop import Loop
 
 from grandpp.data.sequences import PlaneVibration
 from grandpp.data.windows import Windows
-from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.sequence import ODERNN, Forecasting, Splits, plane_vibration_model
+from grandpp.sequence import ODERNN, plane_vibration_model
+from grandpp.studies.sequences.forecasting import Forecasting
+from grandpp.studies.sequences.window_set import Splits
+from grandpp.training.cli import positive_int, resolve_device
 
 KINDS = ("node", "anode", "sonode", "hbnode", "ghbnode")
 BATCH, STAMPS, AHEAD, CHANNELS = 64, 64, 8, 5

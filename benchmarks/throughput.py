@@ -30,12 +30,13 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.data import low_label_split
-from grandpp.experiment import MODELS, plan_runs, run_sweep
-from grandpp.experiment.build import build_optimizer
-from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.threads import Threads, threads_per_run
-from grandpp.experiment.train import Run
+from grandpp.studies.low_label import plan_runs
+from grandpp.training import MODELS, run_sweep
+from grandpp.training.build import build_optimizer
+from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.loop import Run
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.threads import Threads, threads_per_run
 
 PROGRAM = "throughput"
 CPU = torch.device("cpu")

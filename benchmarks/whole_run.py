@@ -19,10 +19,11 @@ from functools import partial
 import torch
 from common import SIZES, Row, graph, parser, run
 
-from grandpp.experiment import MODELS, Record, plan_runs, run_sweep
-from grandpp.experiment.cli import positive_int, resolve_device
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.threads import threads_per_run
+from grandpp.studies.low_label import plan_runs
+from grandpp.training import MODELS, Record, run_sweep
+from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.threads import threads_per_run
 
 PROGRAM = "whole_run"
 

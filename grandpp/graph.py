@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import scatter, segment
 
-from grandpp.components import Classes, find_classes
-from grandpp.ops import CSR, check_range, normalize_rows
-from grandpp.prepared import Prepared
+from grandpp.linalg import CSR, check_range, normalize_rows
+from grandpp.linalg.components import Classes, find_classes
+from grandpp.linalg.tensor_cache import Prepared
 
 _DIFFERENCES = 2**22  # of features along edges that are held at once
 

@@ -40,19 +40,19 @@ from itertools import combinations
 from pathlib import Path
 
 from grandpp.data import PROTOCOLS
-from grandpp.experiment.cli import OneLineParser, fail, positive_int
-from grandpp.experiment.comparison import Comparison, compare
-from grandpp.experiment.comparison_figures import draw_accuracy_against_labels
-from grandpp.experiment.comparison_tables import (
+from grandpp.studies.low_label.comparison_figures import draw_accuracy_against_labels
+from grandpp.studies.low_label.comparison_tables import (
     as_csv,
     as_row,
     comparison_table,
     paired_table,
     unpaired_table,
 )
-from grandpp.experiment.figures import check_picture
-from grandpp.experiment.reading import METRICS, load_records
-from grandpp.experiment.saving import check_target, write_whole
+from grandpp.training.atomic_files import check_target, write_whole
+from grandpp.training.cli import OneLineParser, fail, positive_int
+from grandpp.training.comparison import Comparison, compare
+from grandpp.training.figures import check_picture
+from grandpp.training.reading import METRICS, load_records
 
 PROGRAM = "compare"
 

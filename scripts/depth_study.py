@@ -19,8 +19,11 @@ import sys
 from pathlib import Path
 
 from grandpp.data import DatasetError
-from grandpp.experiment import MODELS, Record, WorkerError, plan_runs, run_sweep, sort_records
-from grandpp.experiment.cli import (
+from grandpp.studies.low_label import plan_runs, sort_records
+from grandpp.studies.low_label.depth import summarise, table
+from grandpp.studies.low_label.depth_figures import draw_depth
+from grandpp.training import MODELS, Record, WorkerError, run_sweep
+from grandpp.training.cli import (
     OneLineParser,
     add_worker_options,
     complain,
@@ -29,10 +32,9 @@ from grandpp.experiment.cli import (
     positive_int,
     resolve_device,
 )
-from grandpp.experiment.depth import summarise, table
-from grandpp.experiment.figures import check_picture, draw_depth
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.registry import is_diffusion
+from grandpp.training.figures import check_picture
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.registry import is_diffusion
 
 PROGRAM = "depth_study"
 TIMES = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)

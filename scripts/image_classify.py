@@ -22,11 +22,12 @@ import sys
 from dataclasses import asdict, replace
 
 from grandpp.data import DatasetError, ImageSplit, load_images
-from grandpp.experiment.cli import complain, resolve_device
-from grandpp.experiment.figures import check_picture
-from grandpp.experiment.images.figures import draw_tolerances, draw_training
-from grandpp.experiment.images.options import image_parser, parsed_configs
-from grandpp.experiment.images.runs import (
+from grandpp.image import IMAGE_MODELS, IMAGE_SHAPES, describe_classifier, image_classifier
+from grandpp.solvers import SolveError
+from grandpp.studies.images.classification import ImageClassification, nfe_at_tolerance
+from grandpp.studies.images.figures import draw_tolerances, draw_training
+from grandpp.studies.images.options import image_parser, parsed_configs
+from grandpp.studies.images.runs import (
     IMAGE_KEY,
     ImageConfig,
     ImageRecord,
@@ -34,20 +35,13 @@ from grandpp.experiment.images.runs import (
     image_record,
     read_image_records,
 )
-from grandpp.experiment.images.tables import image_table, tolerance_table
-from grandpp.experiment.images.training import check_folder, train_images
-from grandpp.experiment.json_lines import to_json
-from grandpp.experiment.records import append_record
-from grandpp.experiment.run_lines import key_of
-from grandpp.image import (
-    IMAGE_MODELS,
-    IMAGE_SHAPES,
-    ImageClassification,
-    describe_classifier,
-    image_classifier,
-    nfe_at_tolerance,
-)
-from grandpp.solvers import SolveError
+from grandpp.studies.images.tables import image_table, tolerance_table
+from grandpp.studies.images.training import check_folder, train_images
+from grandpp.training.cli import complain, resolve_device
+from grandpp.training.figures import check_picture
+from grandpp.training.json_lines import to_json
+from grandpp.training.records import append_record
+from grandpp.training.run_lines import key_of
 
 PROGRAM = "image_classify"
 

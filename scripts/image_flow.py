@@ -23,36 +23,39 @@ import torch
 from tqdm import tqdm
 
 from grandpp.data import IMAGE_DATASETS, DatasetError, load_images
-from grandpp.experiment.cli import complain, resolve_device
-from grandpp.experiment.fitting import Fit, Row, fit
-from grandpp.experiment.flows.figures import draw_flow_training, draw_samples
-from grandpp.experiment.flows.options import check_flow_files, flow_parser
-from grandpp.experiment.flows.runs import flow_record, flow_settings
-from grandpp.experiment.flows.tables import cost_table, training_table
-from grandpp.experiment.json_lines import to_json
-from grandpp.experiment.records import append_record
 from grandpp.image import flow as flows
 from grandpp.solvers import SolveError
+from grandpp.studies.flows.costs import compare_solvers
+from grandpp.studies.flows.figures import draw_flow_training, draw_samples
+from grandpp.studies.flows.options import check_flow_files, flow_parser
+from grandpp.studies.flows.runs import flow_record, flow_settings
+from grandpp.studies.flows.solver_choice import flow_solver, reference_solvers
+from grandpp.studies.flows.tables import cost_table, training_table
+from grandpp.studies.flows.training import FlowTask
+from grandpp.training.checkpointed_training import Fit, Row, fit
+from grandpp.training.cli import complain, resolve_device
+from grandpp.training.json_lines import to_json
+from grandpp.training.records import append_record
 
 PROGRAM = "image_flow"
 DIRECT = {"dense": "direct"}  # what fits into memory; the others take the adjoint
 
 
-def prepare(args: argparse.Namespace) -> tuple[flows.FlowTask, str]:
+def prepare(args: argparse.Namespace) -> tuple[FlowTask, str]:
     """A flow with its images, and where these come from."""
     args.device = device = resolve_device(args.device)
-    solver = flows.flow_solver(args.solver, tol=args.tol, step_size=args.step_size,
+    solver = flow_solver(args.solver, tol=args.tol, step_size=args.step_size,
         inner=args.inner, inner_tol=args.inner_tol, gradient=args.gradient)  # fmt: skip
     split = load_images(args.dataset, args.root, seed=args.seed, progress=not args.quiet)
     split = split.subset(args.train, args.test)
     flow = flows.image_flow(args.dataset, args.architecture, divergence=args.divergence,
         solver=solver, seed=args.seed).to(device)  # fmt: skip
-    task = flows.FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
+    task = FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
         lr=args.lr, batch_size=args.batch_size, seed=args.seed)  # fmt: skip
     return task, split.note
 
 
-def train(args: argparse.Namespace, task: flows.FlowTask, done: Fit) -> None:
+def train(args: argparse.Namespace, task: FlowTask, done: Fit) -> None:
     """Train; ``done`` has the rows of finished epochs after an interruption too."""
     batches = -(-len(task.train) // args.batch_size)
     with tqdm(total=batches * args.epochs, desc=args.dataset, disable=args.quiet) as bar:
@@ -68,15 +71,15 @@ def train(args: argparse.Namespace, task: flows.FlowTask, done: Fit) -> None:
             resume=args.resume, done=done, on_epoch=on_epoch, on_batch=on_batch)  # fmt: skip
 
 
-def look_at(args: argparse.Namespace, task: flows.FlowTask, costs: list[dict[str, Any]]) -> None:
+def look_at(args: argparse.Namespace, task: FlowTask, costs: list[dict[str, Any]]) -> None:
     """Draw from the trained flow, and put other solvers on it."""
     if args.samples:
         images = task.flow.sample(48, torch.Generator().manual_seed(args.seed))
         draw_samples(images, task.test, f"samples, {args.dataset}", args.samples)
     if args.compare_solvers:
-        solvers = flows.reference_solvers(args.step_size, args.inner, args.inner_tol, args.gradient)
+        solvers = reference_solvers(args.step_size, args.inner, args.inner_tol, args.gradient)
         batch = task.test[: args.batch_size]
-        costs += [asdict(cost) for cost in flows.compare_solvers(task.flow, batch, solvers)]
+        costs += [asdict(cost) for cost in compare_solvers(task.flow, batch, solvers)]
 
 
 def keep(args: argparse.Namespace, done: Fit, note: str, costs: list[dict[str, Any]]) -> None:

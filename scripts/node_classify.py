@@ -18,16 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from grandpp.data import DATASETS, PROTOCOLS, REWIRINGS, DatasetError
-from grandpp.experiment import (
-    MODELS,
-    Record,
-    WorkerError,
-    accuracy_table,
-    plan_runs,
-    run_sweep,
-    sort_records,
-)
-from grandpp.experiment.cli import (
+from grandpp.fields import INITIALS, SOURCES
+from grandpp.solvers import SOLVER_NAMES
+from grandpp.studies.low_label import accuracy_table, plan_runs, sort_records
+from grandpp.training import MODELS, Record, WorkerError, run_sweep
+from grandpp.training.cli import (
     OneLineParser,
     add_grand_options,
     add_pool_options,
@@ -37,10 +32,8 @@ from grandpp.experiment.cli import (
     positive_int,
     resolve_device,
 )
-from grandpp.experiment.json_lines import to_json
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.fields import INITIALS, SOURCES
-from grandpp.solvers import SOLVER_NAMES
+from grandpp.training.json_lines import to_json
+from grandpp.training.memory import keep_freed_memory
 
 PROGRAM = "node_classify"
 DEFAULTS = ("grand++-cluster-l", "grand++-l", "grand-l")

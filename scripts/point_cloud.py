@@ -23,15 +23,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from grandpp.experiment.cli import OneLineParser, fail, positive_int
-from grandpp.experiment.figures import check_picture
-from grandpp.experiment.json_lines import to_json
-from grandpp.experiment.motion_figures import draw_point_cloud
-from grandpp.experiment.records import append_record
-from grandpp.experiment.run_lines import read_runs
-from grandpp.experiment.tables import aligned
-from grandpp.image import POINT_CLOUD_MODELS, POINT_CLOUD_SOLVERS, describe, train_point_cloud
-from grandpp.image.point_cloud_training import SNAPSHOTS
+from grandpp.image import POINT_CLOUD_MODELS, POINT_CLOUD_SOLVERS, describe
+from grandpp.studies.point_cloud.training import SNAPSHOTS, train_point_cloud
+from grandpp.training.cli import OneLineParser, fail, positive_int
+from grandpp.training.figures import check_picture
+from grandpp.training.json_lines import to_json
+from grandpp.training.motion_figures import draw_point_cloud
+from grandpp.training.records import append_record
+from grandpp.training.run_lines import read_runs
+from grandpp.training.tables import aligned
 
 PROGRAM = "point_cloud"
 KEY = ("model", "seed", "epochs", "solver", "start")

@@ -37,9 +37,10 @@ import sys
 from pathlib import Path
 
 from grandpp.data import DATASETS, PROTOCOLS, DatasetError
-from grandpp.experiment import WorkerError
-from grandpp.experiment import reproduction as rp
-from grandpp.experiment.cli import (
+from grandpp.studies import thesis as rp
+from grandpp.studies.thesis.printed import SPLITS
+from grandpp.training import WorkerError
+from grandpp.training.cli import (
     OneLineParser,
     add_worker_options,
     complain,
@@ -48,10 +49,9 @@ from grandpp.experiment.cli import (
     positive_int,
     resolve_device,
 )
-from grandpp.experiment.memory import keep_freed_memory
-from grandpp.experiment.records import Record, record_key
-from grandpp.experiment.sweep import run_sweep
-from grandpp.experiment.thesis import SPLITS
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.records import Record, record_key
+from grandpp.training.sweep import run_sweep
 
 PROGRAM = "reproduce"
 

@@ -27,18 +27,22 @@ from typing import Any
 from tqdm import tqdm
 
 from grandpp.data import SEQUENCES, DatasetError, SequenceData, load_sequences
-from grandpp.experiment.cli import complain
-from grandpp.experiment.figures import check_picture
-from grandpp.experiment.fitting import fit
-from grandpp.experiment.json_lines import to_json
-from grandpp.experiment.records import append_record
-from grandpp.experiment.run_lines import read_runs
-from grandpp.experiment.sequences.figures import draw_sequence_runs
-from grandpp.experiment.sequences.options import complete, sequence_parser
-from grandpp.experiment.sequences.runs import BEFORE, KEY, make_run, summary_table
 from grandpp.layers import KINDS, describe_module
-from grandpp.sequence import ODERNN, RECIPES, Forecasting, Splits, forecast_curve, probe_adjoint
+from grandpp.sequence import ODERNN
 from grandpp.solvers import SolveError, resolve_solver
+from grandpp.studies.sequences.figures import draw_sequence_runs
+from grandpp.studies.sequences.forecasting import Forecasting
+from grandpp.studies.sequences.inspection import forecast_curve, probe_adjoint
+from grandpp.studies.sequences.options import complete, sequence_parser
+from grandpp.studies.sequences.recipes import RECIPES
+from grandpp.studies.sequences.runs import BEFORE, KEY, make_run, summary_table
+from grandpp.studies.sequences.window_set import Splits
+from grandpp.training.checkpointed_training import fit
+from grandpp.training.cli import complain
+from grandpp.training.figures import check_picture
+from grandpp.training.json_lines import to_json
+from grandpp.training.records import append_record
+from grandpp.training.run_lines import read_runs
 
 PROGRAM, MAX_NFE = "sequence_forecast", 2000
 

@@ -22,11 +22,11 @@ from typing import Any
 from tqdm import tqdm
 
 from grandpp.data import DatasetError, load_silverbox
-from grandpp.experiment.cli import OneLineParser, fail, positive_int
-from grandpp.experiment.figures import check_picture
-from grandpp.experiment.motion_figures import draw_growth
-from grandpp.experiment.tables import aligned
-from grandpp.sequence import GROWTH_MODELS, Growth, growth
+from grandpp.studies.silverbox.growth import GROWTH_MODELS, Growth, growth
+from grandpp.training.cli import OneLineParser, fail, positive_int
+from grandpp.training.figures import check_picture
+from grandpp.training.motion_figures import draw_growth
+from grandpp.training.tables import aligned
 
 PROGRAM = "silverbox"
 

@@ -27,11 +27,11 @@ from typing import Any
 from tqdm import tqdm
 
 from grandpp.data import DatasetError
-from grandpp.experiment.cli import OneLineParser, fail
-from grandpp.experiment.figures import check_picture
-from grandpp.experiment.studies import STUDIES, Request, Row, resolve_study
 from grandpp.solvers import SOLVER_NAMES
-from grandpp.solvers.inner import INNER_SOLVERS
+from grandpp.solvers.implicit.inner import INNER_SOLVERS
+from grandpp.studies.solver_problems import STUDIES, Request, Row, resolve_study
+from grandpp.training.cli import OneLineParser, fail
+from grandpp.training.figures import check_picture
 
 PROGRAM = "solver_benchmark"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from grandpp.solvers import SOLVER_NAMES
-from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, ONE_STEP_METHODS
+from grandpp.solvers.explicit.torchdiffeq import FIXED_STEP_METHODS, METHODS, ONE_STEP_METHODS
 
 STEPS = {"step_size": 0.25}
 TIGHT = {"rtol": 1e-8, "atol": 1e-8}

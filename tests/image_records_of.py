@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from grandpp.experiment.fitting import Fit
-from grandpp.experiment.images.runs import ImageConfig, image_record
+from grandpp.studies.images.runs import ImageConfig, image_record
+from grandpp.training.checkpointed_training import Fit
 
 
 def config(model: str = "node", seed: int = 0, **changes: Any) -> ImageConfig:

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from records_of import records_of
 
-from grandpp.experiment.reproduction.plan import cell_config
-from grandpp.experiment.thesis import Arm
+from grandpp.studies.thesis.printed import Arm
+from grandpp.studies.thesis.table_runs import cell_config
 
 ORIGIN = {"device": "cpu", "git_commit": "c1", "versions": {"torch": "2"}, "seconds": 36.0}
 

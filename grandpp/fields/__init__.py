@@ -3,7 +3,7 @@
 from grandpp.fields.adam import Adam
 from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
-from grandpp.fields.bound import Bound, Rate, as_bound
+from grandpp.fields.bound import as_bound
 from grandpp.fields.damped import DampedDiffusion
 from grandpp.fields.dense import ConvField, DrivenField, MLPField
 from grandpp.fields.diffusion import GraphDiffusion
@@ -21,7 +21,8 @@ from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
 from grandpp.fields.trust import trust_weights
-from grandpp.ops import squareplus
+from grandpp.linalg import squareplus
+from grandpp.vector_field import Bound, Rate
 
 __all__ = [
     "ATTENTIONS",

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grandpp.fields.bound import Rate
 from grandpp.fields.fixed import register_fixed
 from grandpp.fields.momentum import OMEGA, WithMomentum
+from grandpp.vector_field import Rate
 
 POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
     "clamp": lambda v: v.clamp_min(0.0),

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.inits import glorot, ones, zeros
 
 from grandpp.graph import Graph
-from grandpp.ops import CSR, attention_weights, sddmm
+from grandpp.linalg import CSR, attention_weights, sddmm
 
 ATTENTIONS: tuple[str, ...] = ("scaled_dot", "gat", "cosine", "pearson", "exp_kernel")
 NORMALIZATIONS: tuple[str, ...] = ("softmax", "squareplus")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from grandpp.graph import Graph
-from grandpp.ops import CSR, spmm
+from grandpp.linalg import CSR, spmm
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,33 +6,13 @@ gradient of them; here a module names its parameters and a bound field those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from torch.func import functional_call
 
-Rate = Callable[[Tensor, Tensor], Tensor]
-"""A right-hand side f(t, h)."""
-
-
-@runtime_checkable
-class Bound(Protocol):
-    """A right-hand side that names what it captured; solvers call it a ``BoundField``."""
-
-    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
-        """Evaluate the derivative of ``y`` at time ``t``."""
-        ...
-
-    @property
-    def captured(self) -> tuple[Tensor, ...]:
-        """Every tensor besides t and y that the derivative depends on."""
-        ...
-
-    def bind(self, captured: Sequence[Tensor]) -> Bound:
-        """Return the same field with other tensors in place of ``captured``."""
-        ...
+from grandpp.vector_field import Bound, Rate
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion
-from grandpp.ops import CSR
+from grandpp.linalg import CSR
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.finite import NonFiniteFeaturesError, check_parameters
 from grandpp.fields.messages import edges_of, makes_messages, remember_propagate
 from grandpp.graph import Graph, prepare_graph, row_normalize
-from grandpp.ops import all_finite, attention_product, triton_for
+from grandpp.linalg import all_finite, attention_product, triton_for
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
 

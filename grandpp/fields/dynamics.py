@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from grandpp.fields.bound import Bound, Rate, as_bound, visible
+from grandpp.fields.bound import as_bound, visible
+from grandpp.vector_field import Bound, Rate
 
 
 class Dynamics(nn.Module):

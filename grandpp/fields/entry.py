@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from grandpp.ops import eager
+from grandpp.linalg import eager
 
 HALF = (torch.float16, torch.bfloat16)
 

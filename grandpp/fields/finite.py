@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from grandpp.ops import all_finite
+from grandpp.linalg import all_finite
 
 
 class NonFiniteFeaturesError(ValueError):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion
-from grandpp.ops import CSR, side_by_side, spmm
+from grandpp.linalg import CSR, side_by_side, spmm
 
 
 @dataclass(frozen=True, eq=False)

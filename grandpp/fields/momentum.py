@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from grandpp.fields.bound import Rate
 from grandpp.fields.dynamics import Dynamics
 from grandpp.fields.fixed import register_fixed
+from grandpp.vector_field import Rate
 
 
 def _hardtanh(m: Tensor) -> Tensor:

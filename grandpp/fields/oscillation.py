@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion, csr_product
-from grandpp.fields.bound import Rate
 from grandpp.fields.dynamics import BoundDynamics, Dynamics
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall
-from grandpp.ops import CSR
+from grandpp.linalg import CSR
+from grandpp.vector_field import Rate
 
 
 class Wave(HeavyBall):

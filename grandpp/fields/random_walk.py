@@ -27,9 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR, normalize_rows, sample
-from grandpp.ops.once import once_differentiable
-from grandpp.series import Series
+from grandpp.linalg import CSR, normalize_rows, sample
+from grandpp.linalg.once_differentiable import once_differentiable
+from grandpp.linalg.series import Series
 
 # Bound on the part of the series that is cut off, by the type of the state.
 _TOLERANCE = {torch.float32: 1e-6}

@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from grandpp.components import Classes, Components
 from grandpp.fields.attention import check_choice
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.duration import length_of
@@ -17,6 +16,7 @@ from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.stationary import measure_and_classes
 from grandpp.fields.trust import graphs_of, trust_weights
 from grandpp.graph import degree
+from grandpp.linalg.components import Classes, Components
 
 DEFAULT_GAIN = 0.2
 """Chosen on validation nodes, see the README."""

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.components import Classes
 from grandpp.graph import Graph, degree
-from grandpp.ops.once import once_differentiable
-from grandpp.singular import ConvergenceError, SingularSystem
+from grandpp.linalg.components import Classes
+from grandpp.linalg.once_differentiable import once_differentiable
+from grandpp.linalg.singular import ConvergenceError, SingularSystem
 
 
 class StationaryError(ConvergenceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grandpp.components import Components
+from grandpp.linalg.components import Components
 
 
 def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:

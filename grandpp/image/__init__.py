@@ -1,7 +1,5 @@
 """Neural ODEs that classify points and images; they never touch a graph."""
 
-from grandpp.image.augmentation import random_flip, random_shift
-from grandpp.image.classification import ImageClassification, nfe_at_tolerance
 from grandpp.image.classifier import ODEClassifier
 from grandpp.image.point_cloud import (
     POINT_CLOUD_MODELS,
@@ -10,7 +8,6 @@ from grandpp.image.point_cloud import (
     describe,
     point_cloud,
 )
-from grandpp.image.point_cloud_training import PointCloudRun, train_point_cloud
 from grandpp.image.presets import (
     IMAGE_MODELS,
     IMAGE_SHAPES,
@@ -23,16 +20,10 @@ __all__ = [
     "IMAGE_SHAPES",
     "POINT_CLOUD_MODELS",
     "POINT_CLOUD_SOLVERS",
-    "ImageClassification",
     "ODEClassifier",
     "PointCloudClassifier",
-    "PointCloudRun",
     "describe",
     "describe_classifier",
     "image_classifier",
-    "nfe_at_tolerance",
     "point_cloud",
-    "random_flip",
-    "random_shift",
-    "train_point_cloud",
 ]

@@ -11,7 +11,7 @@ from grandpp.fields import Augmented, ConvField, Dynamics
 from grandpp.fields.precision import LowPrecision
 from grandpp.layers.neural_ode import KINDS, NeuralODE, make_dynamics
 from grandpp.solvers import Solution, Solver
-from grandpp.solvers.torchdiffeq import TorchDiffEq
+from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 
 _SLOPE = 0.3
 """Of LeakyReLU in the network of the initial velocity (hbnode.md App. E)."""

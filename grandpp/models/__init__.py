@@ -9,6 +9,7 @@ from grandpp.models.baselines import (
     mlp,
     sage,
 )
+from grandpp.models.batched_classifiers import Member, can_classify_together, classify_together
 from grandpp.models.cluster_classifier import ClusterClassifier
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.encoder import FeatureEncoder
@@ -19,7 +20,6 @@ from grandpp.models.lanczos_net import AdaLanczosNet, LanczosNet
 from grandpp.models.monet import MoNet
 from grandpp.models.propagation import GCNII, PredictThenPropagate, SimplifiedGCN
 from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded_clusters
-from grandpp.models.together import Member, can_classify_together, classify_together
 
 __all__ = [
     "GCNII",

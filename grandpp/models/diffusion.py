@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
+from grandpp.linalg import all_finite
 from grandpp.models.base import NodeClassifier, Output
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
-from grandpp.ops import all_finite
 from grandpp.solvers import SolveStats
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from grandpp.ops import CSR, spmm
+from grandpp.linalg import CSR, spmm
 
 # Patterns of torch.sparse_csr matrices by the tensor object: PyG's layers hand such a matrix on to
 # their linear map as it is, and the transpose that its gradient needs is sorted once, not per call.

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch_geometric.utils import to_scipy_sparse_matrix
 
 from grandpp.graph import check_edge_index
+from grandpp.linalg.singular import ConvergenceError
 from grandpp.models.features import SparseFeatures
 from grandpp.models.label_models import LabelClassifier, num_nodes
-from grandpp.singular import ConvergenceError
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-10

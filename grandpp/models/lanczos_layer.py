@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.graph import Graph
+from grandpp.linalg import spmm
 from grandpp.models.features import SparseFeatures
-from grandpp.ops import spmm
 
 _FILTER_CHANNELS = 128
 

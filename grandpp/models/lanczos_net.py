@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grandpp.graph import Graph, prepare_graph, symmetric_normalize
+from grandpp.linalg.lanczos import Krylov, lanczos, random_start
 from grandpp.models.base import PlainClassifier
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
 from grandpp.models.label_models import num_nodes
-from grandpp.models.lanczos import Krylov, lanczos, random_start
 from grandpp.models.lanczos_layer import LanczosLayer, MatrixFilter, RitzFilter, Scales
 
 SHORT: tuple[int, ...] = (1, 2, 5, 7)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch_geometric.nn import APPNP, GCN2Conv
 
 from grandpp.graph import Graph, prepare_graph, symmetric_normalize
+from grandpp.linalg import spmm
 from grandpp.models.base import PlainClassifier
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
-from grandpp.ops import spmm
 
 
 class PredictThenPropagate(PlainClassifier):

@@ -15,10 +15,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grandpp.fields.bound import Bound
 from grandpp.fields.dynamics import TimeScaled
 from grandpp.solvers import Solution, SolveStats, Status
 from grandpp.solvers.base import is_finite
+from grandpp.vector_field import Bound
 
 # Up to this many durations of a batch get one matrix each, with which all elements are multiplied;
 # beyond, every element has a matrix of its own.

@@ -17,7 +17,7 @@ from grandpp.sequence.adjoints import AdjointNorms
 from grandpp.sequence.cells import LinearCell, check_missing, default_field, first_state
 from grandpp.sequence.observations import Observations, observations_of
 from grandpp.sequence.output import ODERNNOutput
-from grandpp.sequence.passage import Passage
+from grandpp.sequence.rollout import Passage
 from grandpp.solvers import SolveError, Solver, resolve_solver
 
 

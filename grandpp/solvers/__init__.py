@@ -1,24 +1,17 @@
 """ODE solvers on tensors; they know no graph."""
 
-from grandpp.solvers.adaptive import AdaptiveProximal
 from grandpp.solvers.auto import Auto
-from grandpp.solvers.base import (
-    BoundField,
-    Solution,
-    SolveError,
-    SolveStats,
-    State,
-    Status,
-    VectorField,
-)
-from grandpp.solvers.commutator_free import CommutatorFree
-from grandpp.solvers.explicit import Tsit5
-from grandpp.solvers.exponential import Exact
-from grandpp.solvers.proximal import Proximal
+from grandpp.solvers.base import Solution, SolveError, SolveStats, Status
+from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
+from grandpp.solvers.explicit.tsit5 import Tsit5
+from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
+from grandpp.solvers.implicit.proximal import Proximal
+from grandpp.solvers.linear.commutator_free import CommutatorFree
+from grandpp.solvers.linear.exponential import Exact
+from grandpp.solvers.linear.steady import Steady
 from grandpp.solvers.registry import SOLVER_NAMES, Solver, resolve_solver, solver_options
 from grandpp.solvers.solve import solve
-from grandpp.solvers.steady import Steady
-from grandpp.solvers.torchdiffeq import TorchDiffEq
+from grandpp.vector_field import BoundField, State, VectorField
 
 __all__ = [
     "SOLVER_NAMES",

@@ -9,18 +9,19 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from grandpp.solvers.adaptive import AdaptiveProximal
-from grandpp.solvers.base import Solution, State, Status, VectorField, map_parts
-from grandpp.solvers.commutator_free import (
+from grandpp.solvers.base import Solution, Status, map_parts
+from grandpp.solvers.explicit.stiffness import StiffError, StiffnessRecorder
+from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
+from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
+from grandpp.solvers.linear.commutator_free import (
     CommutatorFree,
     Evolution,
     QuasilinearField,
     ShortStepError,
 )
-from grandpp.solvers.exponential import Exact, LinearField
-from grandpp.solvers.stiffness import StiffError, StiffnessRecorder
-from grandpp.solvers.system import LinearSystem
-from grandpp.solvers.torchdiffeq import TorchDiffEq
+from grandpp.solvers.linear.exponential import Exact, LinearField
+from grandpp.solvers.linear.system import LinearSystem
+from grandpp.vector_field import State, VectorField
 
 # Where alpha h of the exponential integrator has to be below this, the explicit method's steps are
 # longer.

@@ -6,40 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from grandpp.ops import all_finite
-
-State: TypeAlias = Tensor | tuple[Tensor, ...]
-
-
-class VectorField(Protocol):
-    """A right-hand side f(t, y); deterministic, so that error control can trust it."""
-
-    def __call__(self, t: Tensor, y: State) -> State:
-        """Evaluate the derivative of the state ``y`` at the time ``t`` (a scalar tensor)."""
-        ...
-
-
-@runtime_checkable
-class BoundField(VectorField, Protocol):
-    """A right-hand side that names the tensors it captured.
-
-    A solver that recomputes f during the backward pass (the adjoint method) can only return
-    gradients to tensors it knows; ``captured`` lists them and ``bind`` swaps them.
-    """
-
-    @property
-    def captured(self) -> tuple[Tensor, ...]:
-        """Every tensor besides t and y that the derivative depends on."""
-        ...
-
-    def bind(self, captured: Sequence[Tensor]) -> BoundField:
-        """Return the same field with other tensors in place of ``captured``."""
-        ...
+from grandpp.linalg import all_finite
+from grandpp.vector_field import State
 
 
 class Status(Enum):

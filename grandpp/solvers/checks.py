@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import State, VectorField, map_parts, parts_of
+from grandpp.solvers.base import map_parts, parts_of
+from grandpp.vector_field import State, VectorField
 
 STATE_TYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 """Number types of a state: half precision would lose every step smaller than 1/256 of it."""

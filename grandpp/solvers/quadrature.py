@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from grandpp.solvers.base import State
+from grandpp.vector_field import State
 
 
 @runtime_checkable

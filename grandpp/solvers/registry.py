@@ -7,16 +7,17 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from grandpp.solvers.adaptive import AdaptiveProximal
 from grandpp.solvers.auto import Auto
-from grandpp.solvers.base import Solution, State, VectorField
-from grandpp.solvers.commutator_free import CommutatorFree
-from grandpp.solvers.explicit import Tsit5
-from grandpp.solvers.exponential import Exact
-from grandpp.solvers.proximal import Proximal
-from grandpp.solvers.schemes import PROXIMAL_METHODS
-from grandpp.solvers.steady import Steady
-from grandpp.solvers.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
+from grandpp.solvers.base import Solution
+from grandpp.solvers.explicit.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
+from grandpp.solvers.explicit.tsit5 import Tsit5
+from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
+from grandpp.solvers.implicit.proximal import Proximal
+from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
+from grandpp.solvers.linear.commutator_free import CommutatorFree
+from grandpp.solvers.linear.exponential import Exact
+from grandpp.solvers.linear.steady import Steady
+from grandpp.vector_field import State, VectorField
 
 
 class Solver(Protocol):

@@ -9,22 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.ops import eager
+from grandpp.linalg import eager
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import (
     Solution,
     SolveError,
     SolveStats,
-    State,
     Status,
-    VectorField,
     is_finite,
     map_parts,
     parts_of,
 )
 from grandpp.solvers.checks import check_state
+from grandpp.solvers.linear.steady import Steady
 from grandpp.solvers.registry import Solver, resolve_solver
-from grandpp.solvers.steady import Steady
+from grandpp.vector_field import State, VectorField
 
 
 @eager
@@ -41,7 +40,7 @@ def solve(
     r"""Solve the initial value problem y' = f(t, y), y(t_0) = y_0.
 
     Args:
-        f: Right-hand side; a :class:`~grandpp.solvers.base.BoundField` or an ``nn.Module`` where
+        f: Right-hand side; a :class:`~grandpp.vector_field.BoundField` or an ``nn.Module`` where
             adjoint or checkpoint gradients have to reach the tensors it captured.
         y0: Initial state, a tensor of any shape or a tuple of tensors.
         t_span: (t_0, t_1); t_1 < t_0 solves backwards in time, t_1 = infinity needs

@@ -194,7 +194,9 @@ def test_all_ways_to_multiply_agree_on_a_small_graph(programs, monkeypatch, kara
 
 
 def test_the_switched_way_runs_tritons_kernels_forward_and_backward(programs, monkeypatch, karate):
-    launchers = pytest.importorskip("grandpp.ops.triton_products", exc_type=ImportError)
+    launchers = pytest.importorskip(
+        "grandpp.linalg.experimental.triton_products", exc_type=ImportError
+    )
     kernels = programs["kernels"]
     graph = kernels.prepare_graph(karate, 34)
     names = []

@@ -7,14 +7,8 @@ import torch
 from flows import points
 from torch import nn
 
-from grandpp.fields.bound import (
-    Bound,
-    BoundFunction,
-    BoundModule,
-    as_bound,
-    names_everything,
-    visible,
-)
+from grandpp.fields.bound import BoundFunction, BoundModule, as_bound, names_everything, visible
+from grandpp.vector_field import Bound
 
 T = torch.tensor(2.0)
 

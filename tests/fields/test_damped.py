@@ -7,7 +7,7 @@ from reference import dense_random_walk
 
 from grandpp.fields import GraphDiffusion
 from grandpp.fields.damped import with_restart
-from grandpp.solvers.system import LinearSystem
+from grandpp.solvers.linear.system import LinearSystem
 
 
 def bind(x, edges, alpha):

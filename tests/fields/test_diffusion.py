@@ -7,7 +7,7 @@ import torch
 from reference import dense_random_walk, to_dense
 
 from grandpp.fields import EdgeAttention, GraphDiffusion, LinearDiffusion, NonlinearDiffusion
-from grandpp.ops import use_triton
+from grandpp.linalg import use_triton
 
 T0 = torch.zeros(())
 
@@ -71,7 +71,9 @@ def test_sparse_product_equals_message_passing_in_value_and_gradient(mode, karat
 def test_nonlinear_mode_with_tritons_kernels_never_forms_the_operator(
     normalization, karate, features, monkeypatch
 ):
-    launchers = pytest.importorskip("grandpp.ops.triton_products", exc_type=ImportError)
+    launchers = pytest.importorskip(
+        "grandpp.linalg.experimental.triton_products", exc_type=ImportError
+    )
     if not launchers.INTERPRETED:
         pytest.skip("the kernels run on the GPU, the graph lies on the CPU")
     field = make(mode="nonlinear", normalization=normalization, learn_beta=True)
@@ -89,7 +91,9 @@ def test_nonlinear_mode_with_tritons_kernels_never_forms_the_operator(
 
 
 def test_only_scaled_dot_products_without_watchers_take_the_fused_kernel(karate, features):
-    launchers = pytest.importorskip("grandpp.ops.triton_products", exc_type=ImportError)
+    launchers = pytest.importorskip(
+        "grandpp.linalg.experimental.triton_products", exc_type=ImportError
+    )
     if not launchers.INTERPRETED:
         pytest.skip("the kernels run on the GPU, the graph lies on the CPU")
     field = make(mode="nonlinear")

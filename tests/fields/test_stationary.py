@@ -6,7 +6,7 @@ import pytest
 import torch
 from reference import to_dense
 
-import grandpp.singular as module
+import grandpp.linalg.singular as module
 from grandpp.fields import stationary_measure
 from grandpp.graph import degree, prepare_graph, row_normalize
 

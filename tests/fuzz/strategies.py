@@ -172,7 +172,7 @@ def _proximal(name: str) -> SolverChoice:
 EXACT = SolverChoice({"solver": "exact", "rtol": 1e-11}, 1e-7, longest=300.0)
 LINEAR_ONLY = {"exact": EXACT}
 # Up to 20 tolerances off in the root mean square where attention is random and strong, see
-# tests/solvers/test_commutator_free.py; far from the error that is allowed here.
+# tests/solvers/linear/test_commutator_free.py; far from the error that is allowed here.
 DIFFUSION_ONLY = {"commutator_free": _marching("commutator_free")}
 GENERAL = {
     "auto": _marching("auto"),

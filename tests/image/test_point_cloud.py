@@ -5,13 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.image import (
-    POINT_CLOUD_MODELS,
-    PointCloudClassifier,
-    describe,
-    point_cloud,
-    train_point_cloud,
-)
+from grandpp.image import POINT_CLOUD_MODELS, PointCloudClassifier, describe, point_cloud
+from grandpp.studies.point_cloud.training import train_point_cloud
 
 COUNTS = {
     "node": 525,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from programs import load_program
 
-from grandpp.image import classification
+from grandpp.studies.images import classification
 
 SMALL = ["--train", "16", "--test", "16", "--batch-size", "16", "--epochs", "1", "--tol", "0.01"]
 

@@ -53,7 +53,7 @@ def test_solvers_are_compared_on_request(script, capsys):
 
 
 def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeypatch):
-    path, real = tmp_path / "flow.pt", script.flows.FlowTask.evaluate
+    path, real = tmp_path / "flow.pt", script.FlowTask.evaluate
     calls = []
 
     def evaluate(task):
@@ -62,7 +62,7 @@ def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeyp
             raise KeyboardInterrupt
         return real(task)
 
-    monkeypatch.setattr(script.flows.FlowTask, "evaluate", evaluate)
+    monkeypatch.setattr(script.FlowTask, "evaluate", evaluate)
     out = tmp_path / "runs.jsonl"
     kept = ["--checkpoint", str(path), "--out", str(out)]
     assert script.main([*SMALL, *kept, "--epochs", "3", "--test", "20"]) == 130
@@ -79,7 +79,7 @@ def test_an_interruption_after_the_training_keeps_its_line(script, tmp_path, mon
     def compare(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script.flows, "compare_solvers", compare)
+    monkeypatch.setattr(script, "compare_solvers", compare)
     out = tmp_path / "runs.jsonl"
     assert script.main([*SMALL, "--epochs", "1", "--compare-solvers", "--out", str(out)]) == 130
     record = json.loads(out.read_text())
@@ -87,14 +87,14 @@ def test_an_interruption_after_the_training_keeps_its_line(script, tmp_path, mon
 
 
 def test_a_training_that_fails_says_so_with_its_table(script, capsys, monkeypatch):
-    real = script.flows.flow_solver
+    real = script.flow_solver
 
     def short(*args, **options):
         solver = real(*args, **options)
         object.__setattr__(solver, "max_nfe", 8)
         return solver
 
-    monkeypatch.setattr(script.flows, "flow_solver", short)
+    monkeypatch.setattr(script, "flow_solver", short)
     assert script.main([*SMALL, "--epochs", "1"]) == 2
     assert "after 8 evaluations" in capsys.readouterr().err
 

@@ -19,7 +19,7 @@ from programs import load_program
 import grandpp.data.graphs as graphs
 from grandpp.data import sbm
 from grandpp.data.download import DownloadError
-from grandpp.experiment import read_records, record_key
+from grandpp.training import read_records, record_key
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "node_classify.py"
 DATA = os.environ.get("GRANDPP_DATA")

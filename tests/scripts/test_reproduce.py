@@ -9,7 +9,7 @@ import pytest
 from programs import load_program
 from reproduced_of import around, reproduced_of
 
-from grandpp.experiment import append_record, load_records
+from grandpp.training import append_record, load_records
 
 script = load_program("scripts/reproduce.py")
 

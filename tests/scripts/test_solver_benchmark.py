@@ -7,7 +7,7 @@ import json
 import pytest
 from programs import load_program
 
-from grandpp.experiment.studies import trajectories
+from grandpp.studies.solver_problems import trajectories
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_growth_draws_errors_over_time(main, capsys, tmp_path):
 
 
 def test_ctrl_c_keeps_the_finished_rows(main, capsys, monkeypatch):
-    from grandpp.experiment.studies import accuracy
+    from grandpp.studies.solver_problems import accuracy
 
     calls = []
     measure = accuracy.measure
@@ -104,7 +104,7 @@ def test_ctrl_c_keeps_the_finished_rows(main, capsys, monkeypatch):
 
 @pytest.mark.parametrize("extra", [[], ["--json"]])
 def test_ctrl_c_before_any_row_prints_no_summary(main, capsys, monkeypatch, extra):
-    from grandpp.experiment.studies import accuracy
+    from grandpp.studies.solver_problems import accuracy
 
     def interrupted(*arguments):
         raise KeyboardInterrupt

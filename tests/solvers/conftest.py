@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from grandpp.ops import CSR
+from grandpp.linalg import CSR
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers import AdaptiveProximal, Proximal, solve
+from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
 from grandpp.solvers.quadrature import QuadratureField
-from grandpp.solvers.schemes import PROXIMAL_METHODS
 
 F64 = torch.float64
 

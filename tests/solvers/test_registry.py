@@ -12,7 +12,7 @@ from torchdiffeq._impl.odeint import SOLVERS
 
 import grandpp.solvers
 from grandpp.solvers import SOLVER_NAMES, TorchDiffEq, resolve_solver, solve, solver_options
-from grandpp.solvers.schemes import PROXIMAL_METHODS
+from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
 
 
 def test_the_names_are_those_of_all_methods():
@@ -23,8 +23,8 @@ def test_the_names_are_those_of_all_methods():
 
 def test_every_class_of_the_package_that_can_solve_has_a_name():
     modules = [
-        importlib.import_module(f"grandpp.solvers.{m.name}")
-        for m in pkgutil.iter_modules(grandpp.solvers.__path__)
+        importlib.import_module(m.name)
+        for m in pkgutil.walk_packages(grandpp.solvers.__path__, "grandpp.solvers.")
     ]
     classes = {
         kind

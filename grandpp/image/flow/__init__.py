@@ -2,15 +2,12 @@
 
 from grandpp.image.flow.bijection import Bijection, Chain, Mapped, standard_normal_log_prob
 from grandpp.image.flow.continuous import ContinuousFlow
-from grandpp.image.flow.costs import SolverCost, compare_solvers
 from grandpp.image.flow.dense import DenseFlow
 from grandpp.image.flow.divergence import DIVERGENCES, DensityField, draw_noise
 from grandpp.image.flow.layers import Logit, Squeeze, Standardize
 from grandpp.image.flow.model import ImageFlow
 from grandpp.image.flow.multiscale import MultiscaleFlow
 from grandpp.image.flow.presets import ARCHITECTURES, IMAGE_FLOWS, describe_flow, image_flow
-from grandpp.image.flow.solver_choice import flow_solver, reference_solvers
-from grandpp.image.flow.training import FlowTask
 
 __all__ = [
     "ARCHITECTURES",
@@ -21,19 +18,14 @@ __all__ = [
     "ContinuousFlow",
     "DenseFlow",
     "DensityField",
-    "FlowTask",
     "ImageFlow",
     "Logit",
     "Mapped",
     "MultiscaleFlow",
-    "SolverCost",
     "Squeeze",
     "Standardize",
-    "compare_solvers",
     "describe_flow",
     "draw_noise",
-    "flow_solver",
     "image_flow",
-    "reference_solvers",
     "standard_normal_log_prob",
 ]

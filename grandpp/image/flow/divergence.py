@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from grandpp.fields.bound import Bound
 from grandpp.solvers import State
+from grandpp.vector_field import Bound
 
 DIVERGENCES: tuple[str, ...] = ("rademacher", "gaussian", "exact")
 """Noise of Hutchinson's estimator, or the trace itself."""

@@ -1,0 +1,76 @@
+"""Several diffusion classifiers on one graph, in one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from grandpp.layers.batched import can_join, solve_together
+from grandpp.models.base import Output
+from grandpp.models.diffusion import DiffusionClassifier
+from grandpp.models.features import SparseFeatures
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model, and what is its own in a forward pass of several.
+
+    Args:
+        model: The model.
+        source_index: Its trusted nodes, see :meth:`NodeClassifier.classify`. (default: ``None``)
+        wanted: The nodes whose logits it is asked for. (default: ``None``, all)
+        stream: Entered wherever the model may draw random numbers, to give it its own ones.
+            (default: that of torch, which all models share)
+    """
+
+    model: DiffusionClassifier
+    source_index: Tensor | None = None
+    wanted: Tensor | None = None
+    stream: AbstractContextManager[Any] = field(default_factory=nullcontext)
+
+
+def can_classify_together(model: object) -> bool:
+    """Whether :func:`classify_together` takes a model: linear diffusion, solved exactly."""
+    return isinstance(model, DiffusionClassifier) and can_join(model.conv)
+
+
+def classify_together(
+    members: Sequence[Member],
+    x: Tensor | SparseFeatures,
+    edge_index: Tensor,
+    edge_weight: Tensor | None = None,
+) -> list[Output]:
+    """Return what every model's ``classify`` returns, by one joint solve.
+
+    Encoders, attention, sources and decoders are computed model by model; the products with the
+    operators, most of the work, for all models at once.
+
+    Args:
+        members: Models of one kind, which differ in their parameters alone.
+        x, edge_index, edge_weight: As in :meth:`NodeClassifier.classify`, the same for all.
+
+    Raises:
+        ValueError: If the models cannot be joined.
+        NonFiniteFeaturesError: If a model's encoded features are NaN or infinite.
+        SolveError: If the joint solve fails, because of any of the models.
+    """
+    convs: list[Any] = [member.model.conv for member in members]
+    if len({(conv.time, conv.solver) for conv in convs}) != 1:
+        raise ValueError("expected models with one time and one solver (got several)")
+    bound: list[Any] = []
+    for member in members:
+        model: Any = member.model
+        with member.stream:
+            encoded = model.encoder(x)
+        trusted = model.trusted(member.source_index)
+        bound.append(model.conv.bind(encoded, edge_index, edge_weight, *trusted))
+    outputs = []
+    for member, solved in zip(members, solve_together(convs[0], bound), strict=True):
+        with member.stream:
+            logits = member.model.decode(solved.features, member.wanted)
+        outputs.append(Output(logits, solved.stats))
+    return outputs

@@ -1,0 +1,153 @@
+"""One run of an ODE-RNN: what it carried from observation to observation, and what it cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from grandpp.fields.bound import names_everything
+from grandpp.fields.dynamics import Dynamics, TimeScaled
+from grandpp.sequence.affine import ExactIntervals
+from grandpp.sequence.observations import Observations
+from grandpp.sequence.output import ODERNNOutput
+from grandpp.solvers import Exact, Solution, Solver, SolveStats, Status, Tsit5
+from grandpp.solvers.base import is_finite
+from grandpp.vector_field import Bound
+
+
+class Passage:
+    """A batch of states on its way through the intervals.
+
+    Args:
+        dynamics: The equation.
+        f: Its right-hand side on states, prepared once for all intervals.
+        solver: The solver.
+        seen: The observations.
+        state: The state before the first of them.
+
+    Raises:
+        TypeError: If the solver is ``"exact"`` and the equation not affine.
+    """
+
+    def __init__(
+        self, dynamics: Dynamics, f: Bound, solver: Solver, seen: Observations, state: Tensor
+    ) -> None:
+        self.dynamics, self.f, self.seen = dynamics, f, seen
+        self.solver: Solver | ExactIntervals = solver
+        if isinstance(solver, Exact):
+            self.solver = ExactIntervals(f, state, dynamics.batch_dim, seen.durations)
+        self.step: float | None = None  # in units of time, from one interval to the next
+        # A plain function goes to the solver as one, which then looks for hidden tensors.
+        self.named = names_everything(f)
+        self.unit = torch.tensor([0.0, 1.0], dtype=torch.float64, device=seen.x.device)
+        self.solves: list[SolveStats] = []
+        self.failure: Solution | None = None
+        self.observation: int | None = None
+        self.jumped: list[Tensor] = []
+        self.carried: list[Tensor] = []
+        self.forecast: list[Tensor] = []
+
+    def arrive(self, k: int, state: Tensor) -> Tensor:
+        """Take the state after the jump at observation k on to the next one, or to the horizons.
+
+        Args:
+            k: Number of the observation.
+            state: The state.
+        """
+        seen = self.seen
+        self.observation, self.state = k, state
+        self.jumped.append(self.dynamics.position(state))
+        if k + 1 < len(seen.x):
+            new = self._carry(state, seen.times[k], seen.gaps[k], seen.longest[k])
+            state = seen.choose(k + 1, new, state)
+            self.carried.append(self.dynamics.position(state))
+        else:
+            self._look_ahead(state)
+        return state
+
+    def _look_ahead(self, state: Tensor) -> None:
+        now = self.seen.last
+        if not is_finite(state.detach()):
+            self.failure = Solution(
+                self.unit[1:], state.unsqueeze(0), SolveStats(), Status.NON_FINITE, 0.0
+            )
+        for then in () if self.seen.horizon is None else self.seen.horizon:
+            if self.failure is not None:
+                break
+            longest = float((then - now).detach().max())
+            if longest > 0:
+                state = self._carry(state, now, then - now, longest)
+            self.forecast.append(self.dynamics.position(state))
+            now = then
+        self.state = state
+
+    def _carry(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
+        if self.seen.present is None:
+            return self._solve(state, start, duration, longest)
+        # Elements at their end stay out of the solve: they would cost evaluations, and their zeros
+        # would dilute the error norm of the others.
+        dim = self.dynamics.batch_dim
+        moving = (duration.detach() > 0).nonzero().squeeze(1)
+        parts = (state.index_select(dim, moving), start[moving], duration[moving])
+        return state.index_copy(dim, moving, self._solve(*parts, longest))
+
+    def _solve(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
+        solver = self.solver
+        if self.step is not None and isinstance(solver, Tsit5):
+            solver = replace(solver, first_step=self.step / longest)
+        f: Any = TimeScaled(self.f, start, duration.to(state.dtype), self.dynamics.batch_dim)
+        named = self.named or isinstance(solver, ExactIntervals)
+        solution = solver.solve(f if named else f.__call__, state, self.unit)
+        self.solves.append(solution.stats)
+        if not solution.successful:
+            self.failure = solution
+        elif solution.stats.next_step is not None:
+            self.step = solution.stats.next_step * longest
+        return torch.as_tensor(solution.y)
+
+    def output(self, decoder: nn.Module, steps: int, batch_first: bool) -> ODERNNOutput:
+        """Decode what was carried.
+
+        Args:
+            decoder: From positions to predictions.
+            steps: Number of rows of the input, padding included.
+            batch_first: Whether the batch comes first.
+        """
+        seen = self.seen
+        rows = len(seen.x)
+        jumped = _filled(self.jumped, rows, self.jumped[0])
+        reconstruction = decoder(jumped)
+        outputs = decoder(torch.cat([_filled(self.carried, rows - 1, jumped[0]), jumped[-1:]]))
+        forecast = None
+        if seen.horizon is not None:
+            forecast = decoder(_filled(self.forecast, len(seen.horizon), jumped[0]))
+            outputs = torch.where(seen.is_last.unsqueeze(-1), forecast[0], outputs)
+        if seen.present is not None:
+            there = seen.present.unsqueeze(-1)
+            outputs, reconstruction = (
+                torch.where(there, y, 0.0) for y in (outputs, reconstruction)
+            )
+        outputs, reconstruction = (
+            nn.functional.pad(y, (0, 0, 0, 0, 0, steps - rows)) for y in (outputs, reconstruction)
+        )
+        failure = self.failure
+        out = ODERNNOutput(
+            outputs=outputs,
+            reconstruction=reconstruction,
+            forecast=forecast,
+            state=self.state if failure is None else torch.full_like(self.state, math.nan),
+            solves=tuple(self.solves),
+            status=Status.SUCCESS if failure is None else failure.status,
+            failed_at=None if failure is None else self.observation,
+        )
+        return out.exchanged() if batch_first else out
+
+
+def _filled(positions: list[Tensor], rows: int, like: Tensor) -> Tensor:
+    """Stack positions ``[B, n]``; what a failed run did not reach is NaN."""
+    missing = like.new_full((rows - len(positions), *like.shape), math.nan)
+    return torch.cat([torch.stack(positions), missing]) if positions else missing

@@ -1,0 +1,1 @@
+"""Explicit Runge-Kutta methods, step size control, and the methods of torchdiffeq."""

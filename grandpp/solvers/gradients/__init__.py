@@ -1,0 +1,1 @@
+"""Gradients of a solve: direct, checkpoint, adjoint; and the count of evaluations."""

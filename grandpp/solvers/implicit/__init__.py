@@ -1,0 +1,1 @@
+"""Proximal and multi-step implicit methods, and the inner solvers of their steps."""

@@ -1,0 +1,1 @@
+"""Solvers for linear diffusion: matrix exponentials, linear systems, the steady limit."""

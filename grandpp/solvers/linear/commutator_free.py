@@ -1,0 +1,348 @@
+r"""Exponential integrators for nonlinear diffusion, whose operator changes little as it is applied.
+
+A quasilinear field :math:`y' = \alpha (A(y) - I) y + s` is linear once A is frozen, and frozen
+fields are solved exactly (:mod:`grandpp.solvers.linear.exponential`). With
+:math:`\Phi_c(A)\, y` the solution after the time c h of the frozen field, a step of length h takes
+
+.. math::
+    Y_1 = y, \quad Y_2 = \Phi_{1/2}(A_1)\, y, \quad Y_3 = \Phi_{1/2}(A_2)\, y, \qquad A_i = A(Y_i)
+
+and is the exponential midpoint rule (order 2, explicit Magnus method of Casas and Iserles 2006)
+
+.. math:: y_{n+1} = \Phi_{1/2}(A_2)\, Y_3 = \Phi_1(A_2)\, y
+
+or, where that is not accurate enough, the commutator-free method of order 4 (Celledoni, Marthinsen
+and Owren 2003), :math:`Y_4 = \Phi_{1/2}(2 A_3 - A_1)\, Y_2` and
+
+.. math:: y_{n+1} = \Phi_{1/2}\Big(\frac{-A_1 + 2 A_2 + 2 A_3 + 3 A_4}{6}\Big)\,
+    \Phi_{1/2}\Big(\frac{3 A_1 + 2 A_2 + 2 A_3 - A_4}{6}\Big)\, y.
+
+Put the midpoint result in the place of :math:`Y_4`, and the second formula has order 3: its
+distance from the results of order 2 and 4 estimates their errors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from grandpp.linalg import CSR
+from grandpp.linalg.series import Series
+from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
+from grandpp.solvers.explicit.stages import ErrorNorm
+from grandpp.solvers.implicit.equation import StepError
+from grandpp.solvers.linear.exponential import apply_series, is_stochastic
+from grandpp.vector_field import State, VectorField
+
+# alpha h of the first step at most: longer spans show first whether the operator is so steady.
+_FIRST_RATE = 32.0
+# A step of order 4 costs about as much as so many of order 2.
+_PRICE = 1.6
+_SAFETY = 0.9
+# Steps are so long that an error may exceed the estimate; measured with random attention.
+_DOUBT = 2.0
+# The error of order 4 is taken to be no smaller than that of order 2 over this: on long steps both
+# results of the higher orders may be wrong alike.
+_LADDER = 20.0
+_CUT = 0.7  # the share of the tolerance that a step after a rejected one aims at
+# Where the operator changes so much within half a step, in units of the tolerance and of the
+# state, neither order will do, and the rest of the attempt is spared.
+_HOPELESS = 60.0
+_HOPELESS_CHANGE = 6e-3
+_HOPEFUL = 0.7
+_GROWTH = 5.0
+_SHRINK = 0.2
+_RESCUE = 0.1  # after a step that met NaN or infinity
+_STRETCH = 1.05  # so much more than was proposed rarely fails, and spares a sliver of a step
+# Of the relative tolerance, left to each exponential.
+_SERIES_SHARE = 0.1
+
+
+@runtime_checkable
+class QuasilinearField(VectorField, Protocol):
+    """A field y' = alpha (A(y) - I) y + s with row-stochastic A(y)."""
+
+    @property
+    def csr(self) -> CSR:
+        """Pattern of A, ``[N, N]``."""
+        ...
+
+    @property
+    def alpha(self) -> Tensor:
+        """Rate, a non-negative scalar."""
+        ...
+
+    @property
+    def source(self) -> Tensor | None:
+        """Constant source s ``[N, F]``."""
+        ...
+
+    def operator(self, y: Tensor) -> Tensor:
+        """Values of A(y) in the order of ``csr``, ``[nnz]``."""
+        ...
+
+
+@dataclass(frozen=True)
+class CommutatorFree:
+    """Exponential integrator of order 2 and 4 for nonlinear diffusion, with error control.
+
+    Takes steps of order 2 (Casas and Iserles 2006) and the same step by order 4 (Celledoni,
+    Marthinsen and Owren 2003) where order 2 misses the tolerance. Stability does not limit the
+    steps: they are as long as the change of the operator along the solution allows, often the
+    whole span. Constants are kept exactly.
+
+    Args:
+        rtol: Relative tolerance.
+        atol: Absolute tolerance; the root mean square of a step's error over
+            ``atol + rtol * |y|`` is held below 1.
+        max_nfe: Budget of products and operators of one forward solve.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Note:
+        A step of order 2 evaluates the operator twice and takes 3 exponentials of half the step;
+        its error estimate 2 operators and 2 such exponentials without gradient. Order 4 takes 2
+        operators and 3 exponentials more. A step that is far too long is given up after 2.
+        An exponential costs about tau + 5 sqrt(tau) products for tau = alpha times its length.
+        The gradient goes through the accepted results alone, whose lengths count as constants; it
+        keeps one state per exponential (where those of all its products fit into 20 MiB, these),
+        computes the others again in the backward pass, and cannot be differentiated again.
+        ``nfe_forward`` counts products and operators.
+    """
+
+    rtol: float = 1e-4
+    atol: float = 1e-5
+    max_nfe: int = 100_000
+    method: str = "commutator_free"
+
+    def __post_init__(self) -> None:
+        for name in ("rtol", "atol", "max_nfe"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+
+    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
+
+        Args:
+            f: A :class:`QuasilinearField`.
+            y0: Initial state ``[N, F]``.
+            ts: Rising times, float64 ``[1 + S]``.
+
+        Raises:
+            TypeError: If the field does not name its operator, or the state is a tuple.
+            ValueError: If time runs backwards, where diffusion is ill-posed.
+        """
+        if not isinstance(f, QuasilinearField) or not isinstance(y0, Tensor):
+            raise TypeError(
+                "expected a diffusion field with a row-stochastic operator A(y) for "
+                "solver='commutator_free' (got another field, or a tuple as state): use another "
+                "solver, like 'auto'"
+            )
+        if bool(ts[-1] < ts[0]):
+            raise ValueError(
+                "expected time to run forwards for solver='commutator_free': "
+                "diffusion backwards in time is ill-posed"
+            )
+        evolution = Evolution(f, y0, ts, self.rtol, self.atol, self.max_nfe)
+        status = evolution.run()
+        if status is Status.SUCCESS:
+            ys = torch.stack(evolution.saved)
+        else:
+            ys = y0.new_full((len(ts) - 1, *y0.shape), math.nan)
+        return Solution(ts[1:], ys, evolution.stats, status, evolution.t)
+
+
+class ShortStepError(Exception):
+    """The operator changes so fast that a step is no longer than one of an explicit method."""
+
+
+@dataclass
+class Evolution:
+    """One solve under way.
+
+    Args:
+        f: The field.
+        y: The state at time ``t``.
+        ts: Rising times ``[1 + S]``.
+        rtol, atol, max_nfe: As in :class:`CommutatorFree`.
+        shortest: Raise :class:`ShortStepError` where alpha h has to be below this and does not
+            reach the next saved time. (default: ``0.0``)
+    """
+
+    f: QuasilinearField
+    y: Tensor
+    ts: Tensor
+    rtol: float
+    atol: float
+    max_nfe: int
+    shortest: float = 0.0
+    stats: SolveStats = field(default_factory=SolveStats)
+    saved: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.t = float(self.ts[0].detach())
+        self._norm = ErrorNorm(self.rtol, self.atol)
+        self._alpha = self.f.alpha.to("cpu", torch.float64)
+        self._rate = float(self._alpha.detach())
+        self._trouble = Status.STEP_UNDERFLOW
+        # Error of order 4 over that of order 2 where both were known last.
+        self._share = math.inf
+        # Memory for the states of all exponentials.
+        self._spares: list[Tensor] = []
+        # Values of A at y, where they are known already.
+        self._here: Tensor | None = None
+
+    def run(self) -> Status:
+        """Go through all times; ``saved`` holds the states that were reached.
+
+        Raises:
+            ShortStepError: See above; ``t`` and ``y`` are those of the last accepted step.
+        """
+        times = self.ts.tolist()
+        self._length = times[-1] - times[0]
+        self._smallest = 16 * torch.finfo(torch.float64).eps * max(self._length, *map(abs, times))
+        if self._rate > 0:
+            self._length = min(self._length, _FIRST_RATE / self._rate)
+        try:
+            self._here = self._operator(self.y)
+            if not is_stochastic(self.f.csr, self._here.detach()):
+                return Status.NOT_STOCHASTIC
+            for start, end in pairwise(self.ts):
+                self._advance(start, end, is_last=len(self.saved) == len(times) - 2)
+                self.saved.append(self.y)
+        except StepError as error:
+            return error.status
+        return Status.SUCCESS if is_finite(self.y) else Status.NON_FINITE
+
+    def _advance(self, start: Tensor, end: Tensor, is_last: bool) -> None:
+        """Take steps from one time to the next."""
+        span, done = (end - start).to("cpu"), 0.0
+        whole = float(span.detach())
+        while done < whole:
+            left = whole - done
+            reaches = self._length * _STRETCH >= left
+            length = left if reaches else self._length
+            if not reaches and self._rate * length < self.shortest:
+                raise ShortStepError
+            if length <= self._smallest:
+                raise StepError(self._trouble)
+            # The length of the step that ends on time carries the gradient to both times.
+            exact = span - done if reaches else span.new_tensor(length)
+            y = self._step(exact, length, follows=not (reaches and is_last))
+            if y is None:
+                self.stats.rejected += 1
+                continue
+            self.y, done = y, whole if reaches else done + length
+            self.t = float(end.detach()) if reaches else float(start.detach()) + done
+            self.stats.steps += 1
+
+    def _step(self, exact: Tensor, length: float, follows: bool) -> Tensor | None:
+        """Try a step and propose the length of the next; ``None`` if both orders miss."""
+        half, y = exact / 2, self.y
+        first = self._operator(y) if self._here is None else self._here
+        y2 = self._freeze(first, y, half)
+        second = self._operator(y2)
+        y3 = self._freeze(second, y, half)
+        change = self._error(y2, y3)
+        if change > max(_HOPELESS, _HOPELESS_CHANGE / self.rtol):
+            self._length = length * max(_HOPEFUL * _HOPELESS / change, _SHRINK)
+            return None
+        low = self._freeze(second, y3, half)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and follows):
+            end = self._operator(low)
+        third = self._operator(y3)
+        with torch.no_grad():  # for the estimate alone
+            between = self._combine(half, y, first, second, third, end)
+        coarse = self._error(low, between)
+        if coarse <= 1:
+            self._here = end if follows else None
+            self._propose(length, coarse, coarse * self._share)
+            return low
+        if not math.isfinite(coarse):
+            self._trouble, self._length = Status.NON_FINITE, length * _RESCUE
+            return None
+        self._trouble = Status.STEP_UNDERFLOW
+        if coarse > _LADDER:
+            self._propose(length, coarse, coarse / _LADDER)
+            return None
+        y4 = self._freeze(2 * third - first, y2, half)
+        high = self._combine(half, y, first, second, third, self._operator(y4))
+        fine = max(self._error(high, between), coarse / _LADDER)
+        self._share = fine / coarse
+        self._propose(length, coarse, fine)
+        if not fine <= 1:
+            return None
+        self._here = None
+        return high
+
+    def _combine(self, half: Tensor, y: Tensor, *stages: Tensor) -> Tensor:
+        """The last formula of the module."""
+        a1, a2, a3, a4 = stages
+        middle = torch.add(a2, a3).mul(2)
+        y = self._freeze((middle + 3 * a1 - a4) / 6, y, half)
+        return self._freeze((middle - a1 + 3 * a4) / 6, y, half)
+
+    def _freeze(self, weight: Tensor, y: Tensor, duration: Tensor) -> Tensor:
+        """The solution after ``duration`` where A has the values ``weight``."""
+        tau = self._alpha * duration
+        series = Series.powers(float(tau.detach()), min(_SERIES_SHARE * self.rtol, 0.1))
+        self._check_budget(series.products)
+        if not torch.is_grad_enabled():
+            weight, y, tau, duration = (v.detach() for v in (weight, y, tau, duration))
+        return apply_series(
+            self.f.csr,
+            weight,
+            self.f.source,
+            y,
+            series,
+            tau,
+            duration,
+            self.stats,
+            spares=self._spares,
+        )
+
+    def _operator(self, y: Tensor) -> Tensor:
+        self._check_budget(1)
+        self.stats.nfe_forward += 1
+        weight = self.f.operator(y)
+        if weight.requires_grad:
+            # A hook that held this object would hold the graph that holds the hook.
+            weight.register_hook(partial(_count_backward, self.stats))
+        return weight
+
+    def _check_budget(self, more: int) -> None:
+        if self.stats.nfe_forward + more > self.max_nfe:
+            raise StepError(Status.MAX_NFE)
+
+    def _error(self, y: Tensor, other: Tensor) -> float:
+        """Distance in units of the tolerance (one device read)."""
+        y, start = y.detach(), self.y.detach()
+        scale = torch.maximum(y.abs(), start.abs())
+        return _DOUBT * float(self._norm(y - other.detach(), scale))
+
+    def _propose(self, length: float, coarse: float, fine: float) -> None:
+        """The longer of the next steps of both orders, as far as the dearer one pays."""
+        by_low, by_high = _gain(coarse, 3), _gain(fine, 4)
+        gain = by_high if by_high >= _PRICE * by_low else by_low
+        if fine > 1 and coarse > 1:
+            # Errors of a step that was too long fall more slowly than orders promise. Not more
+            # than half: where order 2 will do, the longer steps of order 4 are not found again.
+            gain = min(gain, max(_CUT / fine, 0.5))
+        self._length = length * min(max(gain, _SHRINK), _GROWTH)
+
+
+def _count_backward(stats: SolveStats, grad: Tensor) -> None:
+    stats.nfe_backward += 1
+
+
+def _gain(error: float, order: int) -> float:
+    """Factor that brings the error of a step of this order in h to the tolerance."""
+    return _SAFETY * max(error, 1e-10) ** (-1 / order) if math.isfinite(error) else 0.0

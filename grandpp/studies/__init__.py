@@ -1,0 +1,1 @@
+"""One package per study: its settings, its runs, and its tables and figures."""

@@ -1,0 +1,12 @@
+"""Comparison of node classifiers on few labels."""
+
+from grandpp.studies.low_label.comparison_tables import comparison_table
+from grandpp.studies.low_label.plan import plan_runs, sort_records
+from grandpp.studies.low_label.report import accuracy_table
+
+__all__ = [
+    "accuracy_table",
+    "comparison_table",
+    "plan_runs",
+    "sort_records",
+]

@@ -1,0 +1,1 @@
+"""Growth of the state of untrained models on the Silverbox signal."""

@@ -1,0 +1,45 @@
+"""Tables of thesis chapter 4: their runs, our numbers beside the thesis's, and the page."""
+
+from grandpp.studies.thesis.command import FOLDER
+from grandpp.studies.thesis.figures import draw_reproduction
+from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
+from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS, Layout
+from grandpp.studies.thesis.page import results_page
+from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction, reproduce
+from grandpp.studies.thesis.table_runs import Request, with_graphs
+from grandpp.studies.thesis.tables import (
+    accuracy_tables,
+    as_csv,
+    counts,
+    paired_table,
+    t_test_table,
+)
+from grandpp.studies.thesis.writing import PAGE, write_results
+
+__all__ = [
+    "FOLDER",
+    "LAYOUTS",
+    "PAGE",
+    "TABLES",
+    "TEST_LAYOUTS",
+    "Layout",
+    "Paired",
+    "Reproduced",
+    "Reproduction",
+    "Request",
+    "accuracy_tables",
+    "adopt",
+    "as_csv",
+    "check_settings",
+    "counts",
+    "draw_reproduction",
+    "file_of",
+    "merge",
+    "paired_table",
+    "reproduce",
+    "results_page",
+    "t_test_table",
+    "table_records",
+    "with_graphs",
+    "write_results",
+]

@@ -1,0 +1,152 @@
+"""The command that gives the runs of a table, told from its records."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from grandpp.data import DATASETS
+from grandpp.studies.thesis.layouts import Layout
+from grandpp.studies.thesis.printed import Arm
+from grandpp.studies.thesis.table_runs import Request, cell_config
+from grandpp.training.records import Record
+from grandpp.training.registry import MODELS
+
+FOLDER = Path("results")
+"""Where a reproduction goes unless told otherwise."""
+
+_Cell = tuple[str, int, float | None, Arm]
+
+
+def rebuild_command(
+    layout: Layout, protocol: str, records: Sequence[Record], folder: Path = FOLDER
+) -> tuple[str, list[str]]:
+    """The shortest command that gives these runs, and what it would not give as they are.
+
+    Args:
+        layout: The table.
+        protocol: That of every record.
+        records: Records, one configuration in each cell.
+        folder: Where they are. (default: ``FOLDER``)
+
+    Returns:
+        The command, and remarks: on runs of the command that are not there yet, and on settings
+        that are not those of this version.
+    """
+    hashes = {_cell(layout, r): r["config_hash"] for r in records}
+    epochs, changed = _epochs(records, hashes, protocol)
+    request = Request(
+        layout,
+        _known_first({c[0] for c in hashes}, DATASETS),
+        [Arm(m) for m in _known_first({c[3].model for c in hashes}, MODELS)],
+        splits=max(r["split"] for r in records) + 1,
+        seeds=max(r["seed"] for r in records) + 1,
+        protocol=protocol,
+        epochs=epochs,
+    )
+    remarks = []
+    if changed:
+        remarks.append(f"Other settings than this version's: {', '.join(changed)}.")
+    missing = _wanted(request, hashes) - {
+        (*_cell(layout, r), r["split"], r["seed"]) for r in records
+    }
+    if missing:
+        remarks.append(f"Unfinished: {len(missing)} runs of this command are not there yet.")
+    place = [] if folder == FOLDER else ["--results", str(folder)]
+    options = [*_options(request, hashes), *place]
+    return shlex.join(["python", "scripts/reproduce.py", *options]), remarks
+
+
+def _cell(layout: Layout, record: Record) -> _Cell:
+    depth, arm = layout.depth_of(record), layout.arm_of(record)
+    return record["dataset"], record["labels_per_class"], depth, arm
+
+
+def _options(request: Request, cells: Mapping[_Cell, str]) -> list[str]:
+    layout = request.layout
+    options = ["--table", layout.table, "--datasets", *request.datasets]
+    models = [arm.model for arm in request.arms]
+    if set(models) != set(layout.models or (arm.model for arm in layout.arms)):
+        options += ["--models", *models]
+    labels, depths = _columns(cells)
+    if layout.axis == "labels" and labels != layout.labels:
+        options += ["--labels", *map(str, labels)]
+    if layout.axis == "depth" and not _has_usual_depths(request, cells):
+        options += ["--depths", *(f"{depth:g}" for depth in depths)]
+    options += ["--splits", str(request.splits)]
+    given = {"--seeds": (request.seeds, 1), "--protocol": (request.protocol, "grand"),
+             "--epochs": (request.epochs, None)}  # fmt: skip
+    return options + [
+        part for name, (own, usual) in given.items() if own != usual for part in (name, str(own))
+    ]
+
+
+def _columns(cells: Mapping[_Cell, str]) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    labels, depths = {cell[1] for cell in cells}, {cell[2] for cell in cells}
+    return tuple(sorted(labels)), tuple(sorted(d for d in depths if d is not None))
+
+
+def _has_usual_depths(request: Request, cells: Mapping[_Cell, str]) -> bool:
+    usual = {
+        depth
+        for dataset in request.datasets
+        for arm in request.arms
+        for depth in request.layout.depths(dataset, arm)
+    }
+    return usual == {cell[2] for cell in cells}
+
+
+def _wanted(
+    request: Request, cells: Mapping[_Cell, str]
+) -> set[tuple[str, int, float | None, Arm, int, int]]:
+    """All runs of the command, whatever their settings."""
+    layout = request.layout
+    labels, depths = _columns(cells)
+    usual = layout.axis == "labels" or _has_usual_depths(request, cells)
+    return {
+        (dataset, k, depth, arm, split, seed)
+        for dataset in request.datasets
+        for k in labels
+        for arm in dict.fromkeys(cell[3] for cell in cells)
+        for depth in (layout.depths(dataset, arm) if usual else depths)
+        for split in range(request.splits)
+        for seed in range(request.seeds)
+    }
+
+
+def _epochs(
+    records: Sequence[Record], hashes: Mapping[_Cell, str], protocol: str
+) -> tuple[int | None, list[str]]:
+    """The epochs that were asked for, if any, and the rows whose settings have changed since."""
+    chosen = {r.get("config", {}).get("epochs") for r in records} - {None, 0}
+    changed = _changed(hashes, protocol, None)
+    if changed and len(chosen) == 1:
+        (epochs,) = chosen
+        under = _changed(hashes, protocol, epochs)
+        if len(under) < len(changed):
+            return epochs, under
+    return None, changed
+
+
+def _changed(hashes: Mapping[_Cell, str], protocol: str, epochs: int | None) -> list[str]:
+    return sorted({
+        f"{arm.name} on {dataset}"
+        for (dataset, labels, depth, arm), found in hashes.items()
+        if _present_hash(dataset, labels, depth, arm, protocol, epochs) != found
+    })  # fmt: skip
+
+
+def _present_hash(
+    dataset: str, labels: int, depth: float | None, arm: Arm, protocol: str, epochs: int | None
+) -> str | None:
+    """The hash that this version gives a cell; ``None`` where it cannot run it."""
+    try:
+        config = cell_config(arm, dataset, labels, depth, protocol=protocol, epochs=epochs)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return config.config_hash
+
+
+def _known_first(names: set[str], order: Sequence[str]) -> list[str]:
+    return sorted(names, key=lambda n: (order.index(n) if n in order else len(order), n))

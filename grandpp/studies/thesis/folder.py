@@ -1,0 +1,132 @@
+"""The folder that holds a reproduction: raw records, packed ones, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from grandpp.data import PROTOCOLS
+from grandpp.studies.thesis.layouts import LAYOUTS, Layout
+from grandpp.training.config import RunConfig
+from grandpp.training.packing import unpack_records
+from grandpp.training.reading import METRICS, load_records
+from grandpp.training.records import Record, read_records, record_key
+from grandpp.training.table_cells import cell_title
+
+_FIELDS = {field.name for field in fields(RunConfig)}
+
+
+def file_of(folder: Path, table: str, protocol: str, ending: str) -> Path:
+    """A file of a table, for example ``table-4.3.jsonl`` or ``table-4.3-no_val.png``."""
+    suffix = "" if protocol == "grand" else f"-{protocol}"
+    return folder / f"table-{table}{suffix}{ending}"
+
+
+def packed_tables(folder: Path) -> list[tuple[str, str]]:
+    """Tables and protocols with packed records in a folder, in the order of the thesis."""
+    return [
+        (table, protocol)
+        for table in LAYOUTS
+        for protocol in PROTOCOLS
+        if file_of(folder, table, protocol, ".jsonl.gz").exists()
+    ]
+
+
+def table_records(folder: Path, table: str, protocol: str) -> list[Record]:
+    """All records of a table in a folder, raw and packed, each run once.
+
+    Raises:
+        ValueError: If a file is broken, or two results of one run differ.
+    """
+    raw = file_of(folder, table, protocol, ".jsonl")
+    packed = file_of(folder, table, protocol, ".jsonl.gz")
+    own = read_records(raw) if raw.exists() else []
+    return merge(own, unpack_records(load_records([packed])) if packed.exists() else [])
+
+
+def adopt(paths: Sequence[Path], configs: Iterable[RunConfig]) -> list[Record]:
+    """Records of other files whose runs are wanted; the others are passed over.
+
+    A run is recognised by its choices. An earlier version may have hashed the same choices
+    otherwise: such a record takes the present hash.
+
+    Args:
+        paths: Files, plain or compressed.
+        configs: Runs that are wanted.
+
+    Raises:
+        ValueError: If a file is broken.
+        OSError: If a file cannot be read.
+    """
+    keys = {config.key for config in configs}
+    found = []
+    for path in paths:
+        for record in unpack_records(load_records([path])):
+            renamed = {**record, "config_hash": _present_hash(record)}
+            if record_key(renamed) in keys:
+                found.append(renamed)
+    return found
+
+
+def _present_hash(record: Record) -> str:
+    choices = record.get("config", {})
+    if not choices or not set(choices) <= _FIELDS:
+        return record["config_hash"]
+    run = {"split": record["split"], "seed": record["seed"]}
+    return RunConfig(**{**choices, **run}).config_hash
+
+
+def merge(*sources: Iterable[Record]) -> list[Record]:
+    """Every run once, from the first source that has it.
+
+    Raises:
+        ValueError: If two results of one run differ.
+    """
+    found: dict[tuple[Any, ...], Record] = {}
+    for record in (record for source in sources for record in source):
+        first = found.setdefault(record_key(record), record)
+        differing = [m for m in METRICS if first.get(m) != record.get(m)]
+        if differing:
+            where = cell_title(record["dataset"], record["labels_per_class"])
+            raise ValueError(
+                f"expected one result per run (got {differing[0]} {first.get(differing[0])} and "
+                f"{record.get(differing[0])} of {record['model']}, split {record['split']}, seed "
+                f"{record['seed']} of {where}); leave one of them out"
+            )
+    return list(found.values())
+
+
+def check_settings(
+    layout: Layout, records: Iterable[Record], configs: Iterable[RunConfig] = ()
+) -> None:
+    """Refuse two configurations in one cell, before anything is run or replaced.
+
+    Args:
+        layout: The table.
+        records: What is there.
+        configs: What is to be added. (default: ``()``)
+
+    Raises:
+        ValueError: If a cell would hold runs with different settings.
+    """
+    planned: Iterator[Record] = (
+        {"model": c.model, "dataset": c.dataset, "labels_per_class": c.labels_per_class,
+         "config_hash": c.config_hash,
+         "config": {name: getattr(c, name, None) for name in ("time", "layers", "rewiring")}}
+        for c in configs
+    )  # fmt: skip
+    hashes: dict[tuple[Any, ...], str] = {}
+    for source in (records, planned):
+        for record in source:
+            arm, depth = layout.arm_of(record), layout.depth_of(record)
+            labels = record["labels_per_class"]
+            own = record["config_hash"]
+            first = hashes.setdefault((record["dataset"], labels, depth, arm), own)
+            if first != own:
+                raise ValueError(
+                    f"expected one configuration of {arm.name} on "
+                    f"{cell_title(record['dataset'], labels)} (got {first} and {own}); for other "
+                    f"settings choose another folder (--results)"
+                )

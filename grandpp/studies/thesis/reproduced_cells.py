@@ -1,0 +1,221 @@
+"""Our numbers beside the thesis's, cell by cell, and the test that sets them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from grandpp.studies.thesis.layouts import Layout
+from grandpp.studies.thesis.printed import SPLITS, ThesisCell
+from grandpp.training.comparison import LEVEL, Comparison, compare, p_text
+from grandpp.training.reading import METRICS
+from grandpp.training.records import Record
+from grandpp.training.statistics import UnpairedDifference, holm, split_means, welch_from_moments
+from grandpp.training.table_cells import Run, collect_cells
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """One cell of a table, ours and the thesis's; accuracies are fractions.
+
+    Args:
+        dataset, labels, depth, model: The cell; ``depth`` is ``None`` in a table of labels.
+        runs, failed: Our runs with and without a result.
+        splits: Our splits with a result; seeds are averaged within each of them.
+        mean, std: Test accuracy at the best validation epoch, over splits.
+        last_mean, last_std: Test accuracy after the last epoch.
+        thesis: The thesis's cell; ``None`` where it has none.
+        test: Welch's test of ours against the thesis's over 100 splits.
+        holm_p: Its p-value corrected for all cells of the table.
+    """
+
+    dataset: str
+    labels: int
+    depth: float | None
+    model: str
+    runs: int = 0
+    failed: int = 0
+    splits: int = 0
+    mean: float | None = None
+    std: float | None = None
+    last_mean: float | None = None
+    last_std: float | None = None
+    thesis: ThesisCell | None = None
+    test: UnpairedDifference | None = None
+    holm_p: float | None = None
+
+    @property
+    def at(self) -> float:
+        """Where the cell stands on the axis of its table: labels per class, or depth."""
+        return self.labels if self.depth is None else self.depth
+
+    @property
+    def standing(self) -> str:
+        """``"better"``, ``"equal"`` or ``"worse"`` than the thesis; or why there is no test."""
+        if self.test is not None and self.holm_p is not None:
+            if self.holm_p >= LEVEL:
+                return "equal"
+            return "better" if self.test.mean > 0 else "worse"
+        if self.runs == 0:
+            return "every run failed" if self.failed else "not run"
+        if self.thesis is None:
+            return "not in the thesis"
+        if self.thesis.mean is None:
+            return "filled"
+        return "no test"
+
+    @property
+    def verdict(self) -> str:
+        """The standing and what it rests on, in words."""
+        if self.holm_p is not None:
+            return f"{self.standing} (p {p_text(self.holm_p)})"
+        if self.standing == "filled":
+            return "filled: NA in the thesis"
+        return "one split: no test" if self.standing == "no test" else self.standing
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A comparison with the table's baseline over identical splits, at one depth or without.
+
+    Args:
+        depth: ``None`` in a table of labels.
+        best, last: Of the accuracy at the best validation epoch, and after the last epoch.
+    """
+
+    depth: float | None
+    best: Comparison
+    last: Comparison
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table as far as there are records of it.
+
+    Args:
+        layout: The table.
+        protocol: That of every run.
+        cells: Cells by data set, model and axis: those with runs, and the thesis's of the same
+            data sets and models.
+        paired: Every model against the baseline; empty without runs of the baseline.
+    """
+
+    layout: Layout
+    protocol: str
+    cells: tuple[Reproduced, ...]
+    paired: tuple[Paired, ...]
+
+
+def reproduce(layout: Layout, records: Iterable[Record]) -> Reproduction:
+    """Set our records of a table beside the thesis's numbers.
+
+    Each cell is tested by Welch's t-test from the thesis's mean, deviation and its 100 splits,
+    for the splits are not known to be the same draws; Holm's correction is over all cells tested
+    here, and another one over the paired comparisons of each accuracy.
+
+    Args:
+        layout: The table.
+        records: Records of one protocol and, in each cell, one configuration.
+
+    Raises:
+        ValueError: Without records, and for whatever :func:`collect_cells` refuses.
+    """
+    by_depth: dict[float | None, list[Record]] = {}
+    for record in records:
+        named = {**record, "model": layout.arm_of(record).name}
+        by_depth.setdefault(layout.depth_of(record), []).append(named)
+    if not by_depth:
+        raise ValueError(f"expected records of table {layout.table} (got none)")
+    printed = {(c.dataset, c.labels, c.depth, c.arm.name): c for c in layout.cells}
+    own = []
+    for depth, group in by_depth.items():
+        for cell in collect_cells(group):
+            for model, runs in cell.runs.items():
+                place = (cell.dataset, cell.labels_per_class, depth, model)
+                own.append(_measured(place, runs, printed.get(place)))
+    protocols = {record["protocol"] for group in by_depth.values() for record in group}
+    if len(protocols) > 1:
+        raise ValueError(f"expected records of one protocol (got {', '.join(sorted(protocols))})")
+    cells = _sorted(layout, [*own, *_missing(own, printed.values())])
+    return Reproduction(layout, protocols.pop(), _corrected(cells), _paired(layout, by_depth))
+
+
+def _measured(
+    place: tuple[str, int, float | None, str], runs: Sequence[Run], thesis: ThesisCell | None
+) -> Reproduced:
+    failed = sum(run.failed for run in runs)
+    cell = Reproduced(*place, runs=len(runs) - failed, failed=failed, thesis=thesis)
+    good = [run for run in runs if not run.failed]
+    if not good:
+        return cell
+    mean, std, n = _moments(good, "test_accuracy")
+    last_mean, last_std, _ = _moments(good, "last_test_accuracy")
+    cell = replace(cell, splits=n, mean=mean, std=std, last_mean=last_mean, last_std=last_std)
+    if thesis is None or thesis.mean is None or thesis.std is None:
+        return cell
+    test = welch_from_moments((mean, std, n), (thesis.mean, thesis.std, SPLITS))
+    return replace(cell, test=test)
+
+
+def _moments(runs: Sequence[Run], metric: str) -> tuple[float, float, int]:
+    column = METRICS.index(metric)
+    values = [(r.split, r.seed, v) for r in runs if (v := r.accuracies[column]) is not None]
+    means = list(split_means(values).values())
+    if len(values) < len(runs):
+        raise ValueError(f"expected {metric} in every successful run (a record has none)")
+    std = float(np.std(means, ddof=1)) if len(means) > 1 else 0.0
+    return float(np.mean(means)), std, len(means)
+
+
+def _missing(own: Sequence[Reproduced], thesis: Iterable[ThesisCell]) -> list[Reproduced]:
+    """The thesis's cells of the same data sets and models that have no run yet."""
+    there = {(c.dataset, c.labels, c.depth, c.model) for c in own}
+    datasets, models = {c.dataset for c in own}, {c.model for c in own}
+    return [
+        Reproduced(c.dataset, c.labels, c.depth, c.arm.name, thesis=c)
+        for c in thesis
+        if c.dataset in datasets and c.arm.name in models and c.labels is not None
+        and (c.dataset, c.labels, c.depth, c.arm.name) not in there
+    ]  # fmt: skip
+
+
+def _sorted(layout: Layout, cells: Iterable[Reproduced]) -> list[Reproduced]:
+    datasets = list(dict.fromkeys(c.dataset for c in layout.cells))
+    models = [arm.name for arm in layout.arms]
+
+    def place(cell: Reproduced) -> tuple[int, str, int, str, float]:
+        set_rank = datasets.index(cell.dataset) if cell.dataset in datasets else len(datasets)
+        rank = models.index(cell.model) if cell.model in models else len(models)
+        return set_rank, cell.dataset, rank, cell.model, cell.at
+
+    return sorted(cells, key=place)
+
+
+def _corrected(cells: Sequence[Reproduced]) -> tuple[Reproduced, ...]:
+    corrected = iter(holm([c.test.p_value for c in cells if c.test is not None]))
+    return tuple(c if c.test is None else replace(c, holm_p=next(corrected)) for c in cells)
+
+
+def _paired(
+    layout: Layout, by_depth: Mapping[float | None, Sequence[Record]]
+) -> tuple[Paired, ...]:
+    """Every model against the baseline at its depth, corrected over all depths together."""
+    rows: dict[str, list[tuple[float | None, Comparison]]] = {}
+    for metric in ("test_accuracy", "last_test_accuracy"):
+        found = [
+            (depth, row)
+            for depth in sorted(by_depth, key=lambda d: d or 0.0)
+            if any(r["model"] == layout.baseline for r in by_depth[depth])
+            for row in compare(by_depth[depth], layout.baseline, metric=metric)
+            if row.model != row.baseline
+        ]
+        corrected = iter(holm([r.paired_p for _, r in found if r.paired_p is not None]))
+        rows[metric] = [
+            (d, r if r.paired_p is None else replace(r, holm_p=next(corrected))) for d, r in found
+        ]
+    return tuple(
+        Paired(depth, best, last)
+        for (depth, best), (_, last) in zip(*rows.values(), strict=True)
+    )  # fmt: skip

@@ -1,0 +1,215 @@
+"""Several runs of one model as one program: single runs up to rounding, with joint solves.
+
+The runs share the graph and differ in split and seed. Each keeps its own parameters, its own
+random numbers and its own loss; the loss of the batch is their sum, so that every gradient is the
+single run's, and optimisers work entry by entry.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+from torch_geometric.data import Data
+
+from grandpp.models import Member, can_classify_together, classify_together
+from grandpp.solvers import SolveStats
+from grandpp.training.build import build_optimizer
+from grandpp.training.config import RunConfig
+from grandpp.training.loop import Run, check_selection
+from grandpp.training.memory import PeakMemory
+from grandpp.training.random_stream import RandomStream
+from grandpp.training.result import DIVERGED, FAILURES, DivergedError, RunResult
+
+BATCH_MODELS: tuple[str, ...] = ("grand-l", "grand++-l", "grand++-cluster-l")
+"""Models that can be trained in batches, with the exact solver, which is their own."""
+
+
+def train_batch(
+    configs: Sequence[RunConfig],
+    splits: Sequence[Data],
+    device: torch.device,
+    on_epoch: Callable[[int], object] = lambda place: None,
+) -> list[RunResult]:
+    """Train and evaluate several runs at once; each does what :func:`train_run` does.
+
+    A run that fails or is out of patience leaves the batch, and the others go on.
+
+    Args:
+        configs: The runs, alike but for split and seed.
+        splits: The graph with the masks of each run; the edges and features are the same.
+        device: Where to run.
+        on_epoch: Called after every epoch of every run, with its place in the batch.
+
+    Returns:
+        One result per run: accuracies and failures are those of a single run, up to rounding,
+        which hundreds of epochs can carry as far as a few test nodes.
+        ``seconds`` is the time of the batch over the number of its runs, evaluations are those of
+        the joint solves, which take as many products as the fastest run needs, and the peak of
+        memory is the whole batch's.
+
+    Raises:
+        ValueError: If the runs are not alike, the model cannot be trained in a batch, or there are
+            no validation nodes where they are needed, or the data are malformed, see
+            :func:`grandpp.data.check_data`.
+        IndexError: If an edge names a node that does not exist.
+    """
+    for config, data in zip(configs, splits, strict=True):
+        check_selection(config, data)
+    if len({config.config_hash for config in configs}) != 1:
+        raise ValueError("expected runs that differ in split and seed alone (got other choices)")
+    start = time.perf_counter()
+    batch = _Batch.begin(configs, splits, device)
+    with PeakMemory(device) as memory:
+        for epoch in range(1, configs[0].epochs + 1):
+            batch.train_epoch()
+            batch.evaluate(epoch)
+            for entry in batch.alive:
+                on_epoch(entry.place)
+            batch.finish([e for e in batch.alive if e.result.out_of_patience(configs[0].patience)])
+            if not batch.alive:
+                break
+        batch.finish(batch.alive)
+    seconds = (time.perf_counter() - start) / len(configs)
+    for entry in batch.entries:
+        entry.run.account(entry.result, seconds, memory)
+        entry.result.together = len(configs)
+    return [entry.result for entry in batch.entries]
+
+
+def check_batch(config: RunConfig, model: nn.Module) -> None:
+    """Refuse a model whose runs cannot be joined.
+
+    Raises:
+        ValueError: If it is none of :data:`BATCH_MODELS`, or has another solver than theirs.
+    """
+    if not can_classify_together(model):
+        solver = f" with solver {config.solver}, time {config.time}" if config.solver else ""
+        raise ValueError(
+            f"expected {', '.join(BATCH_MODELS)} with solver exact and a finite time for runs in "
+            f"batches (got {config.model}{solver}): train the others without batches, several at "
+            "once by workers"
+        )
+
+
+@dataclass
+class _Entry:
+    """A run of the batch; the last three are those of its last training step."""
+
+    place: int
+    run: Run
+    stream: RandomStream
+    result: RunResult = field(default_factory=RunResult)
+    loss: Tensor | None = None
+    stats: SolveStats | None = None
+
+    def member(self, wanted: Tensor | None) -> Member:
+        model: Any = self.run.model
+        return Member(model, self.run.data.train_mask, wanted, self.stream)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The loss and the parameters."""
+        loss = [] if self.loss is None else [self.loss]
+        return [*loss, *(p.detach() for p in self.run.model.parameters())]
+
+
+@dataclass
+class _Batch:
+    entries: list[_Entry]
+    optimizer: torch.optim.Optimizer
+
+    def __post_init__(self) -> None:
+        self.alive = list(self.entries)
+
+    @classmethod
+    def begin(
+        cls, configs: Sequence[RunConfig], splits: Sequence[Data], device: torch.device
+    ) -> _Batch:
+        entries: list[_Entry] = []
+        for place, (config, data) in enumerate(zip(configs, splits, strict=True)):
+            run = Run.begin(config, data, device, entries[0].run.x if entries else None)
+            check_batch(config, run.model)
+            entries.append(_Entry(place, run, RandomStream(device)))
+        models = nn.ModuleList([entry.run.model for entry in entries])
+        return cls(entries, build_optimizer(configs[0], models))
+
+    def train_epoch(self) -> None:
+        self._for_all(self._learn)
+        self.optimizer.step()
+        # One look at the device for the whole batch. A largest entry hides no NaN.
+        sizes = [get_total_norm(entry.tensors, math.inf) for entry in self.alive]
+        finite = torch.stack(sizes).isfinite().tolist() if sizes else []
+        for entry, good in zip(list(self.alive), finite, strict=True):
+            if good:
+                entry.run.count(entry.stats)
+            else:
+                self._drop(entry, DivergedError(DIVERGED))
+
+    def _learn(self, entries: Sequence[_Entry]) -> None:
+        for entry in entries:
+            entry.run.model.train()
+            entry.run.model.zero_grad()
+        outputs = self._classify(entries, [entry.run.targets.nodes for entry in entries])
+        losses = [e.run.targets.loss(o.logits) for e, o in zip(entries, outputs, strict=True)]
+        torch.stack(losses).sum().backward()
+        for entry, output, loss in zip(entries, outputs, losses, strict=True):
+            entry.stats, entry.loss = output.stats, loss.detach()
+
+    @torch.no_grad()
+    def evaluate(self, epoch: int) -> None:
+        def judge(entries: Sequence[_Entry]) -> None:
+            for entry in entries:
+                entry.run.model.eval()
+            outputs = self._classify(entries, [None] * len(entries))
+            for entry, output in zip(entries, outputs, strict=True):
+                entry.run.judge(output.logits, epoch, entry.result)
+                entry.run.look_along(output.logits, epoch, entry.result)
+
+        self._for_all(judge)
+
+    def finish(self, entries: Sequence[_Entry]) -> None:
+        """Let runs leave that have come to their end."""
+        for entry in list(entries):
+            try:
+                entry.result.energy = entry.run.energy()
+            except FAILURES as error:
+                entry.result = RunResult.failed(error)
+            self._drop(entry)
+
+    def _classify(self, entries: Sequence[_Entry], wanted: Sequence[Tensor | None]) -> Any:
+        members = [e.member(nodes) for e, nodes in zip(entries, wanted, strict=True)]
+        run = entries[0].run
+        return classify_together(members, run.x, run.data.edge_index, run.data.edge_weight)
+
+    def _for_all(self, job: Callable[[Sequence[_Entry]], None]) -> None:
+        """Do a job for all runs at once; where it fails, for each alone, and drop those it fails.
+
+        The second attempt draws the random numbers of the first one again.
+        """
+        if not self.alive:
+            return
+        before = [entry.stream.state for entry in self.alive]
+        try:
+            job(self.alive)
+            return
+        except FAILURES:
+            pass  # whose fault it is shows below
+        for entry, state in zip(list(self.alive), before, strict=True):
+            entry.stream.state = state
+            try:
+                job([entry])
+            except FAILURES as error:
+                self._drop(entry, error)
+
+    def _drop(self, entry: _Entry, error: Exception | None = None) -> None:
+        if error is not None:
+            entry.result = RunResult.failed(error)
+        entry.run.model.zero_grad()  # what has no gradient stays as it is
+        self.alive.remove(entry)

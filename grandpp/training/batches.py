@@ -1,0 +1,103 @@
+"""Runs in batches: which go together, and one batch after the other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from grandpp.training.batch import check_batch
+from grandpp.training.build import build_model
+from grandpp.training.config import RunConfig
+from grandpp.training.progress import Progress
+from grandpp.training.record_file import RecordFile
+from grandpp.training.records import Record
+from grandpp.training.threads import Threads
+from grandpp.training.worker import perform_batch
+
+Runs = Sequence[tuple[RunConfig, Data]]
+
+
+def check_batches(runs: Runs) -> None:
+    """Refuse runs that cannot be done in batches.
+
+    Raises:
+        ValueError: See :func:`grandpp.training.batch.check_batch`.
+    """
+    kinds = {(config.config_hash, id(data)): (config, data) for config, data in runs}
+    for config, data in kinds.values():
+        check_batch(config, build_model(config, data.num_features, int(data.y.max()) + 1))
+
+
+def plan_batches(runs: Runs, size: int) -> list[list[int]]:
+    """Put runs on one graph that differ in split and seed alone together.
+
+    Args:
+        runs: Configurations with the graph of each.
+        size: Most runs in a batch.
+
+    Returns:
+        The places of the runs of every batch, in the order of their first ones.
+    """
+    alike: dict[tuple[str, int], list[int]] = {}
+    for place, (config, data) in enumerate(runs):
+        alike.setdefault((config.config_hash, id(data)), []).append(place)
+    return [
+        places[first : first + size]
+        for places in alike.values()
+        for first in range(0, len(places), size)
+    ]
+
+
+def drive_batches(
+    runs: Runs,
+    size: int,
+    device: torch.device,
+    file: RecordFile,
+    bar: Progress,
+    on_record: Callable[[Record], None],
+    threads: Threads | None = None,
+) -> None:
+    """Do one batch after the other; write its records when it ends.
+
+    Args:
+        runs: Configurations with the graph of each.
+        size: Most runs in a batch.
+        device: Where to run.
+        file: Where records go; runs that are in it by now are left out.
+        bar: Shows the epochs of all runs.
+        on_record: Called with each record.
+        threads: Threads of a batch. (default: ``None``, those that torch has)
+    """
+    epochs = np.zeros(len(runs), dtype=np.int64)
+    waiting = plan_batches(runs, size)
+    while waiting:
+        batch = waiting.pop(0)
+        file.refresh()
+        left = [place for place in batch if runs[place][0].key not in file.records]
+
+        def on_epoch(which: int, left: list[int] = left) -> None:
+            epochs[left[which]] += 1
+            bar.show(epochs)
+
+        alone = True
+        if left:
+            configs = [runs[place][0] for place in left]
+            bar.start(configs[0])
+            data = runs[left[0]][1]
+            with threads.limit(configs[0], data, len(left)) if threads else nullcontext():
+                records = perform_batch(configs, data, device, on_epoch)
+            added = [file.add(record) for record in records]
+            alone = all(added)
+        if not alone:
+            # Another command walks in step with this one: go on in another order.
+            random.shuffle(waiting)
+        for place in batch:
+            record = file.records[runs[place][0].key]
+            on_record(record)
+            bar.finish(place, record)
+        bar.show(epochs)

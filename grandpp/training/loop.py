@@ -1,0 +1,238 @@
+"""Train one model on one split, evaluate every epoch, choose the epoch on validation nodes."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from grandpp.data import check_data
+from grandpp.data.features import binary
+from grandpp.graph import dirichlet_energy
+from grandpp.linalg import all_finite
+from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
+from grandpp.solvers import SolveStats
+from grandpp.training.best_time import note_best_time
+from grandpp.training.build import build_model, build_optimizer
+from grandpp.training.config import RunConfig
+from grandpp.training.memory import PeakMemory
+from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
+from grandpp.training.rewired import rewired
+from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
+
+
+def train_run(
+    config: RunConfig,
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[], object] = lambda: None,
+) -> RunResult:
+    """Train and evaluate; on the CPU the same configuration gives the same bits again.
+
+    Args:
+        config: The run.
+        data: Graph with ``x``, ``edge_index``, ``y`` and the three masks of its split; rewired
+            here where the run asks for it and :func:`run_sweep` has not done so.
+        device: Where to run.
+        on_epoch: Called after every epoch, for a progress bar.
+
+    Returns:
+        The result; a failed solve is reported in its ``status``, not as an accuracy.
+
+    Raises:
+        ValueError: If validation nodes are needed and not there, see :func:`check_selection`, or
+            the data are malformed, see :func:`grandpp.data.check_data`.
+        IndexError: If an edge names a node that does not exist.
+    """
+    check_selection(config, data)
+    data = rewired(config, data)
+    start = time.perf_counter()
+    run = Run.begin(config, data, device)
+    optimizer = build_optimizer(config, run.model) if run.model.is_trained else None
+    result = RunResult()
+    with PeakMemory(device) as memory:
+        try:
+            # A model without parameters is evaluated once, as its epoch 0.
+            for epoch in range(1, config.epochs + 1) if optimizer else (0,):
+                if optimizer:
+                    run.train_epoch(optimizer)
+                run.evaluate(epoch, result)
+                if optimizer:
+                    on_epoch()
+                if result.out_of_patience(config.patience):
+                    break
+            result.energy = run.energy()
+        except FAILURES as error:
+            result = RunResult.failed(error)
+    run.account(result, time.perf_counter() - start, memory)
+    return result
+
+
+def check_selection(config: RunConfig, data: Data) -> None:
+    """Refuse to choose an end or a time by a validation accuracy that does not exist.
+
+    Raises:
+        ValueError: If ``config.patience`` is not positive, ``config.best_time`` is asked for on a
+            trajectory of no length or without an end, or one of them needs validation nodes and
+            the split has none.
+    """
+    if config.best_time and not (config.time and math.isfinite(config.time)):
+        raise ValueError(
+            f"expected 'time' to be positive and finite for best_time (got {config.time})"
+        )
+    if config.patience is not None and config.patience < 1:
+        raise ValueError(f"expected 'patience' to be positive (got {config.patience})")
+    for name in ("patience", "best_time"):
+        value = getattr(config, name)
+        if value and not bool((data.val_mask & (data.y >= 0)).any()):
+            raise ValueError(
+                f"expected validation nodes for {name}={value} "
+                f"(got none with protocol '{config.protocol}')"
+            )
+
+
+@dataclass
+class Run:
+    """A model on the graph and the split of its run.
+
+    Nodes whose label is not known, ``y = -1``, are taken out of the masks: they neither train nor
+    count, and a source does not trust them.
+
+    Args:
+        model: The model.
+        data: Graph with the masks of its split.
+        features: See :class:`RunConfig`. (default: ``None``)
+        cluster_labels: See :class:`RunConfig`. (default: ``None``)
+        x: The features as models take them, for runs that share them.
+            (default: ``None``, made from those of ``data``)
+        best_time: See :class:`RunConfig`. (default: ``None``)
+        nfe_forward, nfe_backward: Evaluations of every epoch so far.
+    """
+
+    model: NodeClassifier
+    data: Data
+    features: str | None = None
+    cluster_labels: float | None = None
+    x: Any = None
+    best_time: bool | None = None
+    nfe_forward: list[int] = field(default_factory=list)
+    nfe_backward: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.data = without_unknown(self.data)
+        if self.x is None:
+            x = binary(self.data.x) if self.features == "binary" else self.data.x
+            self.x = sparse_if_sparse(x)
+        self.targets = labelled_targets(self.data)
+        if self.cluster_labels:
+            classes = int(self.data.y.max()) + 1
+            self.targets = clustered_targets(self.data, self.x, classes, self.cluster_labels)
+
+    @classmethod
+    def begin(cls, config: RunConfig, data: Data, device: torch.device, x: Any = None) -> Run:
+        """Set the seeds, build the model and tell it the labels of its split.
+
+        Raises:
+            ValueError: If the data are malformed, or no training node has a known label.
+            IndexError: If an edge names a node that does not exist.
+        """
+        check_data(data)  # what is not finite later comes from training
+        if not bool((data.train_mask & (data.y >= 0)).any()):
+            raise ValueError("expected training nodes with a known label (got none)")
+        # Initialisation and dropout differ from split to split, reproducibly.
+        state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
+        torch.manual_seed(int(state[0]))
+        num_classes = int(data.y.max()) + 1
+        model = build_model(config, data.num_features, num_classes).to(device)
+        here = copy.copy(data).to(device)
+        run = cls(model, here, config.features, config.cluster_labels, x, config.best_time)
+        index = run.data.train_mask.nonzero().view(-1)
+        model.fit_labels(index, here.y[index])
+        return run
+
+    def train_epoch(self, optimizer: torch.optim.Optimizer) -> None:
+        """Train for an epoch.
+
+        Raises:
+            DivergedError: If a number is not finite after it.
+        """
+        data, targets = self.data, self.targets
+        self.model.train()
+        optimizer.zero_grad()
+        logits, stats = self.model.classify(
+            self.x, data.edge_index, data.edge_weight, data.train_mask, wanted=targets.nodes
+        )
+        loss = targets.loss(logits)
+        loss.backward()
+        optimizer.step()
+        if not all(all_finite(p) for p in (loss, *self.model.parameters())):
+            raise DivergedError(DIVERGED)
+        self.count(stats)
+
+    def count(self, stats: SolveStats | None) -> None:
+        """Note what the solve of an epoch has cost, after its backward pass."""
+        if stats is not None:
+            self.nfe_forward.append(stats.nfe_forward)
+            self.nfe_backward.append(stats.nfe_backward)
+
+    @torch.no_grad()
+    def evaluate(self, epoch: int, result: RunResult) -> None:
+        """Note the accuracies after an epoch."""
+        data = self.data
+        self.model.eval()
+        logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
+        self.judge(logits, epoch, result)
+        self.look_along(logits, epoch, result)
+
+    def judge(self, logits: Tensor, epoch: int, result: RunResult) -> None:
+        """Note the accuracies of the logits ``[N, C]`` after an epoch."""
+        data = self.data
+        test = accuracy(logits, data.y, data.test_mask)
+        result.last_test_accuracy, result.epochs = test, epoch
+        val = accuracy(logits, data.y, data.val_mask)
+        if val is None:
+            result.test_accuracy, result.best_epoch = test, epoch
+            return
+        if result.val_accuracy is None or val > result.val_accuracy:
+            result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
+
+    def look_along(self, logits: Tensor, epoch: int, result: RunResult) -> None:
+        """Where asked to, look for the best time; the model is in evaluation mode.
+
+        Args:
+            logits: What the model gives at its end time, ``[N, C]``.
+            epoch: Number of the epoch.
+            result: Where the best time is noted.
+        """
+        if self.best_time:
+            note_best_time(self.model, self.x, self.data, logits, epoch, result)
+
+    @torch.no_grad()
+    def energy(self) -> float | None:
+        """Share of the encoded features' Dirichlet energy that is left; ``None`` without any."""
+        model, data = self.model, self.data
+        if not isinstance(model, DiffusionClassifier):
+            return None
+        model.eval()
+        before = model.encoder(self.x)
+        after = model.diffuse(before, data.edge_index, data.edge_weight, data.train_mask).features
+        energies = [dirichlet_energy(h, data.edge_index, data.edge_weight) for h in (after, before)]
+        share = float(energies[0] / energies[1])
+        return share if math.isfinite(share) else None
+
+    def account(self, result: RunResult, seconds: float, memory: PeakMemory) -> None:
+        """Note what the whole run has cost, and whether there was anything to test."""
+        if result.status == "success" and not bool(self.data.test_mask.any()):
+            result.message = NO_TEST
+        result.seconds, result.peak_memory_mb = seconds, memory.mib
+        if self.nfe_forward:
+            result.nfe_forward = float(np.mean(self.nfe_forward))
+            result.nfe_backward = float(np.mean(self.nfe_backward))

@@ -1,0 +1,183 @@
+"""Where runs are done: in this process, in processes of this machine, or on a cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from joblib.externals.loky import ProcessPoolExecutor
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from grandpp.training.config import RunConfig
+from grandpp.training.records import Record
+from grandpp.training.threads import ONE_THREAD, Threads
+from grandpp.training.worker import StoredGraphs, perform, perform_kept, start_worker
+
+BACKENDS: tuple[str, ...] = ("loky", "dask", "ray")
+
+# Read by the libraries when a worker process loads them; a run then takes the threads it is given.
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class WorkerError(RuntimeError):
+    """Worker processes were lost, and the runs they were at with them."""
+
+
+class Pool(Protocol):
+    """Something that does runs.
+
+    Attributes:
+        workers: Runs at once.
+        lost: Exceptions of a future that mean that its worker is gone.
+        epochs: Epochs of every run so far; stays 0 where the epochs of a worker cannot be seen.
+    """
+
+    workers: int
+    lost: tuple[type[BaseException], ...]
+    epochs: NDArray[np.int64]
+
+    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+        """Begin the run of a slot, on one of the graphs."""
+
+
+class InProcess(AbstractContextManager["InProcess"]):
+    """One run after the other, in this process.
+
+    Args:
+        graphs: The graphs.
+        runs: Number of runs.
+        device: Where to run.
+        on_epoch: Called after every epoch, with the epochs of all runs.
+        threads: Threads of each run. (default: ``None``, those that torch has)
+    """
+
+    workers = 1
+    lost: tuple[type[BaseException], ...] = ()
+
+    def __init__(
+        self,
+        graphs: Sequence[Data],
+        runs: int,
+        device: torch.device,
+        on_epoch: Callable[[NDArray[np.int64]], object],
+        threads: Threads | None = None,
+    ) -> None:
+        self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
+        self._graphs, self._device, self._on_epoch = graphs, device, on_epoch
+        self._threads = threads
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+        """Do the run."""
+
+        def on_epoch() -> None:
+            self.epochs[slot] += 1
+            self._on_epoch(self.epochs)
+
+        future: Future[Record] = Future()
+        data, threads = self._graphs[which], self._threads
+        with threads.limit(config, data) if threads else nullcontext():
+            future.set_result(perform(config, data, self._device, on_epoch))
+        return future
+
+
+class Processes(AbstractContextManager["Processes"]):
+    """Processes of this machine, by loky, the executor of joblib.
+
+    The graphs are stored once, in a temporary folder, and mapped by every process; the folder
+    stays behind if this process and all of the pool are killed at once. A process that dies
+    breaks the pool: nobody knows which of its locks it held.
+
+    Args:
+        graphs: The graphs.
+        runs: Number of runs.
+        workers: Number of processes.
+        threads: Threads of each run. (default: one)
+    """
+
+    lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+
+    def __init__(
+        self, graphs: Sequence[Data], runs: int, workers: int, threads: Threads = ONE_THREAD
+    ) -> None:
+        self.workers, self._threads, self._sweep = workers, threads, uuid.uuid4().hex
+        self._folder = tempfile.TemporaryDirectory(prefix="grandpp-", ignore_cleanup_errors=True)
+        folder = Path(self._folder.name)
+        StoredGraphs(folder).store(graphs)
+        self.epochs: NDArray[np.int64] = np.memmap(
+            folder / "epochs", dtype=np.int64, mode="w+", shape=(runs,)
+        )
+        self._executor = ProcessPoolExecutor(
+            workers,
+            timeout=60,
+            initializer=start_worker,
+            initargs=(self._sweep, folder, os.getpid()),
+            env=dict.fromkeys(_THREAD_VARIABLES, "1"),
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        with quiet_manager():
+            self._executor.shutdown(wait=True, kill_workers=True)
+        self._folder.cleanup()
+
+    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+        """Hand the run to the next free process."""
+        try:
+            with _deaf_to_interrupts():
+                return self._executor.submit(
+                    perform_kept, self._sweep, which, config, slot, self._threads
+                )
+        except BrokenProcessPool as error:
+            future: Future[Record] = Future()
+            future.set_exception(error)
+            return future
+
+
+@contextmanager
+def quiet_manager() -> Iterator[None]:
+    """Print nothing where loky's managing thread trips over processes that are killed under it."""
+    before = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if args.thread is None or args.thread.name != "ExecutorManagerThread":
+            before(args)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let processes started inside ignore Ctrl-C, which the terminal sends to all of them.
+
+    They inherit the mask for good and end when this process ends them; without it each of them
+    would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # Starting it lifts the mask; it would be started along with the first process.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,64 @@
+"""The graph a run trains on: the data set's own, or rewired as its configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch_geometric.data import Data
+
+from grandpp.data import rewire
+from grandpp.data.edges import replace_edges
+from grandpp.training.config import RunConfig
+
+
+def rewired(config: RunConfig, data: Data, *, progress: bool = False) -> Data:
+    """Return the graph with the rewiring that a run asks for.
+
+    Args:
+        config: The run; its ``rewiring`` is a kind of :func:`grandpp.data.rewire` or ``None``.
+        data: Graph of a data set or of one of its splits; one that comes from this function is
+            recognised and returned as it is.
+        progress: Show a progress bar where it takes long. (default: ``False``)
+
+    Raises:
+        ValueError: See :func:`grandpp.data.rewire`; or if the graph was rewired otherwise.
+    """
+    kind, have = config.rewiring, data.get("rewiring")
+    if have == kind:
+        return data
+    if have is not None:
+        raise ValueError(f"expected a graph with rewiring {kind!r} or none yet (got {have!r})")
+    result = rewire(data, str(kind), **({"progress": progress} if kind == "gdc" else {}))
+    result.rewiring = kind
+    return result
+
+
+def rewire_once(
+    runs: Sequence[tuple[RunConfig, Data]], *, progress: bool = False
+) -> list[tuple[RunConfig, Data]]:
+    """Give every run its graph; splits that share their edges share the rewired ones as well.
+
+    Args:
+        runs: Configurations with the split data of each.
+        progress: Show a progress bar where it takes long. (default: ``False``)
+
+    Raises:
+        ValueError: See :func:`rewired`.
+    """
+    made: dict[tuple[object, ...], Data] = {}  # edges by where they come from
+    whole: dict[tuple[object, ...], Data] = {}  # runs on one graph keep sharing it
+    ready = []
+    for config, data in runs:
+        if config.rewiring is not None and data.get("rewiring") != config.rewiring:
+            weight = data.get("edge_weight")
+            key = (id(data.edge_index), id(weight), config.rewiring)  # alive as long as the runs
+            if key not in made:
+                made[key] = rewired(config, data, progress=progress)
+            graph = (id(data), config.rewiring)
+            if graph not in whole:
+                edges = made[key].edge_index, made[key].get("edge_weight")
+                whole[graph] = replace_edges(data, *edges)
+                whole[graph].rewiring = config.rewiring
+            data = whole[graph]
+        ready.append((config, data))
+    return ready

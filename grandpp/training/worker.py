@@ -1,0 +1,138 @@
+"""One run from beginning to end, and what a worker process keeps between two of them."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from grandpp.data import low_label_split
+from grandpp.training.batch import train_batch
+from grandpp.training.config import RunConfig
+from grandpp.training.loop import train_run
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.records import Record, make_record
+from grandpp.training.threads import ONE_THREAD, Threads
+
+CPU = torch.device("cpu")
+# Graphs reach a process once per sweep; a task then only names its sweep and graph.
+_graphs: dict[str, Mapping[int, Data]] = {}
+_counters: dict[str, np.memmap] = {}
+# Seeds are set for the whole process: threads of one process take turns.
+_one_run = threading.Lock()
+
+
+class StoredGraphs(dict[int, Data]):
+    """Graphs in a folder, each mapped when first asked for, so that processes share its memory.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def store(self, graphs: Iterable[Data]) -> None:
+        """Write the graphs into the folder."""
+        for which, data in enumerate(graphs):
+            torch.save(data.to_dict(), self.folder / f"{which}.pt")
+
+    def __missing__(self, which: int) -> Data:
+        parts = torch.load(self.folder / f"{which}.pt", mmap=True, weights_only=True)
+        return self.setdefault(which, Data.from_dict(parts))
+
+
+def split_of(config: RunConfig, data: Data) -> Data:
+    """The run's split of a graph; a graph that has masks already is taken as it is."""
+    if "train_mask" in data:
+        return data
+    return low_label_split(data, config.labels_per_class, config.split, config.protocol)
+
+
+def perform(
+    config: RunConfig,
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[], object] = lambda: None,
+) -> Record:
+    """Split the graph, train, and return the record."""
+    split = split_of(config, data)
+    return make_record(config, train_run(config, split, device, on_epoch), split, str(device))
+
+
+def perform_batch(
+    configs: Sequence[RunConfig],
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[int], object] = lambda place: None,
+) -> list[Record]:
+    """Split the graph for every run of a batch, train them together, and return their records."""
+    here = copy.copy(data).to(device)  # once: the splits share its edges
+    splits = [split_of(config, here) for config in configs]
+    results = train_batch(configs, splits, device, on_epoch)
+    return [make_record(*run, str(device)) for run in zip(configs, results, splits, strict=True)]
+
+
+def keep_graphs(sweep: str, graphs: Iterable[Data]) -> None:
+    """Keep the graphs of a sweep in this process."""
+    _graphs[sweep] = dict(enumerate(graphs))
+    keep_freed_memory()
+
+
+def drop_graphs(sweep: str) -> None:
+    """Forget the graphs of a sweep."""
+    _graphs.pop(sweep, None)
+
+
+def start_worker(sweep: str, folder: Path, parent: int) -> None:
+    """Prepare a process of this machine's pool, once.
+
+    Args:
+        sweep: Name of the sweep.
+        folder: Folder of its graphs and of ``epochs``, one 64-bit counter per run.
+        parent: Process that started it; without it there is nobody to work for.
+    """
+    keep_freed_memory()
+    _graphs[sweep] = StoredGraphs(folder)
+    _counters[sweep] = np.memmap(folder / "epochs", dtype=np.int64, mode="r+")
+    threading.Thread(target=_end_with, args=(parent, folder), daemon=True).start()
+
+
+def perform_kept(
+    sweep: str, which: int, config: RunConfig, slot: int, threads: Threads = ONE_THREAD
+) -> Record:
+    """A run on one of the graphs that this process keeps.
+
+    Args:
+        sweep: Name of the sweep.
+        which: Number of the graph.
+        config: The run.
+        slot: Number of the run, whose epochs are counted where the parent can see it.
+        threads: Threads of each run. (default: one)
+    """
+    count = _counters.get(sweep)
+
+    def on_epoch() -> None:
+        if count is not None:
+            count[slot] += 1
+
+    data = _graphs[sweep][which]
+    with _one_run, threads.limit(config, data):
+        return perform(config, data, CPU, on_epoch)
+
+
+def _end_with(parent: int, folder: Path) -> None:
+    """End this process soon after its parent, however that ended, and clear up for it."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)

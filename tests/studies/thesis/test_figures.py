@@ -1,0 +1,62 @@
+"""The picture: ours as lines, the thesis's hollow, the same bytes again."""
+
+from __future__ import annotations
+
+import pytest
+from matplotlib.figure import Figure
+from reproduced_of import around, reproduced_of
+
+from grandpp.studies.thesis import LAYOUTS, draw_reproduction, reproduce
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that were saved."""
+    saved = []
+    original = Figure.savefig
+
+    def savefig(self, *args, **kwargs):
+        saved.append(self)
+        original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return saved
+
+
+def result():
+    records = []
+    for k, gap in ((1, 0.03), (5, 0.0)):
+        noise = [0.01, -0.01, 0.005, -0.005]
+        records += reproduced_of("grand-l", [0.5, 0.6, 0.5, 0.6], labels=k)
+        values = [v + gap + e for v, e in zip([0.5, 0.6, 0.5, 0.6], noise, strict=True)]
+        records += reproduced_of("grand++-l", values, labels=k)
+    return reproduce(LAYOUTS["4.3"], [*records, *reproduced_of("poisson", around(0.5))])
+
+
+def test_lines_are_ours_and_hollow_markers_the_thesiss(drawn, tmp_path):
+    own = result()
+    draw_reproduction(own, tmp_path / "a.png")
+    left, right = drawn[0].axes
+    containers = left.containers
+    # grand++-l, its thesis, grand-l, its thesis, poisson, of which the thesis has nothing
+    assert len(containers) == 5
+    assert containers[0].lines[0].get_ydata() == pytest.approx([58, 55])
+    assert containers[1].lines[0].get_ydata() == pytest.approx([54.94, 77.80])
+    assert containers[1].lines[0].get_markerfacecolor() == "white"
+    bar = containers[1].lines[2][0].get_segments()[0]
+    # t quantile 1.984 for 99 degrees of freedom, from a printed table.
+    assert (bar[1] - bar[0])[1] / 2 == pytest.approx(1.984 * 16.09 / 10, rel=1e-3)
+    for paired, container in zip(own.paired, [right.containers[0], right.containers[2]],
+                                 strict=False):  # fmt: skip
+        assert container.lines[0].get_ydata() == pytest.approx([100 * paired.best.difference])
+    labels = [t.get_text() for t in drawn[0].legends[0].get_texts()]
+    assert labels == ["grand++-l", "grand-l", "poisson"]
+    assert [t.get_text() for t in left.get_xticklabels()] == ["1", "5"]
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
+        draw_reproduction(result(), tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with pytest.raises(ValueError, match="ending"):
+        draw_reproduction(result(), tmp_path / "a.xyz")

@@ -1,0 +1,75 @@
+"""The page: from the packed records alone, the same text again, nothing left unsaid."""
+
+from __future__ import annotations
+
+import pytest
+from reproduced_of import around, reproduced_of
+
+from grandpp.studies.thesis import file_of, results_page
+from grandpp.training.packing import pack_records
+
+
+def pack(folder, records, table="4.3", protocol="grand"):
+    file_of(folder, table, protocol, ".jsonl.gz").write_bytes(pack_records(records))
+
+
+def records():
+    return [*reproduced_of("grand-l", [0.5, 0.52, 0.61, 0.4, 0.55]),
+            *reproduced_of("grand++-l", [0.53, 0.56, 0.63, 0.45, None])]  # fmt: skip
+
+
+def test_a_section_has_command_numbers_verdicts_and_notes(tmp_path):
+    pack(tmp_path, records())
+    page = results_page(tmp_path)
+    assert "## Table 4.3: accuracy with few labels" in page
+    assert "--table 4.3 --datasets Cora --models grand-l grand++-l --labels 1 --splits 5" in page
+    assert "| grand-l | 1 | 52.53 +- 16.40 | 51.60 +- 7.70 |" in page
+    assert "**Of 2 cells tested 0 are better than in the thesis, 2 equal and 0 worse" in page
+    assert "(table-4.3.png)" in page
+    assert "Table 4.5, paired t-tests" in page
+    assert "- 1 of 10 runs failed; failed runs are in no mean." in page
+    assert "not known to be the same draws" in page
+    assert "(--learn-beta of " in page
+    assert "10 runs in 0.10 hours of training" in page
+    assert "by commit c1, torch 2." in page
+    assert "Not run of the thesis's models: gat, gcn, monet, sage." in page
+
+
+def test_every_table_and_protocol_has_a_section_in_order(tmp_path):
+    pack(tmp_path, reproduced_of("grand-nl", around(0.5), labels=5), "4.10")
+    pack(tmp_path, reproduced_of("gcn", around(0.5), protocol="no_val"), protocol="no_val")
+    pack(tmp_path, reproduced_of("gcn", around(0.5)))
+    page = results_page(tmp_path)
+    titles = [line for line in page.splitlines() if line.startswith("## ")]
+    assert titles == [
+        "## Table 4.3: accuracy with few labels",
+        "## Table 4.3: accuracy with few labels, protocol no_val",
+        "## Table 4.10: nonlinear diffusion and rewiring with few labels",
+    ]
+    assert "Over identical splits" not in page.split("## Table 4.10")[0]  # gcn has no baseline
+
+
+def test_accuracies_are_told_to_be_those_of_the_epoch_that_the_protocol_takes(tmp_path):
+    pack(tmp_path, reproduced_of("gcn", around(0.5)))
+    assert "at the end time and the best validation epoch" in results_page(tmp_path)
+    for protocol, epoch in (("per_class_val", "the best validation"), ("no_val", "the last")):
+        folder = tmp_path / protocol
+        folder.mkdir()
+        pack(folder, reproduced_of("gcn", around(0.5), protocol=protocol), protocol=protocol)
+        assert f"at the end time and {epoch} epoch" in results_page(folder)
+
+
+def test_the_page_is_the_same_again_and_follows_the_records(tmp_path):
+    pack(tmp_path, records())
+    page = results_page(tmp_path)
+    assert results_page(tmp_path) == page
+    changed = records()
+    changed[0]["test_accuracy"] = 0.6
+    pack(tmp_path, changed)
+    assert "53.60 +- " in results_page(tmp_path)
+    assert "51.60" not in results_page(tmp_path)
+
+
+def test_a_folder_without_records_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="packed records"):
+        results_page(tmp_path)

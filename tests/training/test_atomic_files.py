@@ -1,0 +1,38 @@
+"""Whole files or none."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from grandpp.training.atomic_files import check_target, write_whole
+
+
+def test_a_file_is_replaced_and_nothing_lies_beside_it(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    write_whole(path, b"new")
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def full(handle):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, b"new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_a_target_that_is_no_file_is_refused(tmp_path):
+    check_target(tmp_path / "a.csv")
+    for path in (tmp_path, tmp_path / "nowhere" / "a.csv"):
+        with pytest.raises(ValueError, match="expected"):
+            check_target(path)

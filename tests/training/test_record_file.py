@@ -1,0 +1,151 @@
+"""One file, several processes: every run once, nothing torn, nothing foreign touched."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from grandpp.training import read_records, record_key
+from grandpp.training.record_file import RecordFile
+from grandpp.training.records import locked
+
+
+def record(split, **more):
+    return {
+        "best_epoch": 1,
+        "dataset": "sbm",
+        "labels_per_class": 1,
+        "protocol": "grand",
+        "model": "gcn",
+        "split": split,
+        "seed": 0,
+        "config_hash": "0" * 12,
+        **more,
+    }
+
+
+def line(split):
+    return (json.dumps(record(split), sort_keys=True) + "\n").encode()
+
+
+def splits(file):
+    return [r["split"] for r in file.records.values()]
+
+
+def test_a_run_that_another_process_finished_is_seen_and_not_written_again(tmp_path):
+    path = tmp_path / "r.jsonl"
+    ours, theirs = RecordFile(path), RecordFile(path)
+    assert theirs.add(record(0, by="them"))
+    assert splits(ours) == []
+    assert not ours.add(record(0, by="us"))
+    assert ours.records[record_key(record(0))]["by"] == "them"
+    assert ours.add(record(1))
+    theirs.refresh()
+    assert splits(ours) == splits(theirs) == [0, 1]
+    assert path.read_text().count("\n") == 2
+
+
+def test_a_line_that_is_being_written_is_read_once_it_is_whole(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(line(0))
+    file = RecordFile(path)
+    with path.open("ab", buffering=0) as other:
+        other.write(line(1)[:30])
+        file.refresh()
+        assert splits(file) == [0]
+        other.write(line(1)[30:])
+    file.refresh()
+    assert splits(file) == [0, 1]
+
+
+def test_a_torn_end_is_not_cut_off_while_its_writer_lives(tmp_path):
+    path, begun = tmp_path / "r.jsonl", threading.Event()
+    path.write_bytes(line(0))
+
+    def write_slowly():
+        with locked(path), path.open("ab", buffering=0) as file:
+            file.write(line(1)[:30])
+            begun.set()
+            threading.Event().wait(0.3)
+            file.write(line(1)[30:])
+
+    writer = threading.Thread(target=write_slowly)
+    writer.start()
+    begun.wait()
+    opened = RecordFile(path)
+    writer.join()
+    assert splits(opened) == [0, 1]
+    assert path.read_bytes() == line(0) + line(1)
+
+
+@pytest.mark.parametrize("end", [line(1)[:1], line(1)[:30], line(1)[:-1]])
+def test_what_a_killed_process_left_is_mended_when_the_file_is_opened(tmp_path, end):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(line(0) + end)
+    file = RecordFile(path)
+    whole = [0, 1] if end == line(1)[:-1] else [0]
+    assert splits(file) == whole
+    assert path.read_bytes() == b"".join(line(s) for s in whole)
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n', '{"a": 1}', '{"a": ', "my notes", "my notes\n"])
+def test_a_foreign_file_is_refused_and_left_alone(tmp_path, text):
+    path = tmp_path / "r.jsonl"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="line 1"):
+        RecordFile(path)
+    assert path.read_text() == text
+
+
+def test_the_line_that_is_no_record_is_named_by_its_number(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(line(0) + line(1))
+    file = RecordFile(path)
+    with path.open("ab") as other:
+        other.write(line(2) + b"{}\n")
+    with pytest.raises(ValueError, match="line 4"):
+        file.refresh()
+
+
+def test_a_file_that_is_replaced_is_read_from_its_beginning(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(line(0) + line(1))
+    file = RecordFile(path)
+    path.write_bytes(line(2))
+    file.refresh()
+    assert splits(file) == [0, 1, 2]
+
+
+def test_a_compressed_file_or_a_missing_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="compressed"):
+        RecordFile(tmp_path / "r.jsonl.gz")
+    with pytest.raises(ValueError, match="existing folder"):
+        RecordFile(tmp_path / "nowhere" / "r.jsonl")
+
+
+ADD_ALL = """
+import json, sys
+from pathlib import Path
+from grandpp.training.record_file import RecordFile
+file = RecordFile(Path(sys.argv[1]))
+print("ready", flush=True)
+print(sum(file.add(json.loads(text)) for text in sys.stdin))
+"""
+
+
+def test_of_two_processes_that_add_the_same_runs_one_writes_each(tmp_path):
+    path = tmp_path / "r.jsonl"
+    command = [sys.executable, "-c", ADD_ALL, str(path)]
+    pipe = subprocess.PIPE
+    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(2)]
+    assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 2
+    for worker in workers:  # both at once
+        worker.stdin.write("".join(line(split).decode() for split in range(60)))
+        worker.stdin.close()
+    assert sum(int(worker.stdout.read()) for worker in workers) == 60
+    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+    assert sorted(r["split"] for r in read_records(path)) == list(range(60))
