@@ -26,7 +26,7 @@ from grandpp.training import Record, tuned_config, with_run
 from grandpp.training.batch import BATCH_MODELS
 from grandpp.training.cli import positive_int, resolve_device
 from grandpp.training.memory import keep_freed_memory
-from grandpp.training.worker import perform, perform_batch
+from grandpp.training.worker import run_config, run_config_batch
 
 RESULTS = ("test_accuracy", "val_accuracy", "last_test_accuracy", "best_epoch", "status")
 
@@ -40,10 +40,10 @@ def contestants(
     configs = [with_run(base, split, 0) for split in range(args.runs)]
 
     def single() -> None:
-        records["single"] = [perform(config, data, device) for config in configs]
+        records["single"] = [run_config(config, data, device) for config in configs]
 
     def batch() -> None:
-        records["batch"] = perform_batch(configs, data, device)
+        records["batch"] = run_config_batch(configs, data, device)
 
     return {"single": single, "batch": batch}
 

@@ -42,7 +42,7 @@ from grandpp.models import to_dense
 from grandpp.solvers import solve
 from grandpp.training.build import build_optimizer
 from grandpp.training.cli import positive_int, resolve_device
-from grandpp.training.loop import Run
+from grandpp.training.loop import TrainingRun
 from grandpp.training.memory import PeakMemory, keep_freed_memory
 from grandpp.training.settings import tuned_config
 
@@ -103,11 +103,11 @@ def contestant(
     rtol = TOLERANCE if kind.endswith("-l") else None
     config = tuned_config(str(data.name), kind, labels_per_class, rtol=rtol)
     if name not in (*OTHERS, "reference"):
-        ours = Run.begin(config, data, data.x.device)
+        ours = TrainingRun.begin(config, data, data.x.device)
         return partial(ours.train_epoch, build_optimizer(config, ours.model)), ours.model
     torch.manual_seed(0)
     if name == "reference":
-        part: Any = Run.begin(config, data, data.x.device).model
+        part: Any = TrainingRun.begin(config, data, data.x.device).model
         model: nn.Module = Reference(part, data.edge_index, int(data.num_nodes or 0), TOLERANCE)
         inputs = (to_dense(data.x),)
     else:

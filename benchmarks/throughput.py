@@ -34,7 +34,7 @@ from grandpp.studies.low_label import plan_runs
 from grandpp.training import MODELS, run_sweep
 from grandpp.training.build import build_optimizer
 from grandpp.training.cli import positive_int, resolve_device
-from grandpp.training.loop import Run
+from grandpp.training.loop import TrainingRun
 from grandpp.training.memory import keep_freed_memory
 from grandpp.training.threads import Threads, threads_per_run
 
@@ -76,7 +76,7 @@ def epochs(args: argparse.Namespace, data: Data) -> dict[str, Callable[[], None]
         [data], [args.model], [args.labels_per_class], range(1), protocol=args.protocol
     )
     split = low_label_split(data, config.labels_per_class, config.split, config.protocol)
-    trained = Run.begin(config, split, CPU)
+    trained = TrainingRun.begin(config, split, CPU)
     optimizer = build_optimizer(config, trained.model)
     number = torch.get_num_threads()
 

@@ -89,16 +89,16 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def plan(args: argparse.Namespace) -> rp.Request:
+def plan(args: argparse.Namespace) -> rp.TableRequest:
     """What is asked for; the tables of t-tests are part of Table 4.3."""
     layout = rp.TEST_LAYOUTS.get(args.table) or rp.LAYOUTS[args.table]
     names = ("labels", "depths", "splits", "seeds", "protocol", "epochs")
     options = {name: getattr(args, name) for name in names}
     datasets = args.datasets or layout.datasets
-    return rp.Request(layout, datasets, layout.choose(args.models), **options)
+    return rp.TableRequest(layout, datasets, layout.choose(args.models), **options)
 
 
-def train(args: argparse.Namespace, request: rp.Request, records: list[Record]) -> None:
+def train(args: argparse.Namespace, request: rp.TableRequest, records: list[Record]) -> None:
     """Do the runs that have no record yet, and add theirs."""
     done = {record_key(record) for record in records}
     todo = [config for config in request.configs() if config.key not in done]
@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.table in rp.TEST_LAYOUTS:
         print(rp.t_test_table(args.table, result))
     else:
-        shown = [arm.name for arm in request.arms] if args.models else None
+        shown = [variant.name for variant in request.variants] if args.models else None
         print(rp.accuracy_tables(result, datasets=args.datasets, models=shown))
     print(f"\n{rp.counts(result)}\nMore in {args.results / rp.PAGE}")
     return 0

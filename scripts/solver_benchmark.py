@@ -29,7 +29,7 @@ from tqdm import tqdm
 from grandpp.data import DatasetError
 from grandpp.solvers import SOLVER_NAMES
 from grandpp.solvers.implicit.inner import INNER_SOLVERS
-from grandpp.studies.solver_problems import STUDIES, Request, Row, resolve_study
+from grandpp.studies.solver_problems import STUDIES, Row, StudyRequest, resolve_study
 from grandpp.training.cli import OneLineParser, fail
 from grandpp.training.figures import check_picture
 
@@ -78,7 +78,7 @@ def build_parser() -> OneLineParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     args = build_parser().parse_args(argv)
-    request = Request(
+    request = StudyRequest(
         args.problem, tuple(args.solvers), tuple(args.tolerances), tuple(args.inners),
         tuple(args.inner_tols), args.root,
         notify=lambda text: print(f"{PROGRAM}: notice: {text}", file=sys.stderr),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from records_of import records_of
 
-from grandpp.studies.thesis.printed import Arm
+from grandpp.studies.thesis.printed import ModelVariant
 from grandpp.studies.thesis.table_runs import cell_config
 
 ORIGIN = {"device": "cpu", "git_commit": "c1", "versions": {"torch": "2"}, "seconds": 36.0}
@@ -15,7 +15,9 @@ ORIGIN = {"device": "cpu", "git_commit": "c1", "versions": {"torch": "2"}, "seco
 def reproduced_of(model, values, *, dataset="Cora", labels=1, depth=None, epochs=None, **more):
     """One record per value on the splits 0, 1, ..., with the settings of this version."""
     protocol = more.get("protocol", "grand")
-    config = cell_config(Arm(model), dataset, labels, depth, protocol=protocol, epochs=epochs)
+    config = cell_config(
+        ModelVariant(model), dataset, labels, depth, protocol=protocol, epochs=epochs
+    )
     records = records_of(
         model, values, dataset=dataset, labels=labels,
         **{**ORIGIN, "config_hash": config.config_hash, **more},

@@ -1,4 +1,4 @@
-"""What can go wrong with a data set, as exception classes whose message is one sentence."""
+"""Exceptions for missing or damaged data sets."""
 
 from __future__ import annotations
 

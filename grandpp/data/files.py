@@ -1,4 +1,4 @@
-"""Where raw files are looked for, how they are recognised, and how they get into memory."""
+"""Find raw files, verify their digests and read them."""
 
 from __future__ import annotations
 

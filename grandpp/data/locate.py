@@ -1,4 +1,4 @@
-"""The way to a set's verified bytes: every folder of the user, then the publisher."""
+"""Find the verified bytes of a data set in local folders, or download them."""
 
 from __future__ import annotations
 

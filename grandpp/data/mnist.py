@@ -1,4 +1,4 @@
-"""The files of MNIST, packed or plain: a magic number, the sizes, then bytes."""
+"""Read the IDX files of MNIST, compressed or plain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain files of numbers: where they are found, and how a table is read from one."""
+"""Find and read plain files of numbers."""
 
 from __future__ import annotations
 

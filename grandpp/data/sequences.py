@@ -16,10 +16,10 @@ from grandpp.data.oscillators import DampedOscillators
 from grandpp.data.windows import (
     SequenceData,
     Windows,
-    cut,
-    join,
+    concat,
+    drop_rows,
+    make_windows,
     standardize,
-    thin,
 )
 
 SEQUENCES: tuple[str, ...] = ("plane-vibration", "walker2d", "oscillator")
@@ -83,14 +83,14 @@ class PlaneVibration(SequenceData):
         rows = torch.from_numpy(number_table(content, raw / PLANE_FILE.name, len(PLANE_CHANNELS)))
         if check_size:
             check_count(raw / PLANE_FILE.name, "rows", PLANE_ROWS, len(rows))
-        kept = thin(len(rows), drop, torch.Generator().manual_seed(seed))
+        kept = drop_rows(len(rows), drop, torch.Generator().manual_seed(seed))
         rows = rows[kept]
         half, quarter = len(rows) // 2, len(rows) // 4
         scaling = standardize(rows[:half])
         rows = (rows - scaling.mean) / scaling.deviation
         sizes = (half, quarter, len(rows) - half - quarter)
         train, validation, test = [
-            cut(values, times.double() / unit, length, horizon, stride=length + 1)
+            make_windows(values, times.double() / unit, length, horizon, stride=length + 1)
             for values, times in zip(rows.split(sizes), kept.split(sizes), strict=True)
         ]
         super().__init__(PLANE_CHANNELS, train, validation, test, scaling)
@@ -154,7 +154,7 @@ class Walker2D(SequenceData):
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(files), generator=generator).tolist()
         # One after the other, so that what goes does not depend on the split.
-        kept = [thin(len(rollout), drop, generator) for rollout in rollouts]
+        kept = [drop_rows(len(rollout), drop, generator) for rollout in rollouts]
         tests, validations = 15 * len(files) // 100, 10 * len(files) // 100
         parts = (order[tests + validations :], order[tests : tests + validations], order[:tests])
         scaling = None
@@ -168,9 +168,9 @@ class Walker2D(SequenceData):
 
 
 def _walks(rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int) -> Windows:
-    return join(
+    return concat(
         [
-            cut(rows[kept], kept.double() / length, length, horizon=1, stride=stride)
+            make_windows(rows[kept], kept.double() / length, length, horizon=1, stride=stride)
             for rows, kept in rollouts
         ]
     )

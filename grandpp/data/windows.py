@@ -105,7 +105,7 @@ class SequenceData:
         return f"{type(self).__name__}({sizes}, length={length}, horizon={horizon})"
 
 
-def thin(count: int, drop: float, generator: torch.Generator) -> Tensor:
+def drop_rows(count: int, drop: float, generator: torch.Generator) -> Tensor:
     """Choose the rows that stay when a share of them is taken out at random.
 
     Args:
@@ -138,7 +138,7 @@ def standardize(train: Tensor) -> Scaling:
     return Scaling(train.mean(dim=0), torch.where(deviation > 0, deviation, 1.0))
 
 
-def cut(values: Tensor, times: Tensor, length: int, horizon: int, stride: int) -> Windows:
+def make_windows(values: Tensor, times: Tensor, length: int, horizon: int, stride: int) -> Windows:
     """Cut a series into windows of consecutive rows.
 
     Window i observes the rows ``i * stride, ..., i * stride + length - 1`` and forecasts the
@@ -184,6 +184,6 @@ def cut(values: Tensor, times: Tensor, length: int, horizon: int, stride: int) -
     return Windows(rows[:, :length], at[:, :length], at[:, length:], rows[:, length:])
 
 
-def join(parts: Sequence[Windows]) -> Windows:
+def concat(parts: Sequence[Windows]) -> Windows:
     """One set of windows out of several."""
     return Windows(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Windows)))

@@ -1,4 +1,4 @@
-"""What a field is: bound once per solve, then a deterministic function of t and y."""
+"""Linear and nonlinear diffusion bound to a graph: deterministic functions of t and y."""
 
 from __future__ import annotations
 

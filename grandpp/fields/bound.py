@@ -1,4 +1,4 @@
-"""Any right-hand side with its tensors named, so that one field can wrap another.
+"""Any right-hand side with its tensors listed, so that one field can wrap another.
 
 A wrapper that hid the tensors of the field inside it would rob the adjoint and the checkpointed
 gradient of them; here a module names its parameters and a bound field those that it captured.
@@ -95,18 +95,18 @@ def as_bound(f: Rate) -> Bound:
     return BoundFunction(f)
 
 
-def names_everything(f: Bound) -> bool:
+def names_all_tensors(f: Bound) -> bool:
     """Whether the field at the bottom of all wrappers is no plain function."""
     inner = getattr(f, "f", None)
     if isinstance(inner, Bound):
-        return names_everything(inner)
+        return names_all_tensors(inner)
     return not isinstance(f, BoundFunction)
 
 
-def visible(f: Bound) -> Rate:
+def as_solver_field(f: Bound) -> Rate:
     """Hand a wrapped field to a solver as what it is.
 
     A plain function may hide tensors that want a gradient. Its wrapper is handed out as a function
     too, which solvers examine, where they would trust a bound field.
     """
-    return f if names_everything(f) else f.__call__
+    return f if names_all_tensors(f) else f.__call__

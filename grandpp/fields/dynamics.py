@@ -1,4 +1,4 @@
-"""What turns a field f(t, h) into the right-hand side of a first- or higher-order equation.
+"""Equations of first or higher order built from a field f(t, h).
 
 The state of an equation with several parts (position, momentum, ...) is one tensor
 ``[parts, *h.shape]``, not a tuple: every solver takes it, those that refuse tuples (``"exact"``,
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from grandpp.fields.bound import as_bound, visible
+from grandpp.fields.bound import as_bound, as_solver_field
 from grandpp.vector_field import Bound, Rate
 
 
@@ -50,7 +50,7 @@ class Dynamics(nn.Module):
         Returns:
             A bound field on states; a function where ``f`` is one.
         """
-        return visible(BoundDynamics(self, as_bound(f), self.constants()))
+        return as_solver_field(BoundDynamics(self, as_bound(f), self.constants()))
 
     def start(self, h: Tensor, momentum: Tensor | None = None) -> Tensor:
         """Initial state from the position h.
@@ -212,4 +212,4 @@ def time_scaled(f: Rate, start: Tensor, end: Tensor, batch_dim: int = 0) -> Rate
         )
     if not bool(torch.isfinite(start).all() and torch.isfinite(end).all()):
         raise ValueError("expected finite start and end times (got NaN or inf)")
-    return visible(TimeScaled(as_bound(f), start, end - start, batch_dim))
+    return as_solver_field(TimeScaled(as_bound(f), start, end - start, batch_dim))

@@ -1,4 +1,4 @@
-"""How a module enters a solve: outside compilers and autocast, in at least single precision."""
+"""Run a module in a solve: outside compilers and autocast, in at least single precision."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion
-from grandpp.linalg import CSR, side_by_side, spmm
+from grandpp.linalg import CSR, block_diagonal, spmm
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class JoinedDiffusion:
         share = (rates / top.clamp(min=torch.finfo(top.dtype).tiny)).unsqueeze(1)
         loops = first.graph.is_loop.to(rates.dtype)
         weight = share * torch.stack([f.weight for f in fields]) + (1 - share) * loops
-        csr = side_by_side(first.csr, len(fields))
+        csr = block_diagonal(first.csr, len(fields))
         source = torch.cat(sources) if sources else None
         return cls(tuple(fields), csr, weight.view(-1), top, source)
 

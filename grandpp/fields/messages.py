@@ -1,4 +1,4 @@
-"""What diffusion takes over from PyG: sparse matrices as edges, and when messages are made."""
+"""Compatibility with PyG's message passing: sparse matrices as edges, overridden messages."""
 
 from __future__ import annotations
 

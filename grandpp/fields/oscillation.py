@@ -102,7 +102,7 @@ class LinearOscillation(BoundDynamics):
         return (None, self.f.source)
 
 
-def oscillate(kind: Dynamics, f: LinearDiffusion | NonlinearDiffusion) -> Rate:
+def linearize_momentum(kind: Dynamics, f: LinearDiffusion | NonlinearDiffusion) -> Rate:
     """Wrap diffusion in an equation of motion, as a linear system where it is one."""
     if isinstance(f, LinearDiffusion) and f.product is csr_product and _is_linear(kind, f):
         return LinearOscillation(kind, f, kind.constants())

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grandpp.linalg import CSR, normalize_rows, sample
+from grandpp.linalg import CSR, normalize_rows, sampled_product
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.series import Series
 
@@ -109,7 +109,7 @@ class _WalkMeasure(torch.autograd.Function):
             partner = adjoint = torch.addmv(g, matrix, adjoint, beta=c[first])
             if grad_weight is not None:
                 a, b = (v.t().to(weight.dtype).contiguous() for v in (block, partners))
-                grad_weight.add_(sample(csr, a, b))
+                grad_weight.add_(sampled_product(csr, a, b))
         to_tau = (slope @ g).to(ctx.tau).view_as(ctx.tau)
         return None, grad_weight, adjoint.to(ctx.start_dtype), to_tau
 

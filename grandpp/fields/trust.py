@@ -1,4 +1,4 @@
-"""Which nodes a source trusts, and which graph of a batch a node belongs to."""
+"""Weights of trusted source nodes, and the graph of a batch that a node belongs to."""
 
 from __future__ import annotations
 

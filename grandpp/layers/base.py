@@ -1,4 +1,4 @@
-"""What all diffusion layers share: a field, a time span and a solver."""
+"""The base of all diffusion layers: a field, a time span and a solver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several layers of the same kind on one graph, solved as one."""
+"""Several layers of one kind on one graph, solved as one batch."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Solved(NamedTuple):
     stats: SolveStats
 
 
-def can_join(conv: nn.Module) -> bool:
-    """Whether a layer is linear diffusion, solved exactly: what :func:`solve_together` takes."""
+def can_batch(conv: nn.Module) -> bool:
+    """Whether a layer is linear diffusion, solved exactly: what :func:`solve_batched` takes."""
     known = isinstance(conv, GRANDConv | GRANDPPConv) and conv.mode == "linear"
     return known and isinstance(conv.solver, Exact)
 
 
-def solve_together(
+def solve_batched(
     conv: GRANDConv | GRANDPPConv, bound: Sequence[tuple[LinearDiffusion, Tensor]]
 ) -> list[Solved]:
     """Carry the states of several layers to their end time by joint solves.
@@ -57,7 +57,7 @@ def solve_together(
 
     Cost: as many products as for one layer, of B times the size; as much memory as B layers.
     """
-    if not can_join(conv):
+    if not can_batch(conv):
         raise ValueError(f"expected linear diffusion with solver='exact' (got {conv})")
     if any(field.product is not csr_product for field, _ in bound):
         raise ValueError("expected layers without explainers and message-passing hooks (got some)")

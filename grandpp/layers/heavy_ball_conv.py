@@ -13,7 +13,7 @@ from grandpp.fields.adam import Adam
 from grandpp.fields.dynamics import Dynamics
 from grandpp.fields.entry import solver_entry
 from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall
-from grandpp.fields.oscillation import Wave, oscillate
+from grandpp.fields.oscillation import Wave, linearize_momentum
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution, Solver, Steady
 
@@ -205,7 +205,7 @@ class HeavyBallConv(DiffusionConv):
             raise ValueError("expected no 'source_index' for source=None (got one)")
         kick = None if self.momentum is None else self.momentum(x)
         y0 = self.dynamics.start(x, kick)
-        motion = oscillate(self.dynamics, field)
+        motion = linearize_momentum(self.dynamics, field)
         solution = self._integrate(motion, y0, save_at, throw, product=field.product)
         if isinstance(self.dynamics, Wave):
             states = torch.as_tensor(solution.ys)

@@ -1,29 +1,36 @@
-"""The hot kernels: products on a matrix whose transpose is known, and normalised rows."""
+"""Sparse linear algebra: products with cached transposes, normalised rows, and solvers."""
 
 from grandpp.linalg.attention import attention_product, attention_weights
-from grandpp.linalg.block_matrices import side_by_side
+from grandpp.linalg.block_matrices import block_diagonal
 from grandpp.linalg.csr import CSR
 from grandpp.linalg.eager import eager
 from grandpp.linalg.finite import all_finite, check_range
-from grandpp.linalg.products import add_samples, multiply, overwrites, sample, sddmm, spmm
+from grandpp.linalg.products import (
+    add_sampled_product,
+    multiply,
+    overwrites,
+    sampled_product,
+    sddmm,
+    spmm,
+)
 from grandpp.linalg.softmax import edge_softmax, normalize_rows, squareplus
 from grandpp.linalg.switch import triton_for, use_triton
 
 __all__ = [
     "CSR",
-    "add_samples",
+    "add_sampled_product",
     "all_finite",
     "attention_product",
     "attention_weights",
+    "block_diagonal",
     "check_range",
     "eager",
     "edge_softmax",
     "multiply",
     "normalize_rows",
     "overwrites",
-    "sample",
+    "sampled_product",
     "sddmm",
-    "side_by_side",
     "spmm",
     "squareplus",
     "triton_for",

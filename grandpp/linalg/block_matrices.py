@@ -1,4 +1,4 @@
-"""Several matrices of one pattern side by side, as one block-diagonal matrix."""
+"""Block-diagonal matrices of several copies of one sparsity pattern."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grandpp.linalg.csr import CSR
 _REMEMBERED = 2
 
 
-def side_by_side(csr: CSR, copies: int) -> CSR:
+def block_diagonal(csr: CSR, copies: int) -> CSR:
     """The block-diagonal pattern of several copies; those of the last two new numbers are kept.
 
     Entries stand copy by copy, so that the values of the copies are concatenated.

@@ -1,4 +1,4 @@
-"""The sparsity pattern of a matrix, sorted once for hundreds of products.
+"""The sparsity pattern of a matrix in compressed rows, with its transpose cached.
 
 A graph is used hundreds of times per solve and its transpose as often in the backward pass, so
 both orders are sorted once and kept.
@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from grandpp.linalg.row_chunks import Pieces
+from grandpp.linalg.row_chunks import RowChunks
 
 # torch announces on the first CSR tensor of a process that the layout is in beta and that its
 # invariants go unchecked; both are known here (patterns come from CSR.from_coo alone).
@@ -92,7 +92,7 @@ class CSR(Pattern):
     Args:
         rowptr, col, num_rows, num_cols: See :class:`Pattern`.
         perm: Position of each entry in the list the pattern was built from, int64 ``[nnz]``.
-        copies: Of how many equal blocks it consists, see :func:`grandpp.linalg.side_by_side`.
+        copies: Of how many equal blocks it consists, see :func:`grandpp.linalg.block_diagonal`.
             (default: ``1``)
     """
 
@@ -140,9 +140,9 @@ class CSR(Pattern):
         return other
 
     @cached_property
-    def pieces(self) -> Pieces:
+    def chunks(self) -> RowChunks:
         """The rows cut into pieces, for kernels that give each piece to one program."""
-        return Pieces.of(self.rowptr)
+        return RowChunks.of(self.rowptr)
 
     def heads(self, heads: int) -> Heads:
         """The block matrix that multiplies all heads at once; made once per number."""

@@ -1,4 +1,4 @@
-"""Functions that compiled code calls as they are."""
+"""Functions that torch.compile does not trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse LU factors of I - A^T for one pattern and many values; what they share is worked out once.
+"""Sparse LU factorisation of I - A^T; the symbolic analysis of a pattern is cached.
 
 Attention changes the values of A in every training step, never its pattern. The order of
 elimination, which takes most of the time of a small factorisation, and the places of the entries

@@ -1,4 +1,4 @@
-"""Whether tensors are finite, in one pass, and weights within the range of their type."""
+"""Check tensors for NaN and infinity in one pass, and weights for the range of their type."""
 
 from __future__ import annotations
 

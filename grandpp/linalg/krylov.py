@@ -1,4 +1,4 @@
-"""GMRES: linear systems whose matrix is only a product."""
+"""GMRES for linear systems given by a matrix-vector product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Autograd functions that cannot be differentiated twice, and say so."""
+"""Autograd functions that raise an error when differentiated twice."""
 
 from __future__ import annotations
 

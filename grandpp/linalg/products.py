@@ -71,38 +71,40 @@ def _multiply(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
     return torch.embedding_bag(x, pattern.col, pattern.rowptr, False, 0, False, weight, True)[0]
 
 
-def add_samples(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: float = 1.0) -> None:
+def add_sampled_product(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: float = 1.0) -> None:
     """Add the inner products of :func:`sddmm`, times a factor, to ``total`` ``[nnz]`` in place."""
     if (
         a.device.type != "cpu"
         or a.dtype not in (torch.float32, torch.float64)
         or (triton_for(a, b) is not None or a.size(1) < _LANES)
     ):
-        total.add_(sample(csr, a, b), alpha=scale)
+        total.add_(sampled_product(csr, a, b), alpha=scale)
         return
     matrix = csr.matrix(total)  # its values are those of total
     torch.sparse.sampled_addmm(matrix, a, b.t(), alpha=scale, out=matrix)
 
 
-def sample(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
+def sampled_product(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
     """:func:`sddmm` without its gradients; half precision is summed in single."""
     launchers = triton_for(a, b)
     if launchers is not None:
-        return launchers.sample(csr, a, b)
+        return launchers.sampled_product(csr, a, b)
     if a.dtype in (torch.float16, torch.bfloat16):
-        return sample(csr, a.float(), b.float()).to(a.dtype)
+        return sampled_product(csr, a.float(), b.float()).to(a.dtype)
     if a.dim() == 2:
-        return _sample(csr, a, b)
+        return _sampled_product(csr, a, b)
     heads, size = a.shape[1:]
     if heads * csr.col.numel() > _HEADS_AT_ONCE:
-        parts = [_sample(csr, a[:, h].contiguous(), b[:, h].contiguous()) for h in range(heads)]
+        parts = [
+            _sampled_product(csr, a[:, h].contiguous(), b[:, h].contiguous()) for h in range(heads)
+        ]
         return torch.stack(parts, dim=1)
     wide = csr.heads(heads)
-    values = _sample(wide, a.reshape(-1, size), b.reshape(-1, size))
+    values = _sampled_product(wide, a.reshape(-1, size), b.reshape(-1, size))
     return values.index_select(0, wide.place).view(-1, heads)
 
 
-def _sample(pattern: Pattern, a: Tensor, b: Tensor) -> Tensor:
+def _sampled_product(pattern: Pattern, a: Tensor, b: Tensor) -> Tensor:
     if pattern.col.numel() > pattern.num_rows * pattern.num_cols:
         # torch refuses a matrix with more entries than places, which repeated edges can make.
         rows = torch.arange(pattern.num_rows, device=a.device)
@@ -139,7 +141,7 @@ class _SDDMM(torch.autograd.Function):
     def forward(ctx: Any, csr: CSR, a: Tensor, b: Tensor) -> Tensor:
         ctx.csr = csr
         ctx.save_for_backward(a, b)
-        return sample(csr, a, b)
+        return sampled_product(csr, a, b)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor | None]:

@@ -1,4 +1,4 @@
-"""Rows cut into pieces of bounded length, so that no program gets much more work than another."""
+"""Rows of a sparse matrix cut into chunks of bounded length, to balance GPU programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LENGTH = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Pieces:
+class RowChunks:
     """The work of a product with a matrix in compressed rows, one program per piece.
 
     The pieces of rows that are longer than one piece come first and leave partial results, which a
@@ -35,7 +35,7 @@ class Pieces:
     long_ptr: Tensor
 
     @classmethod
-    def of(cls, rowptr: Tensor, length: int = LENGTH) -> Pieces:
+    def of(cls, rowptr: Tensor, length: int = LENGTH) -> RowChunks:
         """Cut rows with these offsets ``[num_rows + 1]``."""
         rowptr = rowptr.long()
         counts = rowptr.diff()

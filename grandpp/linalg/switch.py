@@ -1,4 +1,4 @@
-"""Which kernels multiply on the GPU: torch.sparse, or Triton's where they are switched on."""
+"""Choose the kernels of sparse products on the GPU: torch.sparse or Triton."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remember what was computed from an integer tensor, by its content and within a budget."""
+"""Cache values computed from an integer tensor, by its content and within a memory budget."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from grandpp.models.baselines import (
     mlp,
     sage,
 )
-from grandpp.models.batched_classifiers import Member, can_classify_together, classify_together
+from grandpp.models.batched_classifiers import Member, can_classify_batched, classify_batched
 from grandpp.models.cluster_classifier import ClusterClassifier
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.encoder import FeatureEncoder
@@ -44,8 +44,8 @@ __all__ = [
     "PredictThenPropagate",
     "SimplifiedGCN",
     "SparseFeatures",
-    "can_classify_together",
-    "classify_together",
+    "can_classify_batched",
+    "classify_batched",
     "diffused_components",
     "gat",
     "gcn",

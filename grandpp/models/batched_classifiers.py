@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from grandpp.layers.batched import can_join, solve_together
+from grandpp.layers.batched import can_batch, solve_batched
 from grandpp.models.base import Output
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.features import SparseFeatures
@@ -33,12 +33,12 @@ class Member:
     stream: AbstractContextManager[Any] = field(default_factory=nullcontext)
 
 
-def can_classify_together(model: object) -> bool:
-    """Whether :func:`classify_together` takes a model: linear diffusion, solved exactly."""
-    return isinstance(model, DiffusionClassifier) and can_join(model.conv)
+def can_classify_batched(model: object) -> bool:
+    """Whether :func:`classify_batched` takes a model: linear diffusion, solved exactly."""
+    return isinstance(model, DiffusionClassifier) and can_batch(model.conv)
 
 
-def classify_together(
+def classify_batched(
     members: Sequence[Member],
     x: Tensor | SparseFeatures,
     edge_index: Tensor,
@@ -69,7 +69,7 @@ def classify_together(
         trusted = model.trusted(member.source_index)
         bound.append(model.conv.bind(encoded, edge_index, edge_weight, *trusted))
     outputs = []
-    for member, solved in zip(members, solve_together(convs[0], bound), strict=True):
+    for member, solved in zip(members, solve_batched(convs[0], bound), strict=True):
         with member.stream:
             logits = member.model.decode(solved.features, member.wanted)
         outputs.append(Output(logits, solved.stats))

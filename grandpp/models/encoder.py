@@ -1,4 +1,4 @@
-"""What stands before the first layer: dropout and linear maps that skip the zeros of features."""
+"""Encoders of node features: dropout and linear maps that skip zeros."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from grandpp.sequence.adjoints import AdjointNorms
 from grandpp.sequence.cells import LinearCell, check_missing, default_field, first_state
 from grandpp.sequence.observations import Observations, observations_of
 from grandpp.sequence.output import ODERNNOutput
-from grandpp.sequence.rollout import Passage
+from grandpp.sequence.rollout import Rollout
 from grandpp.solvers import SolveError, Solver, resolve_solver
 
 
@@ -172,11 +172,11 @@ class ODERNN(nn.Module):
         first, size = self.batch_first, self.input_size
         seen = observations_of(x, times, lengths, horizon, mask, size, first)
         steps = x.size(1 if first else 0)
-        passage = self._pass(seen, steps)
-        if throw and passage.failure is not None:
-            where = f"{self.solver.method} after observation {passage.observation}"
-            raise SolveError(passage.failure, where)
-        return passage.output(self.output, steps, first)
+        rollout = self._pass(seen, steps)
+        if throw and rollout.failure is not None:
+            where = f"{self.solver.method} after observation {rollout.observation}"
+            raise SolveError(rollout.failure, where)
+        return rollout.output(self.output, steps, first)
 
     @contextmanager
     def adjoint_norms(self) -> Iterator[AdjointNorms]:
@@ -223,10 +223,10 @@ class ODERNN(nn.Module):
         new = self.cell(x, flat).view(batch, moved, -1).transpose(0, 1)
         return new if len(state) == moved else torch.cat([new, state[moved:]])
 
-    def _pass(self, seen: Observations, steps: int) -> Passage:
+    def _pass(self, seen: Observations, steps: int) -> Rollout:
         state = self.initial_state(seen.x)
         f = as_bound(self.dynamics.prepare(self.field))
-        passage = Passage(self.dynamics, f, self.solver, seen, state)
+        rollout = Rollout(self.dynamics, f, self.solver, seen, state)
         for k in range(len(seen.x)):
             guess = None
             if seen.observed is not None and self.missing == "prediction":
@@ -234,10 +234,10 @@ class ODERNN(nn.Module):
             state = seen.jumped(k, self.jump(seen.completed(k, guess), state), state)
             if self._listener is not None:
                 self._listener.listen(state, self.dynamics.batch_dim, seen, k, steps)
-            state = passage.arrive(k, state)
-            if passage.failure is not None:
+            state = rollout.arrive(k, state)
+            if rollout.failure is not None:
                 break
-        return passage
+        return rollout
 
     def extra_repr(self) -> str:
         """Sizes and solver."""

@@ -1,4 +1,4 @@
-"""What a run of an ODE-RNN returns, and what it cost."""
+"""The output of an ODE-RNN and its statistics."""
 
 from __future__ import annotations
 

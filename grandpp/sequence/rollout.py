@@ -1,4 +1,4 @@
-"""One run of an ODE-RNN: what it carried from observation to observation, and what it cost."""
+"""One run of an ODE-RNN over its observations, with the statistics of its solves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grandpp.fields.bound import names_everything
+from grandpp.fields.bound import names_all_tensors
 from grandpp.fields.dynamics import Dynamics, TimeScaled
 from grandpp.sequence.affine import ExactIntervals
 from grandpp.sequence.observations import Observations
@@ -19,7 +19,7 @@ from grandpp.solvers.base import is_finite
 from grandpp.vector_field import Bound
 
 
-class Passage:
+class Rollout:
     """A batch of states on its way through the intervals.
 
     Args:
@@ -42,7 +42,7 @@ class Passage:
             self.solver = ExactIntervals(f, state, dynamics.batch_dim, seen.durations)
         self.step: float | None = None  # in units of time, from one interval to the next
         # A plain function goes to the solver as one, which then looks for hidden tensors.
-        self.named = names_everything(f)
+        self.named = names_all_tensors(f)
         self.unit = torch.tensor([0.0, 1.0], dtype=torch.float64, device=seen.x.device)
         self.solves: list[SolveStats] = []
         self.failure: Solution | None = None

@@ -1,4 +1,4 @@
-"""The solver for those who do not want to choose one."""
+"""The solver 'auto': choose a method by the kind of the problem and its stiffness."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers.base import Solution, Status, map_parts
-from grandpp.solvers.explicit.stiffness import StiffError, StiffnessRecorder
+from grandpp.solvers.explicit.stiffness import StiffError, StiffnessCountedField
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
 from grandpp.solvers.linear.commutator_free import (
@@ -84,7 +84,7 @@ class Auto:
         frozen = isinstance(f, QuasilinearField) and isinstance(y0, Tensor)
         if frozen and not linear and bool(ts[-1] > ts[0]):
             return self._freeze(f, y0, ts)  # type: ignore[arg-type]
-        return self._explicit(StiffnessRecorder(f, self.max_nfe, start), y0, ts)
+        return self._explicit(StiffnessCountedField(f, self.max_nfe, start), y0, ts)
 
     def _freeze(self, f: QuasilinearField, y0: Tensor, ts: Tensor) -> Solution:
         """Nonlinear diffusion by the exponential integrator while its steps are long."""
@@ -98,7 +98,7 @@ class Auto:
         if evolution.t > start or status not in (None, Status.NOT_STOCHASTIC):
             stats.methods.append((start, CommutatorFree.method))
         if status is None or status is Status.NOT_STOCHASTIC:
-            watch = StiffnessRecorder(f, self.max_nfe, evolution.t, stats=stats)
+            watch = StiffnessCountedField(f, self.max_nfe, evolution.t, stats=stats)
             last = ts[len(done)]
             first = last + (evolution.t - float(last.detach()))
             left = torch.cat([first.view(1), ts[1 + len(done) :]])
@@ -108,7 +108,7 @@ class Auto:
         missing = [torch.full_like(y0, torch.nan)] * (len(ts) - 1 - len(done))
         return Solution(ts[1:], torch.stack([*done, *missing]), stats, status, evolution.t)
 
-    def _explicit(self, watch: StiffnessRecorder, y: State, ts: Tensor) -> Solution:
+    def _explicit(self, watch: StiffnessCountedField, y: State, ts: Tensor) -> Solution:
         watch.stats.methods.append((watch.t_start, "dopri5"))
         try:
             return self._march(watch, y, ts)
@@ -118,7 +118,7 @@ class Auto:
     def _exact(self) -> Exact:
         return Exact(rtol=min(self.rtol, self.atol), max_nfe=self.max_nfe)
 
-    def _march(self, watch: StiffnessRecorder, y: State, ts: Tensor) -> Solution:
+    def _march(self, watch: StiffnessCountedField, y: State, ts: Tensor) -> Solution:
         explicit = TorchDiffEq(rtol=self.rtol, atol=self.atol, max_nfe=self.max_nfe)
         done: list[State] = []
         # One saved time after the other: what was reached before a switch stays.
@@ -140,7 +140,7 @@ class Auto:
             done.append(y)
         return Solution(ts[1:], _stack(done), watch.stats, Status.SUCCESS, watch.t_reached)
 
-    def _switch(self, watch: StiffnessRecorder, done: list[State], ts: Tensor) -> Solution:
+    def _switch(self, watch: StiffnessCountedField, done: list[State], ts: Tensor) -> Solution:
         """Go on from the last accepted state by proximal BDF, on the same account."""
         reached, y = watch.accepted
         left = ts[1 + len(done) :]

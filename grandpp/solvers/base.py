@@ -1,4 +1,4 @@
-"""What every solver takes and returns; nothing here knows graphs."""
+"""Types shared by all solvers: Solution, SolveStats, Status and SolveError."""
 
 from __future__ import annotations
 

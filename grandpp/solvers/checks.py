@@ -1,4 +1,4 @@
-"""What every solver asks of a state and of a right-hand side, checked where f is evaluated."""
+"""Validate states and evaluations of a right-hand side."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def slopes(places: list[float]) -> list[float]:
     return [first, *rest]
 
 
-def neglected(places: list[float]) -> list[float]:
+def bdf_error_weights(places: list[float]) -> list[float]:
     r"""Weights of the local error of a BDF step of order ``len(places) - 2``.
 
     .. math:: \sigma \prod_{j=1}^{k} (x_0 - x_j) \; h[x_0, \dots, x_{k+1}], \qquad

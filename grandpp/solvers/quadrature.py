@@ -1,4 +1,4 @@
-"""Right-hand sides with a part that is only summed up, like the log-density of a flow."""
+"""Right-hand sides with a component that is only integrated, like the log-density of a flow."""
 
 from __future__ import annotations
 

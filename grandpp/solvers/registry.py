@@ -1,4 +1,4 @@
-"""Names to solver objects."""
+"""Solvers by name."""
 
 from __future__ import annotations
 

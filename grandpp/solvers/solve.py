@@ -1,4 +1,4 @@
-"""The front door of the solvers: checks, one call, one answer."""
+"""Validate arguments, run one solver, return a Solution."""
 
 from __future__ import annotations
 

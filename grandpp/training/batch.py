@@ -1,4 +1,4 @@
-"""Several runs of one model as one program: single runs up to rounding, with joint solves.
+"""Several runs of one model trained as one batch; equal to single runs up to rounding.
 
 The runs share the graph and differ in split and seed. Each keeps its own parameters, its own
 random numbers and its own loss; the loss of the batch is their sum, so that every gradient is the
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch_geometric.data import Data
 
-from grandpp.models import Member, can_classify_together, classify_together
+from grandpp.models import Member, can_classify_batched, classify_batched
 from grandpp.solvers import SolveStats
 from grandpp.training.build import build_optimizer
 from grandpp.training.config import RunConfig
-from grandpp.training.loop import Run, check_selection
+from grandpp.training.loop import TrainingRun, check_selection
 from grandpp.training.memory import PeakMemory
 from grandpp.training.random_stream import RandomStream
 from grandpp.training.result import DIVERGED, FAILURES, DivergedError, RunResult
@@ -78,7 +78,7 @@ def train_batch(
         batch.finish(batch.alive)
     seconds = (time.perf_counter() - start) / len(configs)
     for entry in batch.entries:
-        entry.run.account(entry.result, seconds, memory)
+        entry.run.record_cost(entry.result, seconds, memory)
         entry.result.together = len(configs)
     return [entry.result for entry in batch.entries]
 
@@ -89,7 +89,7 @@ def check_batch(config: RunConfig, model: nn.Module) -> None:
     Raises:
         ValueError: If it is none of :data:`BATCH_MODELS`, or has another solver than theirs.
     """
-    if not can_classify_together(model):
+    if not can_classify_batched(model):
         solver = f" with solver {config.solver}, time {config.time}" if config.solver else ""
         raise ValueError(
             f"expected {', '.join(BATCH_MODELS)} with solver exact and a finite time for runs in "
@@ -103,7 +103,7 @@ class _Entry:
     """A run of the batch; the last three are those of its last training step."""
 
     place: int
-    run: Run
+    run: TrainingRun
     stream: RandomStream
     result: RunResult = field(default_factory=RunResult)
     loss: Tensor | None = None
@@ -134,7 +134,7 @@ class _Batch:
     ) -> _Batch:
         entries: list[_Entry] = []
         for place, (config, data) in enumerate(zip(configs, splits, strict=True)):
-            run = Run.begin(config, data, device, entries[0].run.x if entries else None)
+            run = TrainingRun.begin(config, data, device, entries[0].run.x if entries else None)
             check_batch(config, run.model)
             entries.append(_Entry(place, run, RandomStream(device)))
         models = nn.ModuleList([entry.run.model for entry in entries])
@@ -164,15 +164,15 @@ class _Batch:
 
     @torch.no_grad()
     def evaluate(self, epoch: int) -> None:
-        def judge(entries: Sequence[_Entry]) -> None:
+        def record_accuracy(entries: Sequence[_Entry]) -> None:
             for entry in entries:
                 entry.run.model.eval()
             outputs = self._classify(entries, [None] * len(entries))
             for entry, output in zip(entries, outputs, strict=True):
-                entry.run.judge(output.logits, epoch, entry.result)
-                entry.run.look_along(output.logits, epoch, entry.result)
+                entry.run.record_accuracy(output.logits, epoch, entry.result)
+                entry.run.evaluate_trajectory(output.logits, epoch, entry.result)
 
-        self._for_all(judge)
+        self._for_all(record_accuracy)
 
     def finish(self, entries: Sequence[_Entry]) -> None:
         """Let runs leave that have come to their end."""
@@ -186,7 +186,7 @@ class _Batch:
     def _classify(self, entries: Sequence[_Entry], wanted: Sequence[Tensor | None]) -> Any:
         members = [e.member(nodes) for e, nodes in zip(entries, wanted, strict=True)]
         run = entries[0].run
-        return classify_together(members, run.x, run.data.edge_index, run.data.edge_weight)
+        return classify_batched(members, run.x, run.data.edge_index, run.data.edge_weight)
 
     def _for_all(self, job: Callable[[Sequence[_Entry]], None]) -> None:
         """Do a job for all runs at once; where it fails, for each alone, and drop those it fails.

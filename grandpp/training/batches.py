@@ -1,4 +1,4 @@
-"""Runs in batches: which go together, and one batch after the other."""
+"""Group runs into batches, and run one batch after the other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import Record
 from grandpp.training.threads import Threads
-from grandpp.training.worker import perform_batch
+from grandpp.training.worker import run_config_batch
 
 Runs = Sequence[tuple[RunConfig, Data]]
 
@@ -53,7 +53,7 @@ def plan_batches(runs: Runs, size: int) -> list[list[int]]:
     ]
 
 
-def drive_batches(
+def run_batches(
     runs: Runs,
     size: int,
     device: torch.device,
@@ -90,7 +90,7 @@ def drive_batches(
             bar.start(configs[0])
             data = runs[left[0]][1]
             with threads.limit(configs[0], data, len(left)) if threads else nullcontext():
-                records = perform_batch(configs, data, device, on_epoch)
+                records = run_config_batch(configs, data, device, on_epoch)
             added = [file.add(record) for record in records]
             alone = all(added)
         if not alone:

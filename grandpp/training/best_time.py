@@ -1,4 +1,4 @@
-"""The accuracy at the best time of the trajectory, nearly as GRAND's official code reports it."""
+"""Accuracy at the best time of the trajectory, close to GRAND's official code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grandpp.training.result import RunResult, accuracy
 _SPAN, _TIMES_PER_SPAN = 3, 4
 
 
-def note_best_time(
+def record_best_time(
     model: NodeClassifier,
     x: Tensor | SparseFeatures,
     data: Data,

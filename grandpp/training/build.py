@@ -1,4 +1,4 @@
-"""From a configuration to a model and its optimiser."""
+"""Build the model and the optimiser of a configuration."""
 
 from __future__ import annotations
 

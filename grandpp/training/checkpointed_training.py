@@ -1,4 +1,4 @@
-"""Epochs with checkpoints: the one training loop of the sequence and image scripts."""
+"""Train over epochs with checkpoints, for sequences and images."""
 
 from __future__ import annotations
 

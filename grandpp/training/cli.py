@@ -1,4 +1,4 @@
-"""What the scripts share: one-line errors, devices, argument types."""
+"""Options, argument types and errors shared by the command lines."""
 
 from __future__ import annotations
 

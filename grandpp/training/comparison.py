@@ -1,4 +1,4 @@
-"""Every model against a baseline, in every cell of a table."""
+"""Compare every model with a baseline, in every cell of a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 from grandpp.training.reading import METRICS
 from grandpp.training.records import Record
 from grandpp.training.statistics import holm, paired_test, split_means, welch_test
-from grandpp.training.table_cells import Cell, Run, cell_title, collect_cells
+from grandpp.training.table_cells import Cell, CellRun, cell_title, collect_cells
 
 LEVEL = 0.05
 
@@ -193,7 +193,7 @@ def _compare(cell: Cell, model: str, baseline: str, metric: str) -> Comparison:
     return _tested(row, means, reference)
 
 
-def _means(runs: Sequence[Run], metric: str, where: str) -> dict[int, float]:
+def _means(runs: Sequence[CellRun], metric: str, where: str) -> dict[int, float]:
     values = []
     for run in runs:
         value = run.accuracies[METRICS.index(metric)]

@@ -1,4 +1,4 @@
-"""What a run is: one frozen record of every choice, and its hash."""
+"""The configuration of a run as a frozen dataclass, and its hash."""
 
 from __future__ import annotations
 

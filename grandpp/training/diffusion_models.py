@@ -1,4 +1,4 @@
-"""From a configuration to GRAND, GRAND++ and heavy balls on graphs."""
+"""Build GRAND, GRAND++ and heavy-ball models from a configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of what the studies measure; colours are those of Okabe and Ito (2008)."""
+"""Parts of figures that several studies share; colours are those of Okabe and Ito (2008)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON of records, which has no NaN: null is written, and NaN in older files is read as null."""
+"""Strict JSON for records: NaN is written as null; NaN in older files is read as null."""
 
 from __future__ import annotations
 

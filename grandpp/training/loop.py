@@ -20,7 +20,7 @@ from grandpp.graph import dirichlet_energy
 from grandpp.linalg import all_finite
 from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
 from grandpp.solvers import SolveStats
-from grandpp.training.best_time import note_best_time
+from grandpp.training.best_time import record_best_time
 from grandpp.training.build import build_model, build_optimizer
 from grandpp.training.config import RunConfig
 from grandpp.training.memory import PeakMemory
@@ -55,7 +55,7 @@ def train_run(
     check_selection(config, data)
     data = rewired(config, data)
     start = time.perf_counter()
-    run = Run.begin(config, data, device)
+    run = TrainingRun.begin(config, data, device)
     optimizer = build_optimizer(config, run.model) if run.model.is_trained else None
     result = RunResult()
     with PeakMemory(device) as memory:
@@ -72,7 +72,7 @@ def train_run(
             result.energy = run.energy()
         except FAILURES as error:
             result = RunResult.failed(error)
-    run.account(result, time.perf_counter() - start, memory)
+    run.record_cost(result, time.perf_counter() - start, memory)
     return result
 
 
@@ -100,7 +100,7 @@ def check_selection(config: RunConfig, data: Data) -> None:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """A model on the graph and the split of its run.
 
     Nodes whose label is not known, ``y = -1``, are taken out of the masks: they neither train nor
@@ -137,7 +137,9 @@ class Run:
             self.targets = clustered_targets(self.data, self.x, classes, self.cluster_labels)
 
     @classmethod
-    def begin(cls, config: RunConfig, data: Data, device: torch.device, x: Any = None) -> Run:
+    def begin(
+        cls, config: RunConfig, data: Data, device: torch.device, x: Any = None
+    ) -> TrainingRun:
         """Set the seeds, build the model and tell it the labels of its split.
 
         Raises:
@@ -189,10 +191,10 @@ class Run:
         data = self.data
         self.model.eval()
         logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
-        self.judge(logits, epoch, result)
-        self.look_along(logits, epoch, result)
+        self.record_accuracy(logits, epoch, result)
+        self.evaluate_trajectory(logits, epoch, result)
 
-    def judge(self, logits: Tensor, epoch: int, result: RunResult) -> None:
+    def record_accuracy(self, logits: Tensor, epoch: int, result: RunResult) -> None:
         """Note the accuracies of the logits ``[N, C]`` after an epoch."""
         data = self.data
         test = accuracy(logits, data.y, data.test_mask)
@@ -204,7 +206,7 @@ class Run:
         if result.val_accuracy is None or val > result.val_accuracy:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
 
-    def look_along(self, logits: Tensor, epoch: int, result: RunResult) -> None:
+    def evaluate_trajectory(self, logits: Tensor, epoch: int, result: RunResult) -> None:
         """Where asked to, look for the best time; the model is in evaluation mode.
 
         Args:
@@ -213,7 +215,7 @@ class Run:
             result: Where the best time is noted.
         """
         if self.best_time:
-            note_best_time(self.model, self.x, self.data, logits, epoch, result)
+            record_best_time(self.model, self.x, self.data, logits, epoch, result)
 
     @torch.no_grad()
     def energy(self) -> float | None:
@@ -228,7 +230,7 @@ class Run:
         share = float(energies[0] / energies[1])
         return share if math.isfinite(share) else None
 
-    def account(self, result: RunResult, seconds: float, memory: PeakMemory) -> None:
+    def record_cost(self, result: RunResult, seconds: float, memory: PeakMemory) -> None:
         """Note what the whole run has cost, and whether there was anything to test."""
         if result.status == "success" and not bool(self.data.test_mask.any()):
             result.message = NO_TEST

@@ -1,4 +1,4 @@
-"""Records made small enough to be kept under version control: what repeats is written once."""
+"""Compressed records for version control; repeated values are written once."""
 
 from __future__ import annotations
 

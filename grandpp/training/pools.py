@@ -1,4 +1,4 @@
-"""Where runs are done: in this process, in processes of this machine, or on a cluster."""
+"""Run configurations in this process or in worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from torch_geometric.data import Data
 from grandpp.training.config import RunConfig
 from grandpp.training.records import Record
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import StoredGraphs, perform, perform_kept, start_worker
+from grandpp.training.worker import StoredGraphs, run_cached, run_config, start_worker
 
 BACKENDS: tuple[str, ...] = ("loky", "dask", "ray")
 
@@ -92,7 +92,7 @@ class InProcess(AbstractContextManager["InProcess"]):
         future: Future[Record] = Future()
         data, threads = self._graphs[which], self._threads
         with threads.limit(config, data) if threads else nullcontext():
-            future.set_result(perform(config, data, self._device, on_epoch))
+            future.set_result(run_config(config, data, self._device, on_epoch))
         return future
 
 
@@ -140,7 +140,7 @@ class Processes(AbstractContextManager["Processes"]):
         try:
             with _deaf_to_interrupts():
                 return self._executor.submit(
-                    perform_kept, self._sweep, which, config, slot, self._threads
+                    run_cached, self._sweep, which, config, slot, self._threads
                 )
         except BrokenProcessPool as error:
             future: Future[Record] = Future()

@@ -1,4 +1,4 @@
-"""Random numbers of its own for each of several runs in one program."""
+"""A random stream of its own for each run of a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of records read to be evaluated: plain or compressed, line by line, never changed."""
+"""Read record files, plain or compressed, without changing them."""
 
 from __future__ import annotations
 

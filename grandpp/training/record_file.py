@@ -1,4 +1,4 @@
-"""The file of a sweep: what is done already, by this process or by another one."""
+"""The record file of a sweep: which runs are done, by this process or by another one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from grandpp.training.records import (
     Record,
     locked,
-    mend,
     parse_lines,
     read_records,
     record_key,
+    repair_last_line,
     write_line,
 )
 
@@ -49,7 +49,7 @@ class RecordFile:
         if path.exists() and path.stat().st_size > self._offset:
             read_records(path)  # refuses a foreign file before anything touches it
             with locked(path):
-                mend(path)
+                repair_last_line(path)
             self.refresh()
 
     def refresh(self) -> None:
@@ -82,7 +82,7 @@ class RecordFile:
         if self.path is None:
             return self.records.setdefault(key, record) is record
         with locked(self.path):
-            mend(self.path)
+            repair_last_line(self.path)
             self.refresh()
             if key in self.records:
                 return False

@@ -1,4 +1,4 @@
-"""One JSON line per run: what it says, how it is read, and how it is appended and kept whole."""
+"""One JSON line per run: make, append, lock, repair and read records."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def locked(path: Path) -> Iterator[None]:
 def write_line(path: Path, record: Record) -> None:
     """Append one line, with null in place of NaN and infinities; the caller holds the lock."""
     line = (to_json(record) + "\n").encode()
-    mend(path)
+    repair_last_line(path)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     before = os.fstat(handle).st_size
     try:
@@ -87,7 +87,7 @@ def write_line(path: Path, record: Record) -> None:
         os.close(handle)
 
 
-def mend(path: Path) -> None:
+def repair_last_line(path: Path) -> None:
     """Complete or cut off a last line without its newline; the caller holds the lock.
 
     Whoever writes holds the lock, so such a line is what a killed process left, not what a living

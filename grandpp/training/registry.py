@@ -1,4 +1,4 @@
-"""The models that runs know by name: one row each, and a row of settings in ``settings.csv``."""
+"""Models by name, and the settings that each one reads from ``settings.csv``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs on other machines, by dask or ray; both libraries are optional."""
+"""Run configurations on other machines by dask or ray; both are optional."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch_geometric.data import Data
 from grandpp.training.config import RunConfig
 from grandpp.training.records import Record
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import CPU, drop_graphs, keep_graphs, perform, perform_kept
+from grandpp.training.worker import CPU, drop_graphs, keep_graphs, run_cached, run_config
 
 PATIENCE = 10.0  # seconds to wait for a scheduler's answer
 
@@ -72,7 +72,7 @@ class Dask(AbstractContextManager["Dask"]):
         """Hand the run to the scheduler."""
         # Not pure: a second sweep on the same cluster must not be handed the results of this one.
         executor = self._client.get_executor(pure=False)
-        return executor.submit(perform_kept, self._sweep, which, config, slot, self._threads)
+        return executor.submit(run_cached, self._sweep, which, config, slot, self._threads)
 
 
 def _dask_plugin(sweep: str, graphs: Sequence[Data]) -> Any:
@@ -133,7 +133,7 @@ class Ray(AbstractContextManager["Ray"]):
 
 def _perform_on_ray(data: Data, config: RunConfig, threads: Threads) -> Record:
     with threads.limit(config, data):
-        return perform(config, data, CPU)
+        return run_config(config, data, CPU)
 
 
 def _library(module: str, backend: str, package: str) -> Any:

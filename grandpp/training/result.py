@@ -1,4 +1,4 @@
-"""What a run gave, and how a failure is written down."""
+"""The result of a run, and the errors that a run records."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class RunResult:
         seconds: Wall time of training and evaluation.
         peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
         best_time: Time of the trajectory to 3 T with the best validation accuracy of all epochs,
-            see :func:`grandpp.training.best_time.note_best_time`; ``None`` if not asked for.
+            see :func:`grandpp.training.best_time.record_best_time`; ``None`` if not asked for.
         best_time_epoch: The epoch then.
         best_time_val_accuracy, best_time_test_accuracy: The accuracies there.
         energy: Dirichlet energy of the diffused features over that of the encoded ones, after

@@ -1,4 +1,4 @@
-"""The graph a run trains on: the data set's own, or rewired as its configuration says."""
+"""The training graph of a run: as loaded, or rewired by its configuration."""
 
 from __future__ import annotations
 

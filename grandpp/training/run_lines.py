@@ -1,4 +1,4 @@
-"""One JSON line per run, for scripts whose runs have a key of their own."""
+"""Read record files whose runs have a key of their own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from grandpp.training.json_lines import from_json
 
-Run = dict[str, Any]
+RunLine = dict[str, Any]
 
 
 def read_runs(
     path: Path | None, key: Sequence[str], before: Mapping[str, Any] | None = None
-) -> dict[tuple[Any, ...], Run]:
+) -> dict[tuple[Any, ...], RunLine]:
     """Runs in a file by their key; none if there is no file yet.
 
     A last line without its newline that was torn by a crash is passed over.
@@ -43,7 +43,7 @@ def read_runs(
     return runs
 
 
-def _with_nan(run: Run) -> Run:
+def _with_nan(run: RunLine) -> RunLine:
     """What every epoch measured as numbers again: null there stands for a NaN or an infinity."""
     if not isinstance(run.get("history"), list):
         return run

@@ -1,4 +1,4 @@
-"""The table of settings, and runs built from it."""
+"""Tuned settings from ``settings.csv``, and configurations built from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many runs, one after the other or several at once: resumable, visible, nothing done is lost."""
+"""Run many configurations, in parallel and resumably, and append their records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch_geometric.data import Data
 
-from grandpp.training.batches import check_batches, drive_batches
+from grandpp.training.batches import check_batches, run_batches
 from grandpp.training.config import RunConfig
 from grandpp.training.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.training.progress import Progress
@@ -91,7 +91,7 @@ def run_sweep(
         limits = threads_per_run(todo[:1] if batch_splits else todo, threads)
     if batch_splits is not None:
         with Progress(configs, progress) as bar:
-            drive_batches(todo, batch_splits, device, file, bar, on_record, limits)
+            run_batches(todo, batch_splits, device, file, bar, on_record, limits)
         return
     graphs = list({id(data): data for _, data in todo}.values())
     which = {id(data): n for n, data in enumerate(graphs)}
@@ -158,15 +158,15 @@ def _drive(
 ) -> None:
     """Keep every worker busy until nothing is left; write each record as it comes."""
     waiting = list(range(len(todo)))[::-1]
-    flying: dict[Future[Record], int] = {}
+    pending: dict[Future[Record], int] = {}
 
     def report(slot: int) -> None:
         record = file.records[todo[slot][0].key]
         on_record(record)
         bar.finish(slot, record)
 
-    while waiting or flying:
-        while waiting and len(flying) < pool.workers:
+    while waiting or pending:
+        while waiting and len(pending) < pool.workers:
             slot = waiting.pop()
             config, which = todo[slot]
             file.refresh()
@@ -174,11 +174,11 @@ def _drive(
                 report(slot)
             else:
                 bar.start(config)
-                flying[pool.submit(slot, which, config)] = slot
-        landed, _ = wait(flying, timeout=_GLANCE, return_when=FIRST_COMPLETED)
-        lost = {future for future in landed if _is_lost(future, pool)}
-        for future in landed - lost:
-            slot = flying.pop(future)
+                pending[pool.submit(slot, which, config)] = slot
+        done, _ = wait(pending, timeout=_GLANCE, return_when=FIRST_COMPLETED)
+        lost = {future for future in done if _is_lost(future, pool)}
+        for future in done - lost:
+            slot = pending.pop(future)
             if not file.add(future.result()):
                 # Another command walks in step with this one: go on in another order.
                 random.shuffle(waiting)

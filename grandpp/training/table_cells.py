@@ -1,4 +1,4 @@
-"""Runs sorted into the cells of a table, and every mixture refused that would mislead."""
+"""Group records into the cells of a table, and refuse mixtures that would mislead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grandpp.training.records import Record
 
 
 @dataclass(frozen=True)
-class Run:
+class CellRun:
     """What a comparison needs of a record.
 
     Args:
@@ -46,7 +46,7 @@ class Cell:
     dataset: str
     labels_per_class: int
     protocol: str
-    runs: dict[str, list[Run]]
+    runs: dict[str, list[CellRun]]
 
 
 def collect_cells(
@@ -79,7 +79,7 @@ def collect_cells(
     filters = {name: values for name, values in wanted.items() if values is not None}
     seen: dict[str, set[Any]] = {name: set() for name in (*wanted, "config_hash")}
     settings: dict[str, Mapping[str, Any]] = {}
-    groups: dict[tuple[str, int], dict[str, list[Run]]] = {}
+    groups: dict[tuple[str, int], dict[str, list[CellRun]]] = {}
     for record in records:
         for name, values in seen.items():
             values.add(record[name])
@@ -95,8 +95,8 @@ def collect_cells(
     return [_cell(*key, groups[key], configs, settings) for key in sorted(groups, key=_rank)]
 
 
-def _run(record: Record) -> Run:
-    return Run(
+def _run(record: Record) -> CellRun:
+    return CellRun(
         protocol=record["protocol"],
         split=record["split"],
         seed=record["seed"],
@@ -122,7 +122,7 @@ def _check_seen(name: str, wanted: Collection[Any], seen: set[Any]) -> None:
 def _cell(
     dataset: str,
     labels: int,
-    runs: dict[str, list[Run]],
+    runs: dict[str, list[CellRun]],
     configs: Collection[str],
     settings: Mapping[str, Mapping[str, Any]],
 ) -> Cell:
@@ -160,7 +160,7 @@ def _difference(settings: list[Mapping[str, Any]]) -> str:
     return f", which differ in {'; '.join(differing)}" if differing else ""
 
 
-def _check_splits(runs: Mapping[str, list[Run]], where: str) -> None:
+def _check_splits(runs: Mapping[str, list[CellRun]], where: str) -> None:
     digests: dict[int, tuple[str, str]] = {}
     for model, own in runs.items():
         for run in own:
@@ -172,9 +172,9 @@ def _check_splits(runs: Mapping[str, list[Run]], where: str) -> None:
                 )
 
 
-def _unique(runs: list[Run], where: str) -> list[Run]:
+def _unique(runs: list[CellRun], where: str) -> list[CellRun]:
     """Sort runs; a run that is in two files counts once, one with two results not at all."""
-    found: dict[tuple[int, int], Run] = {}
+    found: dict[tuple[int, int], CellRun] = {}
     for run in runs:
         first = found.setdefault((run.split, run.seed), run)
         if first != run:

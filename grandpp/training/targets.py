@@ -1,4 +1,4 @@
-"""What training aims at: which nodes, towards which class, how much each of them counts."""
+"""Training targets: nodes, their classes and their weights in the loss."""
 
 from __future__ import annotations
 

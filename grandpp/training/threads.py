@@ -1,4 +1,4 @@
-"""How many runs are done at once, and on how many threads each: the one place that decides."""
+"""The number of parallel runs and of threads for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run from beginning to end, and what a worker process keeps between two of them."""
+"""Run one configuration in a worker process, with its graphs cached between runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def split_of(config: RunConfig, data: Data) -> Data:
     return low_label_split(data, config.labels_per_class, config.split, config.protocol)
 
 
-def perform(
+def run_config(
     config: RunConfig,
     data: Data,
     device: torch.device,
@@ -69,7 +69,7 @@ def perform(
     return make_record(config, train_run(config, split, device, on_epoch), split, str(device))
 
 
-def perform_batch(
+def run_config_batch(
     configs: Sequence[RunConfig],
     data: Data,
     device: torch.device,
@@ -107,7 +107,7 @@ def start_worker(sweep: str, folder: Path, parent: int) -> None:
     threading.Thread(target=_end_with, args=(parent, folder), daemon=True).start()
 
 
-def perform_kept(
+def run_cached(
     sweep: str, which: int, config: RunConfig, slot: int, threads: Threads = ONE_THREAD
 ) -> Record:
     """A run on one of the graphs that this process keeps.
@@ -127,7 +127,7 @@ def perform_kept(
 
     data = _graphs[sweep][which]
     with _one_run, threads.limit(config, data):
-        return perform(config, data, CPU, on_epoch)
+        return run_config(config, data, CPU, on_epoch)
 
 
 def _end_with(parent: int, folder: Path) -> None:

@@ -200,7 +200,7 @@ def test_the_switched_way_runs_tritons_kernels_forward_and_backward(programs, mo
     kernels = programs["kernels"]
     graph = kernels.prepare_graph(karate, 34)
     names = []
-    for name in ("multiply", "sample"):
+    for name in ("multiply", "sampled_product"):
         real = getattr(launchers, name)
         monkeypatch.setattr(launchers, name, lambda *v, n=name, f=real: names.append(n) or f(*v))
     ways = kernels.ways_to_multiply(graph, triton=True)
@@ -208,7 +208,7 @@ def test_the_switched_way_runs_tritons_kernels_forward_and_backward(programs, mo
     expected = ways["ours"][0](w, x), *ways["ours"][1](w, x, up)
     assert names == []
     result = ways["triton"][0](w, x), *ways["triton"][1](w, x, up)
-    assert names == ["multiply", "multiply", "sample", "multiply"]
+    assert names == ["multiply", "multiply", "sampled_product", "multiply"]
     torch.testing.assert_close(result, expected)
 
 

@@ -7,7 +7,13 @@ import torch
 from flows import points
 from torch import nn
 
-from grandpp.fields.bound import BoundFunction, BoundModule, as_bound, names_everything, visible
+from grandpp.fields.bound import (
+    BoundFunction,
+    BoundModule,
+    as_bound,
+    as_solver_field,
+    names_all_tensors,
+)
 from grandpp.vector_field import Bound
 
 T = torch.tensor(2.0)
@@ -80,10 +86,10 @@ def test_each_kind_of_field_is_recognised():
 
 def test_a_function_at_the_bottom_of_all_wrappers_is_not_hidden():
     honest, hiding = Wrapper(Wrapper(BoundModule.of(Affine()))), Wrapper(as_bound(torch.mul))
-    assert names_everything(honest)
-    assert visible(honest) is honest
-    assert not names_everything(hiding)
-    shown = visible(hiding)
+    assert names_all_tensors(honest)
+    assert as_solver_field(honest) is honest
+    assert not names_all_tensors(hiding)
+    shown = as_solver_field(hiding)
     assert not isinstance(shown, Bound)
     assert shown(T, torch.tensor(4.0)).item() == 16.0
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from grandpp.fields import Adam, Dynamics, GeneralizedHeavyBall, GraphDiffusion, HeavyBall
-from grandpp.fields.oscillation import LinearOscillation, Wave, oscillate
+from grandpp.fields.oscillation import LinearOscillation, Wave, linearize_momentum
 
 F64 = torch.float64
 T = torch.tensor(0.7, dtype=F64)
@@ -36,7 +36,7 @@ def test_the_blocks_of_a_linear_system_are_its_right_hand_side(kind, driven, kar
     f = diffusion(karate, features, learn_beta=driven)
     if driven:
         f = f.bind([f.generator, 0.3 * features])
-    system = oscillate(kind, f)
+    system = linearize_momentum(kind, f)
     assert isinstance(system, LinearOscillation)
     y = state(features)
     dense = torch.zeros(34, 34, dtype=F64)
@@ -63,13 +63,13 @@ def test_the_blocks_of_a_linear_system_are_its_right_hand_side(kind, driven, kar
     ],
 )
 def test_what_is_linear_is_known_as_such_and_nothing_else(kind, options, linear, karate, features):
-    f = oscillate(kind, diffusion(karate, features, **options))
+    f = linearize_momentum(kind, diffusion(karate, features, **options))
     assert isinstance(f, LinearOscillation) is linear
 
 
 def test_the_walk_on_an_undirected_graph_stays_reversible(karate, features):
-    walk = oscillate(HeavyBall(), diffusion(karate, features, attention=None))
-    attention = oscillate(HeavyBall(), diffusion(karate, features))
+    walk = linearize_momentum(HeavyBall(), diffusion(karate, features, attention=None))
+    attention = linearize_momentum(HeavyBall(), diffusion(karate, features))
     assert walk.reversible
     assert not attention.reversible
 

@@ -7,7 +7,7 @@ import torch
 
 import grandpp.layers.batched as together
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
-from grandpp.layers.batched import can_join, solve_together
+from grandpp.layers.batched import can_batch, solve_batched
 from grandpp.solvers import SolveError
 
 OPTIONS = {"time": 6.0, "solver": "exact", "rtol": 1e-12}
@@ -47,9 +47,9 @@ def test_states_and_gradients_are_those_of_separate_solves(karate, kind):
         made = layers(kind)
         bound = [bind(layer, 10 + seed, karate) for seed, layer in enumerate(made)]
         if joint:
-            solved = solve_together(made[0], bound)
+            solved = solve_batched(made[0], bound)
         else:
-            solved = [solve_together(a, [b])[0] for a, b in zip(made, bound, strict=True)]
+            solved = [solve_batched(a, [b])[0] for a, b in zip(made, bound, strict=True)]
         states.append([s.features for s in solved])
         sum((y * y.detach().cos()).sum() for y in states[-1]).backward()
         gradients.append([[p.grad for p in layer.parameters()] for layer in made])
@@ -67,9 +67,9 @@ def test_a_small_copy_beside_large_ones_is_as_accurate_as_by_itself(karate):
     bound = [bind(layer, 1, karate) for layer in made]
     scales = (1e6, 1e-6, 1.0)
     bound = [(field, scale * y) for (field, y), scale in zip(bound, scales, strict=True)]
-    for layer, solved, (field, y) in zip(made, solve_together(made[0], bound), bound, strict=True):
+    for layer, solved, (field, y) in zip(made, solve_batched(made[0], bound), bound, strict=True):
         layer.solver = type(layer.solver)(rtol=1e-13)
-        exact = solve_together(layer, [(field, y)])[0].features
+        exact = solve_batched(layer, [(field, y)])[0].features
         error = (solved.features - exact).abs().max() / y.abs().max()
         assert error.item() <= 1e-5
 
@@ -77,8 +77,8 @@ def test_a_small_copy_beside_large_ones_is_as_accurate_as_by_itself(karate):
 def test_all_copies_count_the_products_of_the_fastest(karate):
     made = layers("grand")
     bound = [bind(layer, seed, karate) for seed, layer in enumerate(made)]
-    alone = [solve_together(a, [b])[0].stats for a, b in zip(made, bound, strict=True)]
-    joint = solve_together(made[0], bound)
+    alone = [solve_batched(a, [b])[0].stats for a, b in zip(made, bound, strict=True)]
+    joint = solve_batched(made[0], bound)
     assert {s.stats.nfe_forward for s in joint} == {max(s.nfe_forward for s in alone)}
     assert len({id(s.stats) for s in joint}) == 1
 
@@ -86,16 +86,16 @@ def test_all_copies_count_the_products_of_the_fastest(karate):
 def test_states_beyond_the_cache_are_joined_in_even_groups(karate, monkeypatch):
     made = layers("grand", 5)
     bound = [bind(layer, seed, karate) for seed, layer in enumerate(made)]
-    whole = solve_together(made[0], bound)
+    whole = solve_batched(made[0], bound)
     monkeypatch.setattr(together, "_CACHED_BYTES", 2 * 34 * 8 * 8)
-    parts = solve_together(made[0], bound)
+    parts = solve_batched(made[0], bound)
     sizes = [sum(s.stats is t.stats for t in parts) for s in parts]
     assert sizes == [1, 2, 2, 2, 2]
     for a, b in zip(whole, parts, strict=True):
         torch.testing.assert_close(a.features, b.features)
     monkeypatch.setattr(together, "_CACHED_BYTES", 1)
-    assert len({id(s.stats) for s in solve_together(made[0], bound)}) == 5
-    assert solve_together(made[0], []) == []
+    assert len({id(s.stats) for s in solve_batched(made[0], bound)}) == 5
+    assert solve_batched(made[0], []) == []
 
 
 def test_a_solve_that_fails_is_an_error_of_all(karate):
@@ -104,15 +104,15 @@ def test_a_solve_that_fails_is_an_error_of_all(karate):
     field, y = bound[1]
     field.weight.data.fill_(torch.nan)
     with pytest.raises(SolveError, match="NaN or infinite"):
-        solve_together(made[0], [bound[0], (field, y)])
+        solve_batched(made[0], [bound[0], (field, y)])
 
 
 def test_only_linear_diffusion_with_the_exact_solver_can_be_joined(karate):
-    assert can_join(GRANDConv(8, solver="exact"))
-    assert can_join(GRANDPPConv(8, solver="exact"))
+    assert can_batch(GRANDConv(8, solver="exact"))
+    assert can_batch(GRANDPPConv(8, solver="exact"))
     others = [GRANDConv(8), GRANDConv(8, mode="nonlinear"), GRANDConv(8, time=float("inf")),
               HeavyBallConv(8, solver="exact"), CGNNConv(8, solver="exact"),
               torch.nn.Linear(8, 8)]  # fmt: skip
-    assert not any(map(can_join, others))
+    assert not any(map(can_batch, others))
     with pytest.raises(ValueError, match="linear diffusion with solver='exact'"):
-        solve_together(others[0], [])
+        solve_batched(others[0], [])

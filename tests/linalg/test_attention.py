@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from grandpp.linalg import CSR, attention_product, switch, use_triton
-from grandpp.linalg.row_chunks import Pieces
+from grandpp.linalg.row_chunks import RowChunks
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -28,7 +28,7 @@ def pattern(length=2):
     col = torch.tensor([0, 1, 1, 2, 3, 1, 0, 3, 2, 3], device=DEVICE)
     csr = CSR.from_coo(row, col, 5, 4)
     for matrix in (csr, csr.transpose):
-        matrix.__dict__["pieces"] = Pieces.of(matrix.rowptr, length)
+        matrix.__dict__["chunks"] = RowChunks.of(matrix.rowptr, length)
     return csr
 
 

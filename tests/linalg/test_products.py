@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.linalg import CSR, add_samples, multiply, sddmm, spmm
+from grandpp.linalg import CSR, add_sampled_product, multiply, sddmm, spmm
 
 
 def test_product_equals_the_dense_product_with_duplicates_and_empty_rows(case):
@@ -113,7 +113,7 @@ def test_samples_are_added_in_place(dtype, size):
     a, b, total = (v.to(dtype) for v in (a, b, total))
     products = (a.double()[csr.row] * b.double()[csr.col_long]).sum(-1)
     expected, place = total.double() - 2 * products, total.data_ptr()
-    add_samples(csr, a, b, total, -2.0)
+    add_sampled_product(csr, a, b, total, -2.0)
     assert total.data_ptr() == place
     tol = 0.2 if dtype is torch.bfloat16 else 1e-5
     torch.testing.assert_close(total.double(), expected, rtol=tol, atol=tol)

@@ -6,33 +6,33 @@ import pytest
 import torch
 
 from grandpp.linalg import CSR
-from grandpp.linalg.row_chunks import LENGTH, Pieces
+from grandpp.linalg.row_chunks import LENGTH, RowChunks
 
 
 @pytest.mark.parametrize("counts", [[0, 3, 9, 4, 0, 8, 5], [4, 4], [0, 0], [1000], []])
 def test_pieces_cover_every_entry_once_and_none_is_longer_than_allowed(counts):
     lengths = torch.tensor(counts, dtype=torch.int32)
     rowptr = torch.cat([lengths.new_zeros(1), lengths.cumsum(0, dtype=torch.int32)])
-    pieces = Pieces.of(rowptr, 4)
-    assert bool((pieces.stop - pieces.start <= 4).all())
+    chunks = RowChunks.of(rowptr, 4)
+    assert bool((chunks.stop - chunks.start <= 4).all())
     seen = [
         (row, e)
-        for row, start, stop in zip(*map(torch.Tensor.tolist, spans(pieces)), strict=True)
+        for row, start, stop in zip(*map(torch.Tensor.tolist, spans(chunks)), strict=True)
         for e in range(start, stop)
     ]
     row_of = torch.arange(len(counts)).repeat_interleave(lengths.long()).tolist()
     assert sorted(seen) == list(enumerate_rows(row_of))
-    assert set(pieces.row.tolist()) == set(range(len(counts)))  # empty rows write their zeros
+    assert set(chunks.row.tolist()) == set(range(len(counts)))  # empty rows write their zeros
     long = [i for i, count in enumerate(counts) if count > 4]
-    assert pieces.long_row.tolist() == long
-    assert pieces.split == sum(-(-counts[i] // 4) for i in long)
-    for i, first, last in zip(long, pieces.long_ptr[:-1], pieces.long_ptr[1:], strict=True):
-        assert set(pieces.row[first:last].tolist()) == {i}
-        assert torch.equal(pieces.start[first + 1 : last], pieces.stop[first : last - 1])
+    assert chunks.long_row.tolist() == long
+    assert chunks.split == sum(-(-counts[i] // 4) for i in long)
+    for i, first, last in zip(long, chunks.long_ptr[:-1], chunks.long_ptr[1:], strict=True):
+        assert set(chunks.row[first:last].tolist()) == {i}
+        assert torch.equal(chunks.start[first + 1 : last], chunks.stop[first : last - 1])
 
 
-def spans(pieces):
-    return pieces.row, pieces.start, pieces.stop
+def spans(chunks):
+    return chunks.row, chunks.start, chunks.stop
 
 
 def enumerate_rows(row_of):
@@ -42,5 +42,5 @@ def enumerate_rows(row_of):
 def test_a_star_is_cut_and_kept():
     centre = torch.zeros(3 * LENGTH + 1, dtype=torch.int64)
     csr = CSR.from_coo(centre, torch.arange(centre.numel()), centre.numel(), centre.numel())
-    assert csr.pieces.split == 4
-    assert csr.pieces is csr.pieces
+    assert csr.chunks.split == 4
+    assert csr.chunks is csr.chunks

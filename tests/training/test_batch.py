@@ -13,7 +13,7 @@ from grandpp.data import low_label_split, sbm
 from grandpp.linalg.singular import ConvergenceError
 from grandpp.training import MODELS, build_model, build_optimizer, tuned_config, with_run
 from grandpp.training.batch import BATCH_MODELS, check_batch, train_batch
-from grandpp.training.loop import Run, train_run
+from grandpp.training.loop import TrainingRun, train_run
 
 CPU = torch.device("cpu")
 SAME = ("test_accuracy", "val_accuracy", "last_test_accuracy", "best_epoch", "epochs", "status",
@@ -50,13 +50,13 @@ def same(results, configs, splits):
 def after_training(monkeypatch):
     """The runs that the last trainings left behind, in the order of their beginning."""
     runs = []
-    begin = Run.begin.__func__
+    begin = TrainingRun.begin.__func__
 
     def keep(cls, *arguments):
         runs.append(begin(cls, *arguments))
         return runs[-1]
 
-    monkeypatch.setattr(Run, "begin", classmethod(keep))
+    monkeypatch.setattr(TrainingRun, "begin", classmethod(keep))
     return runs
 
 
@@ -123,7 +123,7 @@ def test_gradients_of_the_joint_loss_are_those_of_each_loss(graph):
         to_double(entry.run)
     batch._learn(batch.entries)
     for entry, config, data in zip(batch.entries, configs, splits, strict=True):
-        alone = Run.begin(config, data, CPU)
+        alone = TrainingRun.begin(config, data, CPU)
         to_double(alone)
         # A step without effect on the gradients: they are compared after it.
         alone.train_epoch(torch.optim.SGD(alone.model.parameters(), lr=0.0))

@@ -11,8 +11,8 @@ import torch
 from grandpp.models import DiffusionClassifier
 from grandpp.solvers import SolveError
 from grandpp.training import RunResult, build_model, build_optimizer, train_run, tuned_config
-from grandpp.training.best_time import note_best_time
-from grandpp.training.loop import Run
+from grandpp.training.best_time import record_best_time
+from grandpp.training.loop import TrainingRun
 
 CPU = torch.device("cpu")
 SMALL = {"epochs": 4, "hidden": 16, "attention_channels": 16, "time": 3.0}
@@ -25,7 +25,7 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     exact = {"rtol": 1e-7, "atol": 1e-7} if model == "grand-nl" else {}
     config = tuned_config("sbm", model, 5, **SMALL | exact)
     built = build_model(config, data.num_features, 3)
-    run, optimizer = Run(built, data), build_optimizer(config, built)
+    run, optimizer = TrainingRun(built, data), build_optimizer(config, built)
     for _ in range(8):
         run.train_epoch(optimizer)
     built.eval()
@@ -41,7 +41,7 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     result = RunResult()
     with torch.no_grad():
         logits = built(data.x, data.edge_index, None, data.train_mask)
-        note_best_time(built, data.x, data, logits, 7, result)
+        record_best_time(built, data.x, data, logits, 7, result)
     assert len({val for val, _ in found}) > 2
     assert result.best_time == pytest.approx(0.75 * (best + 1))
     assert result.best_time_epoch == 7
@@ -74,7 +74,7 @@ def test_validation_nodes_choose_among_epochs_and_times_and_the_first_of_equals_
     ]
     result, seen = RunResult(), []
     for epoch, script in enumerate(epochs, start=1):
-        note_best_time(Scripted(script), None, one_class, script[3], epoch, result)
+        record_best_time(Scripted(script), None, one_class, script[3], epoch, result)
         seen.append((result.best_time, result.best_time_epoch, result.best_time_test_accuracy))
     n_test = int(one_class.test_mask.sum())
     assert seen[0] == (3.0, 1, pytest.approx(20 / n_test))
@@ -85,7 +85,7 @@ def test_validation_nodes_choose_among_epochs_and_times_and_the_first_of_equals_
 def test_where_no_time_is_reached_the_logits_at_the_end_time_count(data):
     result = RunResult()
     logits = torch.nn.functional.one_hot(data.y, 3).float()
-    note_best_time(Scripted([]), None, data, logits, 5, result)
+    record_best_time(Scripted([]), None, data, logits, 5, result)
     assert (result.best_time, result.best_time_epoch) == (2.0, 5)
     assert (result.best_time_val_accuracy, result.best_time_test_accuracy) == (1.0, 1.0)
 
@@ -107,7 +107,7 @@ def test_models_without_a_trajectory_are_refused_and_runs_of_them_do_not_look(da
     assert config == tuned_config("sbm", "gcn", 5, epochs=2)
     assert train_run(config, data, CPU).best_time is None
     with pytest.raises(ValueError, match="a model with a trajectory"):
-        note_best_time(build_model(config, 64, 3), data.x, data, None, 1, RunResult())
+        record_best_time(build_model(config, 64, 3), data.x, data, None, 1, RunResult())
 
 
 def test_a_solve_that_fails_beyond_the_end_time_ends_the_look_and_not_the_run(data):
@@ -134,7 +134,7 @@ def test_weights_of_edges_count_along_the_trajectory_too(data):
     seen = []
     built.classify_along = lambda x, *graph, **options: seen.append(graph[1]) or []
     logits = built(data.x, *edges)
-    note_best_time(built, data.x, weighted, logits, 1, RunResult())
+    record_best_time(built, data.x, weighted, logits, 1, RunResult())
     assert seen[0] is weighted.edge_weight
 
 

@@ -11,7 +11,7 @@ from grandpp.data import low_label_split
 from grandpp.training import RunResult, build_model, build_optimizer, train_run, tuned_config
 from grandpp.training.batch import BATCH_MODELS, train_batch
 from grandpp.training.json_lines import to_json
-from grandpp.training.loop import Run
+from grandpp.training.loop import TrainingRun
 from grandpp.training.records import make_record
 from grandpp.training.statistics import summarize
 
@@ -30,7 +30,7 @@ def test_the_same_configuration_gives_the_same_bits(data, model):
         torch.manual_seed(5)
         config = tuned_config("sbm", model, 5, time=2.0)
         built = build_model(config, data.num_features, 3)
-        runner, optimizer = Run(built, data), build_optimizer(config, built)
+        runner, optimizer = TrainingRun(built, data), build_optimizer(config, built)
         for _ in range(3):
             runner.train_epoch(optimizer)
         states.append(built.state_dict())
@@ -70,7 +70,7 @@ class Scripted(torch.nn.Module):
 
 def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(one_class, predict):
     script = [predict(5, 90), predict(10, 20), predict(10, 80), predict(3, 100)]
-    runner, result = Run(Scripted(script), one_class), RunResult()
+    runner, result = TrainingRun(Scripted(script), one_class), RunResult()
     for epoch in range(1, 5):
         runner.evaluate(epoch, result)
     n_val, n_test = int(one_class.val_mask.sum()), int(one_class.test_mask.sum())
@@ -131,7 +131,7 @@ def test_test_labels_never_reach_training(data):
     for graph in (data, changed):
         torch.manual_seed(0)
         model = build_model(config, graph.num_features, 3)
-        runner, optimizer = Run(model, graph), build_optimizer(config, model)
+        runner, optimizer = TrainingRun(model, graph), build_optimizer(config, model)
         for _ in range(3):
             runner.train_epoch(optimizer)
         logits.append(model.eval()(graph.x, graph.edge_index, None, graph.train_mask))

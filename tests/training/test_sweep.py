@@ -26,7 +26,7 @@ from grandpp.training import (
 )
 from grandpp.training.record_file import RecordFile
 from grandpp.training.threads import ONE_THREAD
-from grandpp.training.worker import perform
+from grandpp.training.worker import run_config
 
 CPU = torch.device("cpu")
 
@@ -117,7 +117,7 @@ def test_finished_runs_are_not_repeated(runs, tmp_path, monkeypatch):
     out, first, again = tmp_path / "runs.jsonl", [], []
     run_sweep(runs[:2], CPU, first.append, out=out, progress=False)
     lines = out.read_text()
-    monkeypatch.setattr(pools, "perform", None)
+    monkeypatch.setattr(pools, "run_config", None)
     run_sweep(runs[:2], CPU, again.append, out=out, progress=False)
     assert out.read_text() == lines
     assert again == first
@@ -146,7 +146,7 @@ def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
     runs, tmp_path, monkeypatch
 ):
     out, records, done = tmp_path / "runs.jsonl", [], []
-    theirs = {**perform(*runs[1], CPU), "test_accuracy": 0.123}
+    theirs = {**run_config(*runs[1], CPU), "test_accuracy": 0.123}
 
     def on_record(record):
         if not records:
@@ -155,9 +155,9 @@ def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
 
     def perform_and_tell(config, *arguments):
         done.append(config.key)
-        return perform(config, *arguments)
+        return run_config(config, *arguments)
 
-    monkeypatch.setattr(pools, "perform", perform_and_tell)
+    monkeypatch.setattr(pools, "run_config", perform_and_tell)
     run_sweep(runs, CPU, on_record, out=out, progress=False)
     keys = [config.key for config, _ in runs]
     assert [record_key(r) for r in records] == keys
@@ -170,13 +170,13 @@ def test_two_commands_in_step_part_after_the_first_run_done_twice(runs, tmp_path
     out, order = tmp_path / "runs.jsonl", []
 
     def perform_like_the_other(config, data, device, on_epoch):
-        record = perform(config, data, device, on_epoch)
+        record = run_config(config, data, device, on_epoch)
         if not order:
             RecordFile(out).add({**record, "test_accuracy": 0.123})
         order.append(config.key)
         return record
 
-    monkeypatch.setattr(pools, "perform", perform_like_the_other)
+    monkeypatch.setattr(pools, "run_config", perform_like_the_other)
     monkeypatch.setattr(random, "shuffle", lambda waiting: waiting.reverse())
     records = []
     run_sweep(runs, CPU, records.append, out=out, progress=False)

@@ -1,4 +1,4 @@
-"""What every layer of a flow is: an invertible map with its change of density."""
+"""The interface of a flow's layers: an invertible map with its change of density."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A field with its divergence beside it: what moves points, and what that does to their density."""
+"""A field with its divergence, for the change of density along trajectories."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import triton.language as tl
 
 
 @triton.jit
-def multiply_pieces(
+def multiply_chunks(
     row, start, stop, split, col, weight, x, y, partial, width, size,
     HEADS: tl.constexpr, ENTRIES: tl.constexpr, FEATURES: tl.constexpr, REAL: tl.constexpr,
 ):  # fmt: skip
@@ -109,7 +109,7 @@ def mean_of_heads(total, strength, is_head, heads):
 
 
 @triton.jit
-def attend_pieces(
+def attend_chunks(
     row, start, stop, split, col, query, key, prior, x, y, top, norm, partial, width, size,
     heads, HEADS: tl.constexpr, ENTRIES: tl.constexpr, CHANNELS: tl.constexpr,
     FEATURES: tl.constexpr, SOFTMAX: tl.constexpr, REAL: tl.constexpr,

@@ -4,9 +4,9 @@ The kernels have been checked in Triton's interpreter and compiled for NVIDIA's 
 capabilities 8.0 and 9.0; they have not run on a GPU yet. The sizes of their blocks are guesses.
 
 - ``multiply`` and ``attention_product`` give each piece of a row to one program, see
-  :class:`~grandpp.linalg.row_chunks.Pieces`; a second launch merges those of long rows, in order,
-  so that results repeat exactly.
-- ``sample`` gives the same number of entries to every program.
+  :class:`~grandpp.linalg.row_chunks.RowChunks`; a second launch merges those of long rows, in
+  order, so that results repeat exactly.
+- ``sampled_product`` gives the same number of entries to every program.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from grandpp.linalg.csr import CSR
 from grandpp.linalg.experimental import triton_kernels as kernels
 
-INTERPRETED = not isinstance(kernels.multiply_pieces, triton.JITFunction)
+INTERPRETED = not isinstance(kernels.multiply_chunks, triton.JITFunction)
 """Whether the kernels run on the CPU, in Triton's interpreter."""
 
 # The numbers one program holds at once; a power of two.
@@ -32,31 +32,31 @@ def multiply(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
     nodes = () if weight.dim() == 1 else (heads,)
     _check("weight", weight, (csr.col.numel(), *nodes))
     _check("x", x, (csr.num_cols, *nodes, x.size(-1)))
-    pieces, size = csr.pieces, x.size(-1)
+    chunks, size = csr.chunks, x.size(-1)
     width, real = heads * size, _real(x)
     y = x.new_empty((csr.num_rows, *nodes, size))
     if y.numel() == 0:
         return y
     weight, x = weight.contiguous(), x.contiguous()
     features = _power(width, 128)
-    partial = _empty(x, pieces.split, width)
+    partial = _empty(x, chunks.split, width)
     across = triton.cdiv(width, features)
     with torch.cuda.device_of(x):
-        kernels.multiply_pieces[pieces.row.numel(), across](
-            pieces.row, pieces.start, pieces.stop, pieces.split, csr.col, weight, x, y, partial,
+        kernels.multiply_chunks[chunks.row.numel(), across](
+            chunks.row, chunks.start, chunks.stop, chunks.split, csr.col, weight, x, y, partial,
             width, size, HEADS=heads, ENTRIES=min(32, 1024 // features), FEATURES=features,
             REAL=real, num_warps=1,
         )  # fmt: skip
-        if pieces.split:
-            kernels.add_partials[pieces.long_row.numel(), across](
-                pieces.long_row, pieces.long_ptr, partial, y, width, PIECES=_TILE // 4 // features,
+        if chunks.split:
+            kernels.add_partials[chunks.long_row.numel(), across](
+                chunks.long_row, chunks.long_ptr, partial, y, width, PIECES=_TILE // 4 // features,
                 FEATURES=features, REAL=real,
             )  # fmt: skip
     return y
 
 
-def sample(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
-    """The inner products of :func:`grandpp.linalg.sample`, all heads in one launch."""
+def sampled_product(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
+    """The inner products of :func:`grandpp.linalg.sampled_product`, all heads in one launch."""
     shape, size = tuple(a.shape[1:]), a.size(-1)
     heads = a.size(1) if a.dim() == 3 else 1
     _check("a", a, (csr.num_rows, *shape))
@@ -93,18 +93,18 @@ def attention_product(
     features = _power(width, max(16, min(128, _TILE // padded)))
     channels = _power(size, max(16, min(64, _TILE // padded)))
     entries = max(1, min(16, _TILE // (padded * max(features, channels))))
-    pieces, across = csr.pieces, triton.cdiv(width, features)
-    top, norm = _empty(x, pieces.split, heads), _empty(x, pieces.split, heads)
-    partial = _empty(x, pieces.split, heads * width)
+    chunks, across = csr.chunks, triton.cdiv(width, features)
+    top, norm = _empty(x, chunks.split, heads), _empty(x, chunks.split, heads)
+    partial = _empty(x, chunks.split, heads * width)
     shared = {"HEADS": padded, "FEATURES": features, "SOFTMAX": softmax, "REAL": _real(x)}
     with torch.cuda.device_of(x):
-        kernels.attend_pieces[pieces.row.numel(), across](
-            pieces.row, pieces.start, pieces.stop, pieces.split, csr.col, query, key, prior, x, y,
+        kernels.attend_chunks[chunks.row.numel(), across](
+            chunks.row, chunks.start, chunks.stop, chunks.split, csr.col, query, key, prior, x, y,
             top, norm, partial, width, size, heads, ENTRIES=entries, CHANNELS=channels, **shared,
         )  # fmt: skip
-        if pieces.split:
-            kernels.attend_partials[pieces.long_row.numel(), across](
-                pieces.long_row, pieces.long_ptr, top, norm, partial, y, width, heads, **shared
+        if chunks.split:
+            kernels.attend_partials[chunks.long_row.numel(), across](
+                chunks.long_row, chunks.long_ptr, top, norm, partial, y, width, heads, **shared
             )
     return y
 

@@ -1,4 +1,4 @@
-"""What torchdiffeq does not say itself: whether Adams steps are good, and why a solve failed."""
+"""Accuracy checks of torchdiffeq's Adams methods, and the status of a failed solve."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from grandpp.solvers.base import Status, is_finite, map_parts, needs_grad, parts_of
 from grandpp.solvers.explicit.spans import is_beyond
 from grandpp.solvers.gradients.captured import named_tensors
-from grandpp.solvers.gradients.counting import Recorder, StepRecorder, detached
+from grandpp.solvers.gradients.counting import CountedField, StepCountedField, detached
 from grandpp.vector_field import State, VectorField
 
 # With more, as torchdiffeq has by default, explicit steps are unstable from h L = 0.01 on and
@@ -22,7 +22,7 @@ _STARTING_STEPS = 2
 _CORRECTION, _DIFFERENCE = 1e-2, 0.5
 
 
-class AdamsRecorder(StepRecorder):
+class AdamsCountedField(StepCountedField):
     """Counts, and judges every step by the slopes at both of its ends.
 
     torchdiffeq iterates the corrector of an implicit step four times and warns if it has not
@@ -96,24 +96,24 @@ class AdamsRecorder(StepRecorder):
         return size + torch.finfo(torch.float32).tiny
 
 
-class ExplicitAdamsRecorder(AdamsRecorder):
+class ExplicitAdamsCountedField(AdamsCountedField):
     """The same for explicit steps, which correct nothing."""
 
     implicit = False
 
 
-def adams_recorder(implicit: bool) -> type[AdamsRecorder]:
+def adams_counted_field(implicit: bool) -> type[AdamsCountedField]:
     """The recorder of implicit or explicit steps."""
-    return AdamsRecorder if implicit else ExplicitAdamsRecorder
+    return AdamsCountedField if implicit else ExplicitAdamsCountedField
 
 
-def begin_span(recorder: Recorder, y: State) -> None:
+def begin_span(counted_field: CountedField, y: State) -> None:
     """Tell a recorder of Adams steps that a solve starts anew at ``y``."""
-    if isinstance(recorder, AdamsRecorder):
-        recorder.begin_span(y)
+    if isinstance(counted_field, AdamsCountedField):
+        counted_field.begin_span(y)
 
 
-def status_of_states(recorder: Recorder, ys: State, ts: Tensor) -> Status:
+def status_of_states(counted_field: CountedField, ys: State, ts: Tensor) -> Status:
     """The status of a solve that returned the states at ``ts[1:]``.
 
     SciPy's stops short where it failed.
@@ -123,7 +123,7 @@ def status_of_states(recorder: Recorder, ys: State, ts: Tensor) -> Status:
     if parts_of(ys)[0].size(0) != len(ts) - 1:
         return Status.STEP_UNDERFLOW
     end = map_parts(lambda y: y[-1].detach(), ys)
-    bad = isinstance(recorder, AdamsRecorder) and not recorder.is_consistent(end)
+    bad = isinstance(counted_field, AdamsCountedField) and not counted_field.is_consistent(end)
     return Status.STEP_TOO_LARGE if bad else Status.SUCCESS
 
 
@@ -140,13 +140,13 @@ def check_no_gradient(f: VectorField, y0: State) -> None:
         )
 
 
-def status_of_error(error: AssertionError, recorder: Recorder, ts: Tensor) -> Status:
+def status_of_error(error: AssertionError, counted_field: CountedField, ts: Tensor) -> Status:
     """The status that an assertion of torchdiffeq means; others are raised again."""
     if "underflow in dt" not in str(error) and "non-finite" not in str(error):
         raise error
-    if not ("non-finite" in str(error) or recorder.saw_non_finite()):
+    if not ("non-finite" in str(error) or counted_field.saw_non_finite()):
         return Status.STEP_UNDERFLOW
-    beyond = is_beyond(recorder.last_t, ts)
+    beyond = is_beyond(counted_field.last_t, ts)
     return Status.NON_FINITE_BEYOND if beyond else Status.NON_FINITE
 
 

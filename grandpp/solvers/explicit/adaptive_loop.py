@@ -1,4 +1,4 @@
-"""The time loop of explicit methods with error control."""
+"""The time loop of explicit Runge-Kutta methods with error control."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grandpp.linalg import all_finite
 from grandpp.solvers.base import Status
-from grandpp.solvers.explicit.stages import ErrorNorm, Rate, Trial, attempt, interpolate
+from grandpp.solvers.explicit.stages import ErrorNorm, Rate, StepAttempt, attempt_step, interpolate
 from grandpp.solvers.explicit.step_size import StepSize
 from grandpp.solvers.explicit.tableau import Tableau
 from grandpp.solvers.implicit.equation import StepError
@@ -23,7 +23,7 @@ _FIRST = 0.5
 
 
 @dataclass
-class Walk:
+class AdaptiveLoop:
     """Steps through a list of times, reading from the device once per step that is tried.
 
     Step sizes are plain numbers: a decision, not a part of the mathematics. A rejected step leaves
@@ -43,7 +43,7 @@ class Walk:
     rate: Rate
     tableau: Tableau
     norm: ErrorNorm
-    accepted: Callable[[float, Trial, float], None]
+    accepted: Callable[[float, StepAttempt, float], None]
     rejected: Callable[[], None]
     next_step: float | None = None
 
@@ -62,14 +62,14 @@ class Walk:
         saved: list[Tensor] = []
         t = times[0]
         while len(saved) < len(times) - 1:
-            trial, end = self._step(control, y, slope, t, ts, times)
-            self.accepted(t, trial, end)
+            attempt, end = self._step(control, y, slope, t, ts, times)
+            self.accepted(t, attempt, end)
             for row in range(len(saved) + 1, len(times)):
-                if (times[row] - end) * trial.size > 0:
+                if (times[row] - end) * attempt.size > 0:
                     break
                 since = ts[row] - (ts[0] + (t - times[0])) if ts.requires_grad else times[row] - t
-                saved.append(interpolate(self.tableau, trial, since / trial.size))
-            t, y, slope = end, trial.end, trial.slopes[-1]
+                saved.append(interpolate(self.tableau, attempt, since / attempt.size))
+            t, y, slope = end, attempt.end, attempt.slopes[-1]
         self.next_step = control.length
         return saved
 
@@ -81,7 +81,7 @@ class Walk:
         t: float,
         ts: Tensor,
         times: list[float],
-    ) -> tuple[Trial, float]:
+    ) -> tuple[StepAttempt, float]:
         """One accepted step and the time it reaches, after as many trials as it needs."""
         while True:
             left = reaching(t, times[-1])
@@ -91,11 +91,11 @@ class Walk:
             if end == t:
                 raise StepError(Status.STEP_UNDERFLOW)
             moments = self._moments(ts, t - times[0], size, y.dtype.to_real())
-            trial = attempt(self.rate, self.tableau, y, slope, moments, size)
-            error = self.norm.error(self.tableau, trial)
+            attempt = attempt_step(self.rate, self.tableau, y, slope, moments, size)
+            error = self.norm.error(self.tableau, attempt)
             if error <= 1:
                 control.accept(length, error)
-                return trial, end
+                return attempt, end
             self.rejected()
             control.reject(length, error)
             self._check(control.length, error, slope, t, times)

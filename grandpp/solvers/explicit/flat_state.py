@@ -1,4 +1,4 @@
-"""States of any make as one tensor, which is what a step works on."""
+"""Tuple states flattened to one tensor, on which a step works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grandpp.vector_field import State, VectorField
 
 
 @dataclass(frozen=True)
-class Layout:
+class FlatState:
     """A tensor stays as it is; the parts of a tuple are laid end to end.
 
     Args:
@@ -25,7 +25,7 @@ class Layout:
     sections: tuple[int, ...] | None = None
 
     @classmethod
-    def of(cls, y: State) -> Layout:
+    def of(cls, y: State) -> FlatState:
         """The layout of states like ``y``."""
         if isinstance(y, Tensor):
             return cls()

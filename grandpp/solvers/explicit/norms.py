@@ -1,4 +1,4 @@
-"""The norm that torchdiffeq judges steps by."""
+"""The error norm passed to torchdiffeq."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time spans: divided into equal steps, walked one after the other, left behind."""
+"""Time spans: division into equal steps, and iteration over them."""
 
 from __future__ import annotations
 

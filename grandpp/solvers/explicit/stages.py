@@ -15,7 +15,7 @@ Rate: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """A right-hand side on states that are one tensor."""
 
 
-class Trial(NamedTuple):
+class StepAttempt(NamedTuple):
     """A step that was tried: all that error control and dense output need.
 
     Args:
@@ -31,9 +31,9 @@ class Trial(NamedTuple):
     size: float
 
 
-def attempt(
+def attempt_step(
     rate: Rate, tableau: Tableau, y: Tensor, slope: Tensor, times: Sequence[Tensor], size: float
-) -> Trial:
+) -> StepAttempt:
     """Try one step.
 
     Args:
@@ -50,7 +50,7 @@ def attempt(
         state = advance(y, slopes, row, size)
         if i < len(times):
             slopes.append(rate(times[i], state))
-    return Trial(y, state, slopes, size)
+    return StepAttempt(y, state, slopes, size)
 
 
 def advance(y: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], size: float) -> Tensor:
@@ -64,15 +64,15 @@ def advance(y: Tensor, slopes: Sequence[Tensor], weights: Sequence[float], size:
     return total
 
 
-def interpolate(tableau: Tableau, trial: Trial, theta: float | Tensor) -> Tensor:
+def interpolate(tableau: Tableau, attempt: StepAttempt, theta: float | Tensor) -> Tensor:
     """The state at a fraction ``theta`` of a step: a number, or a tensor to differentiate by."""
     if isinstance(theta, Tensor):
-        real = trial.y.dtype.to_real()
+        real = attempt.y.dtype.to_real()
         weights = [weight.to(real) for weight in tableau.weights(theta)]
-        return trial.y + trial.size * combine(weights, trial.slopes)
+        return attempt.y + attempt.size * combine(weights, attempt.slopes)
     if is_end(theta):
-        return trial.end
-    return advance(trial.y, trial.slopes, tableau.weights(theta), trial.size)
+        return attempt.end
+    return advance(attempt.y, attempt.slopes, tableau.weights(theta), attempt.size)
 
 
 def is_end(theta: float) -> bool:
@@ -104,13 +104,13 @@ class ErrorNorm:
         return torch.stack([_root_mean_square(p) for p in parts]).max()
 
     @torch.no_grad()
-    def error(self, tableau: Tableau, trial: Trial) -> float:
+    def error(self, tableau: Tableau, attempt: StepAttempt) -> float:
         """Estimate of a step's error (its one device read)."""
         weights = tableau.errors
-        wrong = trial.slopes[0] * (trial.size * weights[0])
-        for weight, slope in zip(weights[1:], trial.slopes[1:], strict=True):
-            wrong.add_(slope, alpha=trial.size * weight)
-        scale = torch.maximum(trial.y.abs(), trial.end.abs())
+        wrong = attempt.slopes[0] * (attempt.size * weights[0])
+        for weight, slope in zip(weights[1:], attempt.slopes[1:], strict=True):
+            wrong.add_(slope, alpha=attempt.size * weight)
+        scale = torch.maximum(attempt.y.abs(), attempt.end.abs())
         return float(self(wrong, scale))
 
 

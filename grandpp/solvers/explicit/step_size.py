@@ -1,4 +1,4 @@
-"""How long the next step of a method with error control should be."""
+"""Step size control of methods with error control."""
 
 from __future__ import annotations
 

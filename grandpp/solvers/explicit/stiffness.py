@@ -1,4 +1,4 @@
-"""Notice stiffness while an explicit method runs."""
+"""Detection of stiffness while an explicit method runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers.base import parts_of
-from grandpp.solvers.gradients.counting import AdaptiveRecorder
+from grandpp.solvers.gradients.counting import AdaptiveCountedField
 from grandpp.vector_field import State
 
 # Boundary of dopri5's stability region on the negative axis, and the steps in a row beyond it
@@ -24,7 +24,7 @@ class StiffError(Exception):
 
 
 @dataclass
-class StiffnessRecorder(AdaptiveRecorder):
+class StiffnessCountedField(AdaptiveCountedField):
     r"""Raises :class:`StiffError` once dopri5 runs along the edge of its stability.
 
     Its last two stages lie at the same time, so

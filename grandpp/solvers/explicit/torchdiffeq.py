@@ -1,4 +1,4 @@
-"""Every method of the installed torchdiffeq behind :class:`Solution`.
+"""Every method of the installed torchdiffeq, returning a :class:`Solution`.
 
 This is the only file that imports torchdiffeq. Its failures (assertions, NaN states, endless step
 reductions) come back as a :class:`Status`, its evaluations are counted, and its adjoint runs in a
@@ -35,12 +35,12 @@ from grandpp.solvers.explicit.spans import equal_steps, span_by_span
 from grandpp.solvers.gradients.captured import captured_tensors
 from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpointed
 from grandpp.solvers.gradients.counting import (
-    AdaptiveRecorder,
+    AdaptiveCountedField,
     BudgetError,
+    CountedField,
     FirstAndLast,
-    Recorder,
     Step,
-    StepRecorder,
+    StepCountedField,
 )
 from grandpp.solvers.gradients.nested_adjoint import nested_adjoint
 from grandpp.solvers.gradients.ownership import owned
@@ -131,48 +131,48 @@ class TorchDiffEq:
         """
         if self.method == "scipy_solver" and self.gradient == "direct":
             adams_checks.check_no_gradient(f, y0)
-        recorder = self._recorder(f, t_start=float(ts[0].detach()))
-        solution = self.run(recorder, y0, ts)
-        recorder.release()
+        counted_field = self._recorder(f, t_start=float(ts[0].detach()))
+        solution = self.run(counted_field, y0, ts)
+        counted_field.release()
         return solution
 
-    def run(self, recorder: Recorder, y0: State, ts: Tensor) -> Solution:
+    def run(self, counted_field: CountedField, y0: State, ts: Tensor) -> Solution:
         """:meth:`solve` on the account of a recorder, which may run through several spans.
 
         Args:
-            recorder: The counted right-hand side, with the hooks that the method calls.
+            counted_field: The counted right-hand side, with the hooks that the method calls.
             y0, ts: As in :meth:`solve`.
         """
         check_state(y0)
         status, ys = Status.SUCCESS, None
         try:
-            ys = self._integrate(recorder, y0, ts)
+            ys = self._integrate(counted_field, y0, ts)
         except BudgetError:
             status = Status.MAX_NFE
         except AssertionError as error:
-            status = adams_checks.status_of_error(error, recorder, ts)
+            status = adams_checks.status_of_error(error, counted_field, ts)
         if ys is not None:
-            status = adams_checks.status_of_states(recorder, ys, ts)
+            status = adams_checks.status_of_states(counted_field, ys, ts)
         if status is Status.SUCCESS:
-            recorder.t_reached = float(ts[-1].detach())
+            counted_field.t_reached = float(ts[-1].detach())
         if status is not Status.SUCCESS or ys is None:
             ys = map_parts(lambda y: y.new_full((len(ts) - 1, *y.shape), torch.nan), y0)
-        return Solution(ts[1:], ys, recorder.stats, status, recorder.t_reached)
+        return Solution(ts[1:], ys, counted_field.stats, status, counted_field.t_reached)
 
-    def _recorder(self, f: VectorField, t_start: float) -> Recorder:
+    def _recorder(self, f: VectorField, t_start: float) -> CountedField:
         # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
         if self._is_adams:
             implicit = not issubclass(SOLVERS[self.method], AdamsBashforth)
-            return adams_checks.adams_recorder(implicit)(f, self.max_nfe, t_start)
+            return adams_checks.adams_counted_field(implicit)(f, self.max_nfe, t_start)
         hooks = SOLVERS[self.method].valid_callbacks()
-        kind = Recorder
+        kind = CountedField
         if "callback_step" in hooks:
-            kind = AdaptiveRecorder if "callback_reject_step" in hooks else StepRecorder
+            kind = AdaptiveCountedField if "callback_reject_step" in hooks else StepCountedField
         return kind(f, self.max_nfe, t_start)
 
-    def _integrate(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
+    def _integrate(self, counted_field: CountedField, y0: State, ts: Tensor) -> State:
         if self._is_adams and len(ts) > 2:
-            return self._span_by_span(recorder, y0, ts)
+            return self._span_by_span(counted_field, y0, ts)
         if self.is_fixed_step:
             options: dict[str, Any] = {
                 "grid_constructor": lambda f, y, t: equal_steps(t, self.step_size)
@@ -184,28 +184,28 @@ class TorchDiffEq:
             kwargs = {"method": self.method, "rtol": self.rtol, "atol": self.atol}
             kwargs["options"] = self._landing(ts)
         if self.gradient == "adjoint":
-            captured = captured_tensors(recorder, ts[0], y0, self.gradient)
+            captured = captured_tensors(counted_field, ts[0], y0, self.gradient)
 
             def adjoint(f: Any, y: State, times: Tensor, params: tuple[Tensor, ...]) -> State:
                 return odeint_adjoint(f, y, times, adjoint_params=params, **kwargs)
 
-            return nested_adjoint(adjoint, recorder, y0, ts, captured)
+            return nested_adjoint(adjoint, counted_field, y0, ts, captured)
         if not self.is_fixed_step:
             kwargs["options"]["norm"] = detached_norm
         if self.gradient == "direct":
-            return _later(odeint(recorder, y0, ts, **kwargs))
-        captured = captured_tensors(recorder, ts[0], y0, self.gradient)
+            return _later(odeint(counted_field, y0, ts, **kwargs))
+        captured = captured_tensors(counted_field, ts[0], y0, self.gradient)
         wanted = needs_grad((*parts_of(y0), ts, *captured))
         if wanted:
-            recorder.kept, recorder.keep_slopes = [], self._carries_slope
+            counted_field.kept, counted_field.keep_slopes = [], self._carries_slope
         with torch.no_grad():
-            ys = odeint(recorder, y0, ts, **kwargs)
+            ys = odeint(counted_field, y0, ts, **kwargs)
         grid = equal_steps(ts, self.step_size) if self.is_fixed_step else None
         if not (wanted and is_finite(ys)):
             return _later(ys)
         if self._landing(ts):
-            _shorten(recorder, ts)
-        found, tape = checkpointed(recorder, self._replay, y0, ys, ts, grid, captured)
+            _shorten(counted_field, ts)
+        found, tape = checkpointed(counted_field, self._replay, y0, ys, ts, grid, captured)
         return owned(tape, _later(found))
 
     def _landing(self, ts: Tensor) -> dict[str, Any]:
@@ -219,7 +219,7 @@ class TorchDiffEq:
     def _is_adams(self) -> bool:
         return issubclass(SOLVERS[self.method], AdamsBashforthMoulton)
 
-    def _span_by_span(self, recorder: Recorder, y0: State, ts: Tensor) -> State:
+    def _span_by_span(self, counted_field: CountedField, y0: State, ts: Tensor) -> State:
         """Start anew at every saved time: these methods take steps of one length for granted."""
         if self.gradient == "adjoint":
             raise ValueError(
@@ -228,8 +228,8 @@ class TorchDiffEq:
             )
 
         def solve(y: State, span: Tensor) -> State:
-            adams_checks.begin_span(recorder, y)
-            return self._integrate(recorder, y, span)
+            adams_checks.begin_span(counted_field, y)
+            return self._integrate(counted_field, y, span)
 
         return _later(span_by_span(solve, y0, ts))
 
@@ -255,11 +255,11 @@ class TorchDiffEq:
         return Replayed(ys, end=f.last_state)
 
 
-def _shorten(recorder: Recorder, ts: Tensor) -> None:
+def _shorten(counted_field: CountedField, ts: Tensor) -> None:
     """Give kept steps the length they had, where they ended sooner than they were begun for."""
-    steps = recorder.kept or []
+    steps = counted_field.kept or []
     starts = [*(step.t for step in steps[1:]), float(ts[-1].detach())]
-    recorder.kept = [
+    counted_field.kept = [
         replace(step, size=step.size.clamp(max=abs(end - step.t)))
         for step, end in zip(steps, starts, strict=True)
     ]

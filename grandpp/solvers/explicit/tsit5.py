@@ -1,4 +1,4 @@
-"""Tsitouras's explicit Runge-Kutta method of order 5(4), made for the fewest evaluations."""
+"""Tsitouras's explicit Runge-Kutta method of order 5(4) with error control."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from grandpp.solvers.base import (
     parts_of,
 )
 from grandpp.solvers.checks import check_state
-from grandpp.solvers.explicit.adaptive_loop import Walk, within_span
-from grandpp.solvers.explicit.flat_state import Layout
-from grandpp.solvers.explicit.stages import ErrorNorm, Trial, attempt, interpolate, is_end
+from grandpp.solvers.explicit.adaptive_loop import AdaptiveLoop, within_span
+from grandpp.solvers.explicit.flat_state import FlatState
+from grandpp.solvers.explicit.stages import (
+    ErrorNorm,
+    StepAttempt,
+    attempt_step,
+    interpolate,
+    is_end,
+)
 from grandpp.solvers.explicit.tableau import TSIT5
 from grandpp.solvers.gradients.adjoint import Equation, adjoint_states
 from grandpp.solvers.gradients.captured import autocast_state, captured_tensors
 from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpointed
-from grandpp.solvers.gradients.counting import BudgetError, Recorder, Step
+from grandpp.solvers.gradients.counting import BudgetError, CountedField, Step
 from grandpp.solvers.gradients.ownership import owned
 from grandpp.solvers.implicit.equation import StepError
 from grandpp.vector_field import State, VectorField
@@ -86,11 +92,11 @@ class Tsit5:
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
         check_state(y0)
-        recorder = Recorder(f, self.max_nfe, float(ts[0].detach()), keep_last=False)
-        layout = Layout.of(y0)
+        counted_field = CountedField(f, self.max_nfe, float(ts[0].detach()), keep_last=False)
+        layout = FlatState.of(y0)
         status, ys = Status.SUCCESS, None
         try:
-            ys = self._integrate(recorder, layout, y0, ts)
+            ys = self._integrate(counted_field, layout, y0, ts)
         except BudgetError:
             status = Status.MAX_NFE
         except StepError as error:
@@ -99,28 +105,30 @@ class Tsit5:
             status = Status.NON_FINITE
         if status is not Status.SUCCESS or ys is None:
             ys = map_parts(lambda y: y.new_full((len(ts) - 1, *y.shape), math.nan), y0)
-        return Solution(ts[1:], ys, recorder.stats, status, recorder.t_reached)
+        return Solution(ts[1:], ys, counted_field.stats, status, counted_field.t_reached)
 
-    def _integrate(self, recorder: Recorder, layout: Layout, y0: State, ts: Tensor) -> State:
+    def _integrate(
+        self, counted_field: CountedField, layout: FlatState, y0: State, ts: Tensor
+    ) -> State:
         y = layout.join(y0)
         if self.gradient == "direct":
-            return layout.split(self._march(recorder, layout, y, ts))
-        captured = captured_tensors(recorder, ts[0], y0, self.gradient)
+            return layout.split(self._march(counted_field, layout, y, ts))
+        captured = captured_tensors(counted_field, ts[0], y0, self.gradient)
         wanted = needs_grad((*parts_of(y0), ts, *captured))
         if wanted and self.gradient == "checkpoint":
-            recorder.kept = []
+            counted_field.kept = []
         with torch.no_grad():
-            ys = self._march(recorder, layout, y, ts)
+            ys = self._march(counted_field, layout, y, ts)
         if not wanted:
             return layout.split(ys)
         if self.gradient == "adjoint":
             equation = Equation(
-                recorder,
+                counted_field,
                 layout,
                 TSIT5,
                 self.rtol,
                 self.atol,
-                recorder.stats.next_step,
+                counted_field.stats.next_step,
                 autocast_state(y),
             )
             return owned(equation, layout.split(adjoint_states(equation, y, ys, ts, captured)))
@@ -130,31 +138,35 @@ class Tsit5:
         def replay(f: VectorField, step: Step, times: Tensor) -> Replayed:
             return _replay(layout, f, step, times, sign, ts[-1].detach())
 
-        found, tape = checkpointed(recorder, replay, y, ys, ts, None, captured)
+        found, tape = checkpointed(counted_field, replay, y, ys, ts, None, captured)
         return owned(tape, layout.split(torch.as_tensor(found)[1:]))
 
-    def _march(self, recorder: Recorder, layout: Layout, y: Tensor, ts: Tensor) -> Tensor:
-        stats = recorder.stats
+    def _march(
+        self, counted_field: CountedField, layout: FlatState, y: Tensor, ts: Tensor
+    ) -> Tensor:
+        stats = counted_field.stats
 
-        def accepted(start: float, trial: Trial, end: float) -> None:
+        def accepted(start: float, attempt: StepAttempt, end: float) -> None:
             stats.steps += 1
-            recorder.t_reached = end
-            if recorder.kept is not None:
-                size = torch.tensor(abs(trial.size), dtype=torch.float64)
-                recorder.kept.append(Step(start, size, trial.y.detach(), None))
+            counted_field.t_reached = end
+            if counted_field.kept is not None:
+                size = torch.tensor(abs(attempt.size), dtype=torch.float64)
+                counted_field.kept.append(Step(start, size, attempt.y.detach(), None))
 
         def rejected() -> None:
             stats.rejected += 1
 
         norm = ErrorNorm(self.rtol, self.atol, layout.sections)
-        walk = Walk(layout.rate(recorder), TSIT5, norm, accepted, rejected, self.first_step)
-        states = torch.stack(walk.run(y, ts))
-        stats.next_step = walk.next_step
+        loop = AdaptiveLoop(
+            layout.rate(counted_field), TSIT5, norm, accepted, rejected, self.first_step
+        )
+        states = torch.stack(loop.run(y, ts))
+        stats.next_step = loop.next_step
         return states
 
 
 def _replay(
-    layout: Layout, f: VectorField, step: Step, times: Tensor, sign: float, end: Tensor
+    layout: FlatState, f: VectorField, step: Step, times: Tensor, sign: float, end: Tensor
 ) -> Replayed:
     """Take a step again through times from its start to its end."""
     rate, y, size = layout.rate(f), torch.as_tensor(step.y), sign * float(step.size)
@@ -168,6 +180,6 @@ def _replay(
     # Where nothing but the end was saved, its slope belongs to the next step.
     if all(isinstance(place, float) and is_end(place) for place in places):
         moments = moments[:-1]
-    trial = attempt(rate, TSIT5, y, rate(times[0].to(real), y), moments, size)
-    saved = [interpolate(TSIT5, trial, place) for place in places]
-    return Replayed(torch.stack([y, *saved]), end=trial.end)
+    attempt = attempt_step(rate, TSIT5, y, rate(times[0].to(real), y), moments, size)
+    saved = [interpolate(TSIT5, attempt, place) for place in places]
+    return Replayed(torch.stack([y, *saved]), end=attempt.end)

@@ -28,12 +28,12 @@ from torch import Tensor
 
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.solvers.base import Solution, SolveError, Status
-from grandpp.solvers.explicit.adaptive_loop import Walk
-from grandpp.solvers.explicit.flat_state import Layout
-from grandpp.solvers.explicit.stages import ErrorNorm, Rate, Trial
+from grandpp.solvers.explicit.adaptive_loop import AdaptiveLoop
+from grandpp.solvers.explicit.flat_state import FlatState
+from grandpp.solvers.explicit.stages import ErrorNorm, Rate, StepAttempt
 from grandpp.solvers.explicit.tableau import Tableau
 from grandpp.solvers.gradients.captured import bind_tensors, fresh_leaves
-from grandpp.solvers.gradients.counting import Recorder
+from grandpp.solvers.gradients.counting import CountedField
 from grandpp.solvers.gradients.ownership import alive
 from grandpp.solvers.implicit.equation import StepError
 
@@ -43,7 +43,7 @@ class Equation:
     """What the backward pass needs besides tensors.
 
     Args:
-        recorder: The counted right-hand side.
+        counted_field: The counted right-hand side.
         layout: Of its states.
         tableau: The method.
         rtol, atol: Tolerances, on y and a alike.
@@ -51,8 +51,8 @@ class Equation:
         autocast: Device type, and whether and how the forward pass mixed precisions there.
     """
 
-    recorder: Recorder
-    layout: Layout
+    counted_field: CountedField
+    layout: FlatState
     tableau: Tableau
     rtol: float
     atol: float
@@ -75,8 +75,8 @@ def adjoint_states(
     Note:
         Holds ``equation`` weakly: keep it alive until the backward pass.
     """
-    equation.recorder.release()
-    equation.recorder.forward_done = equation.recorder.adjoint = True
+    equation.counted_field.release()
+    equation.counted_field.forward_done = equation.counted_field.adjoint = True
     found: Tensor = _AdjointStates.apply(equation, ts, y0, ys, *captured)
     return found
 
@@ -136,15 +136,15 @@ class _Sweep:
     """One backward pass."""
 
     def __init__(self, equation: Equation, captured: Sequence[Tensor]) -> None:
-        recorder = equation.recorder
+        counted_field = equation.counted_field
         self.equation = equation
-        self.leaves = fresh_leaves(recorder.f, captured)
-        recorder.f = bind_tensors(recorder.f, self.leaves)
+        self.leaves = fresh_leaves(counted_field.f, captured)
+        counted_field.f = bind_tensors(counted_field.f, self.leaves)
         wanted = [c for c in self.leaves if c.requires_grad]
         self.totals = [torch.zeros_like(c) for c in wanted]
-        rate = equation.layout.rate(recorder)
-        self.pair = _Pair(rate, wanted, recorder.max_nfe, recorder.retain)
-        self.reached = recorder.t_reached
+        rate = equation.layout.rate(counted_field)
+        self.pair = _Pair(rate, wanted, counted_field.max_nfe, counted_field.retain)
+        self.reached = counted_field.t_reached
 
     def run(self, ts: Tensor, ys: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients to the initial state and to all times."""
@@ -152,40 +152,42 @@ class _Sweep:
         next_step = self.equation.first_step
         for k in range(len(ys) - 1, -1, -1):
             a = a + grads[k]
-            walk = self._walk(ys[0], next_step)
+            loop = self._loop(ys[0], next_step)
             span = ts[k : k + 2].flip(0)
-            (z,) = self._through(walk, torch.stack([ys[k], a]), span)
+            (z,) = self._through(loop, torch.stack([ys[k], a]), span)
             to_times[k + 1] = _product(grads[k], self.first)
-            a, next_step = z[1], walk.next_step
+            a, next_step = z[1], loop.next_step
         to_times[0] = -_product(a, self.last)
         return a, to_times
 
-    def _walk(self, y: Tensor, next_step: float | None) -> Walk:
+    def _loop(self, y: Tensor, next_step: float | None) -> AdaptiveLoop:
         equation = self.equation
         sections = equation.layout.sections or (y.numel(),)
         norm = ErrorNorm(equation.rtol, equation.atol, 2 * sections)
         self.first: Tensor | None = None
         self.pair.products.clear()
-        return Walk(self.pair, equation.tableau, norm, self._accepted, self._rejected, next_step)
+        return AdaptiveLoop(
+            self.pair, equation.tableau, norm, self._accepted, self._rejected, next_step
+        )
 
-    def _through(self, walk: Walk, z: Tensor, span: Tensor) -> list[Tensor]:
+    def _through(self, loop: AdaptiveLoop, z: Tensor, span: Tensor) -> list[Tensor]:
         try:
-            return walk.run(z, span)
+            return loop.run(z, span)
         except StepError as error:
-            recorder = self.equation.recorder
+            counted_field = self.equation.counted_field
             end = span[1:].cpu()
-            failed = Solution(end, end, recorder.stats, error.status, self.reached)
+            failed = Solution(end, end, counted_field.stats, error.status, self.reached)
             raise SolveError(failed, "the adjoint of this solve") from None
 
-    def _accepted(self, start: float, trial: Trial, end: float) -> None:
+    def _accepted(self, start: float, attempt: StepAttempt, end: float) -> None:
         products = self.pair.products
         for weight, product in zip(self.equation.tableau.stages[-1], products, strict=False):
             for total, part in zip(self.totals, product, strict=True):
                 if part is not None:
-                    total.add_(part, alpha=-trial.size * weight)
+                    total.add_(part, alpha=-attempt.size * weight)
         self.reached = end
-        self.first = trial.slopes[0][0] if self.first is None else self.first
-        self.last = trial.slopes[-1][0]
+        self.first = attempt.slopes[0][0] if self.first is None else self.first
+        self.last = attempt.slopes[-1][0]
         del products[:-1]
 
     def _rejected(self) -> None:

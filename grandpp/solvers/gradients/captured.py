@@ -13,7 +13,7 @@ from torch import Tensor
 
 from grandpp.solvers.base import parts_of
 from grandpp.solvers.checks import check_state
-from grandpp.solvers.gradients.counting import First, Recorder, detached
+from grandpp.solvers.gradients.counting import CountedField, First, detached
 from grandpp.solvers.gradients.inspection import check_repeatable, leaves_of
 from grandpp.vector_field import BoundField, State, VectorField
 
@@ -27,7 +27,9 @@ def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
     return ()
 
 
-def captured_tensors(recorder: Recorder, t: Tensor, y: State, gradient: str) -> tuple[Tensor, ...]:
+def captured_tensors(
+    counted_field: CountedField, t: Tensor, y: State, gradient: str
+) -> tuple[Tensor, ...]:
     """Every captured tensor of the recorder's field; refuse a field that hides some.
 
     The field is evaluated at a state that wants a gradient, and the graph of its value is followed
@@ -37,7 +39,7 @@ def captured_tensors(recorder: Recorder, t: Tensor, y: State, gradient: str) -> 
     The value is kept: it is the first that a solver asks for.
 
     Args:
-        recorder: Counts that evaluation; it takes none where gradients are off.
+        counted_field: Counts that evaluation; it takes none where gradients are off.
         t: The start time.
         y: The initial state.
         gradient: Name of the gradient, for messages.
@@ -48,7 +50,7 @@ def captured_tensors(recorder: Recorder, t: Tensor, y: State, gradient: str) -> 
         TypeError, ValueError: See :func:`~grandpp.solvers.checks.check_state` and
             :func:`~grandpp.solvers.checks.check_rate`.
     """
-    f = recorder.f
+    f = counted_field.f
     named = named_tensors(f)
     if not torch.is_grad_enabled():
         return named
@@ -61,12 +63,12 @@ def captured_tensors(recorder: Recorder, t: Tensor, y: State, gradient: str) -> 
     state = copies[0] if isinstance(y, Tensor) else copies
     since = copies[0].grad_fn._sequence_nr()  # type: ignore[union-attr]
     bound = bind_tensors(f, leaves)
-    recorder.spend()
+    counted_field.spend()
     dy = check_repeatable(
-        f, y, lambda: recorder.evaluation(bound, now, state), f"gradient='{gradient}'"
+        f, y, lambda: counted_field.evaluation(bound, now, state), f"gradient='{gradient}'"
     )
-    recorder.first = First(float(now), detached(y), detached(dy))
-    reached, recorder.retain = leaves_of(dy, since)
+    counted_field.first = First(float(now), detached(y), detached(dy))
+    reached, counted_field.retain = leaves_of(dy, since)
     known = {id(x) for x in (*leaves, *starts)}
     hidden = [leaf for leaf in reached if id(leaf) not in known]
     if hidden and not isinstance(f, BoundField | torch.nn.Module):

@@ -1,4 +1,4 @@
-"""Gradients from checkpoints: take each accepted step again, the last one first.
+"""Gradients from checkpoints: recompute each accepted step, the last one first.
 
 The adaptive checkpoint adjoint (Zhuang et al. 2020) keeps the state at the start of every accepted
 step and nothing else. Its backward pass repeats one step at a time with its graph, from the state
@@ -19,9 +19,9 @@ from torch import Tensor
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.solvers.base import parts_of
 from grandpp.solvers.gradients.captured import autocast_state, bind_tensors, fresh_leaves
-from grandpp.solvers.gradients.counting import Recorder, Step
+from grandpp.solvers.gradients.counting import CountedField, Step
 from grandpp.solvers.gradients.ownership import alive
-from grandpp.solvers.gradients.step_times import Place, places_of
+from grandpp.solvers.gradients.step_times import StepTimes, step_times_of
 from grandpp.vector_field import State, VectorField
 
 GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
@@ -51,7 +51,7 @@ class Tape:
     """What a backward pass needs besides tensors.
 
     Args:
-        recorder: The counted right-hand side.
+        counted_field: The counted right-hand side.
         replay: Takes a step again.
         places: Of the accepted steps.
         steps: The accepted steps; their states are handed to autograd to keep.
@@ -62,9 +62,9 @@ class Tape:
         autocast: Device type, and whether and how the forward pass mixed precisions there.
     """
 
-    recorder: Recorder
+    counted_field: CountedField
     replay: Replay
-    places: list[Place]
+    places: list[StepTimes]
     steps: list[Step]
     parts: int
     single: bool
@@ -78,7 +78,7 @@ class Tape:
 
 
 def checkpointed(
-    recorder: Recorder,
+    counted_field: CountedField,
     replay: Replay,
     y0: State,
     ys: State,
@@ -89,7 +89,7 @@ def checkpointed(
     """Give the states of a solve without graph the gradient of its accepted steps.
 
     Args:
-        recorder: The counted right-hand side, with the steps it kept.
+        counted_field: The counted right-hand side, with the steps it kept.
         replay: Takes a step again.
         y0: Initial state.
         ys: States at ``ts``, the initial state included.
@@ -104,14 +104,14 @@ def checkpointed(
         Keeps one state per accepted step until the backward pass, and the graph of one step
         during it.
     """
-    steps = recorder.kept or []
+    steps = counted_field.kept or []
     direction = 1.0 if float(ts[-1].detach()) > float(ts[0].detach()) else -1.0
     start = _parts(y0)
     kept = [part for step in steps for state in (step.y, step.slope) for part in _parts(state)]
     tape = Tape(
-        recorder=recorder,
+        counted_field=counted_field,
         replay=replay,
-        places=places_of(steps, ts, grid, direction),
+        places=step_times_of(steps, ts, grid, direction),
         # Autograd keeps the tensors: it frees them, moves them and guards them against changes.
         steps=[replace(s, y=(), slope=None if s.slope is None else ()) for s in steps],
         parts=len(start),
@@ -120,8 +120,8 @@ def checkpointed(
         direction=direction,
         autocast=autocast_state(start[0]),
     )
-    recorder.kept, recorder.forward_done = None, True
-    recorder.release()
+    counted_field.kept, counted_field.forward_done = None, True
+    counted_field.release()
     times = ts if grid is None else grid
     inputs = (*start, *captured, *_parts(ys), *kept)
     return tape.state(_Checkpointed.apply(tape, times, *inputs)), tape
@@ -162,13 +162,13 @@ class _Sweep:
     def __init__(
         self, tape: Tape, times: Tensor, captured: Sequence[Tensor], time_wanted: bool
     ) -> None:
-        field = tape.recorder.f
+        field = tape.counted_field.f
         self.tape, self.times = tape, times.detach()
         self.leaves = fresh_leaves(field, captured)
         self.wanted = [c for c in self.leaves if c.requires_grad]
         self.totals = [torch.zeros_like(c) for c in self.wanted]
         self.time_total = torch.zeros_like(self.times) if time_wanted else None
-        tape.recorder.f = bind_tensors(field, self.leaves)
+        tape.counted_field.f = bind_tensors(field, self.leaves)
 
     def run(self, kept: Sequence[Tensor], grads: Sequence[Tensor]) -> list[Tensor | None]:
         """Go through all steps; return the gradient to the initial state."""
@@ -183,7 +183,7 @@ class _Sweep:
     def _pull_back(
         self,
         step: Step,
-        place: Place,
+        place: StepTimes,
         tensors: list[Tensor],
         carry: list[Tensor | None],
         grads: Sequence[Tensor],
@@ -196,7 +196,7 @@ class _Sweep:
             leaf = self.times[list(place.times)]
             leaf[0] = step.t
             leaf.requires_grad_(self.time_total is not None)
-            result = tape.replay(tape.recorder, again, self._through(leaf, step))
+            result = tape.replay(tape.counted_field, again, self._through(leaf, step))
             pairs = list(_cotangents(result, place, carry, grads))
         used = [pair for pair in pairs if pair[1] is not None and pair[0].requires_grad]
         by = [*tensors, *self.wanted, *([] if self.time_total is None else [leaf])]
@@ -205,7 +205,7 @@ class _Sweep:
                 [out for out, _ in used],
                 by,
                 [grad for _, grad in used],
-                retain_graph=tape.recorder.retain,
+                retain_graph=tape.counted_field.retain,
                 allow_unused=True,
             )
         )
@@ -225,7 +225,7 @@ class _Sweep:
 
 
 def _cotangents(
-    result: Replayed, place: Place, carry: Sequence[Tensor | None], grads: Sequence[Tensor]
+    result: Replayed, place: StepTimes, carry: Sequence[Tensor | None], grads: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
     """What a step gave, each with its gradient: states it saved, then what the next one took."""
     for k, row in enumerate(place.saved, start=1):

@@ -1,4 +1,4 @@
-"""Wrappers that count what a foreign solver does with a right-hand side."""
+"""Wrappers of a right-hand side that count evaluations, steps and backward passes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class First(NamedTuple):
 
 
 @dataclass
-class Recorder:
+class CountedField:
     """Counts evaluations, forward and backward; keeps the accepted steps where ``kept`` is a list.
 
     The adjoint method evaluates and multiplies at once, so that its calls are counted alone; a
@@ -125,7 +125,7 @@ class Recorder:
         return self.last is not None and not (is_finite(self.last[0]) and is_finite(self.last[1]))
 
 
-class StepRecorder(Recorder):
+class StepCountedField(CountedField):
     """Counts steps as well; torchdiffeq calls the hooks by name."""
 
     _slope: State | None = None
@@ -138,7 +138,7 @@ class StepRecorder(Recorder):
             self.kept.append(Step(self.t_reached, dt.detach(), detached(y0), self._slope))
 
 
-class AdaptiveRecorder(StepRecorder):
+class AdaptiveCountedField(StepCountedField):
     """Tells accepted from rejected steps."""
 
     def callback_step_adjoint(self, t0: Tensor, y0: State, dt: Tensor) -> None:

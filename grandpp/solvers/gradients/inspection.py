@@ -1,4 +1,4 @@
-"""The first evaluation of a solve whose backward pass evaluates the right-hand side again.
+"""Check a right-hand side that the backward pass evaluates again: is it repeatable?
 
 Such a backward pass returns gradients to the tensors it was told of, at values that it computes
 anew. It is wrong where f depends on a tensor that nobody named, draws random numbers, or changes

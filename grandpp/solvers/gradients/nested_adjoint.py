@@ -1,4 +1,4 @@
-"""A foreign adjoint method inside an autograd function of this package.
+"""An adjoint method of another library inside an autograd function of this package.
 
 torchdiffeq's adjoint returns gradients that autograd takes for constants, so that a second
 derivative silently lacks terms; it evaluates f outside of the autocast of the forward pass; and it
@@ -18,7 +18,7 @@ from torch import Tensor
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.solvers.base import parts_of
 from grandpp.solvers.gradients.captured import autocast_state, bind_tensors, fresh_leaves
-from grandpp.solvers.gradients.counting import Recorder
+from grandpp.solvers.gradients.counting import CountedField
 from grandpp.solvers.gradients.ownership import Borrowed, owned
 from grandpp.vector_field import State
 
@@ -42,13 +42,13 @@ class _Graph:
 
 
 def nested_adjoint(
-    solve: Solve, recorder: Recorder, y0: State, ts: Tensor, captured: Sequence[Tensor]
+    solve: Solve, counted_field: CountedField, y0: State, ts: Tensor, captured: Sequence[Tensor]
 ) -> State:
     """Solve by a foreign adjoint method.
 
     Args:
         solve: The method.
-        recorder: The counted right-hand side.
+        counted_field: The counted right-hand side.
         y0: Initial state.
         ts: Times ``[1 + S]``.
         captured: Every other tensor that f depends on.
@@ -56,19 +56,19 @@ def nested_adjoint(
     Returns:
         States at ``ts[1:]``.
     """
-    recorder.adjoint = True
-    leaves = fresh_leaves(recorder.f, captured)
-    recorder.f = bind_tensors(recorder.f, leaves)
+    counted_field.adjoint = True
+    leaves = fresh_leaves(counted_field.f, captured)
+    counted_field.f = bind_tensors(counted_field.f, leaves)
     start = tuple(_leaf(part) for part in parts_of(y0))
     times = _leaf(ts)
     inside = start[0] if isinstance(y0, Tensor) else start
-    found = parts_of(solve(Borrowed(recorder), inside, times, leaves))
-    recorder.forward_done = True
-    recorder.release()
+    found = parts_of(solve(Borrowed(counted_field), inside, times, leaves))
+    counted_field.forward_done = True
+    counted_field.release()
     graph = _Graph([times, *start, *leaves], found, autocast_state(start[0]))
     ys = _Nested.apply(graph, ts, *parts_of(y0), *captured)
     saved = tuple(y[1:] for y in ys)
-    return owned(recorder, saved[0] if isinstance(y0, Tensor) else saved)
+    return owned(counted_field, saved[0] if isinstance(y0, Tensor) else saved)
 
 
 def _leaf(x: Tensor) -> Tensor:

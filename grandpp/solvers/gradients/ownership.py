@@ -1,4 +1,4 @@
-"""Who keeps a right-hand side alive until its backward pass.
+"""Lifetime of a right-hand side until its backward pass.
 
 Python's garbage collector follows a tensor to its own autograd function and no further. If a
 function deeper in the graph held a model which in turn holds the solution (``self.x =
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers.base import map_parts
-from grandpp.solvers.gradients.counting import Recorder
+from grandpp.solvers.gradients.counting import CountedField
 from grandpp.vector_field import State
 
 
@@ -44,11 +44,11 @@ class Borrowed:
     """A recorder that another object keeps alive, with the hooks it has.
 
     Args:
-        recorder: The recorder.
+        counted_field: The recorder.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = weakref.ref(recorder)
+    def __init__(self, counted_field: CountedField) -> None:
+        self._recorder = weakref.ref(counted_field)
 
     def __call__(self, t: Tensor, y: State) -> State:
         """Evaluate and count."""

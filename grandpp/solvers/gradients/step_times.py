@@ -1,4 +1,4 @@
-"""Where the times of an accepted step come from."""
+"""The times of accepted steps as functions of the saved times."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 from grandpp.solvers.gradients.counting import Step
 
 
-class Place(NamedTuple):
+class StepTimes(NamedTuple):
     """Where the times of a step come from: rows of the times input, and which states it saved."""
 
     times: tuple[int, ...]
     saved: tuple[int, ...]
 
 
-def places_of(
+def step_times_of(
     steps: Sequence[Step], ts: Tensor, grid: Tensor | None, direction: float
-) -> list[Place]:
+) -> list[StepTimes]:
     """The places of accepted steps.
 
     Args:
@@ -36,5 +36,5 @@ def places_of(
         while row < len(times) and direction * times[row] <= direction * end:
             row += 1
         saved = tuple(range(first, row))
-        places.append(Place((0, *saved) if ends is None else (n, n + 1), saved))
+        places.append(StepTimes((0, *saved) if ends is None else (n, n + 1), saved))
     return places

@@ -28,10 +28,10 @@ from grandpp.solvers.implicit.implicit_loop import (
     check_options,
     estimate_spectrum,
     first_rate,
-    march,
+    run_implicit_loop,
 )
 from grandpp.solvers.implicit.iteration import InnerSolver
-from grandpp.solvers.interpolation import combine, lagrange, neglected, slopes
+from grandpp.solvers.interpolation import bdf_error_weights, combine, lagrange, slopes
 from grandpp.vector_field import State, VectorField
 
 _MAX_ORDER = 4
@@ -89,24 +89,24 @@ class AdaptiveProximal:
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
         tol = self.inner_tol or _INNER_SHARE * min(self.rtol, self.atol)
-        return march(f, y0, ts, options=self, tol=tol, loop=self._states)
+        return run_implicit_loop(f, y0, ts, options=self, tol=tol, loop=self._states)
 
     def _states(self, equation: ImplicitEquation, y: Tensor, ts: Tensor) -> Iterator[Tensor]:
         start, span = ts[0], ts[-1] - ts[0]
         saved = (ts[1:] - start) / span
-        march = _March(equation, self.rtol, self.atol, start, span)
-        march.begin(y, ts)
+        loop = _AdaptiveBDFLoop(equation, self.rtol, self.atol, start, span)
+        loop.begin(y, ts)
         for place in saved[:-1]:
-            while march.places[0] < float(place.detach()):
-                march.advance()
-            yield march.interpolate(place)
-        while march.places[0] < 1:
-            march.advance()
-        yield march.states[0]
+            while loop.places[0] < float(place.detach()):
+                loop.advance()
+            yield loop.interpolate(place)
+        while loop.places[0] < 1:
+            loop.advance()
+        yield loop.states[0]
 
 
 @dataclass
-class _March:
+class _AdaptiveBDFLoop:
     """Steps in fractions of the time span; earlier states lie in ``states``, newest first."""
 
     equation: ImplicitEquation
@@ -185,15 +185,15 @@ class _March:
         errors = {}
         for k in (self.order - 1, self.order, self.order + 1):
             if 1 <= k <= _MAX_ORDER and k + 2 <= len(states):
-                weights = neglected(places[: k + 2])
+                weights = bdf_error_weights(places[: k + 2])
                 missing = combine(weights, states[: k + 2])
                 scale = torch.maximum(z.abs(), states[1].abs())
                 errors[k] = self._norm(missing, scale)
         return errors
 
     def _accept(self, place: float, z: Tensor, errors: dict[int, float]) -> None:
-        recorder = self.equation.f
-        recorder.t_reached = float((self.start + place * self.span).detach())
+        counted_field = self.equation.f
+        counted_field.t_reached = float((self.start + place * self.span).detach())
         made_up = self.places[1] < 0 if len(self.places) > 1 else False
         kept = 1 if made_up else _MAX_ORDER + 2
         self.places = [place, *self.places[:kept]]

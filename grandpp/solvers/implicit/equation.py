@@ -12,7 +12,7 @@ from torch import Tensor
 from grandpp.linalg.krylov import gmres
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.solvers.base import Solution, SolveError, SolveStats, Status, parts_of
-from grandpp.solvers.gradients.counting import Recorder
+from grandpp.solvers.gradients.counting import CountedField
 from grandpp.solvers.implicit.inner import NewtonKrylov
 from grandpp.solvers.implicit.iteration import InnerResult, InnerSolver, Residual, difference_step
 from grandpp.solvers.quadrature import QuadratureField
@@ -91,7 +91,7 @@ class ImplicitEquation:
         differentiable: Whether a gradient is wanted.
     """
 
-    f: Recorder
+    f: CountedField
     packing: Packing
     inner: InnerSolver
     tol: float

@@ -1,4 +1,4 @@
-"""What the proximal methods share around their time loops: the equation, its failures, the bill."""
+"""What implicit methods share around their time loops: equation, failures, statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grandpp.solvers.base import Solution, Status, is_finite
 from grandpp.solvers.checks import check_state
-from grandpp.solvers.gradients.counting import BudgetError, Recorder
+from grandpp.solvers.gradients.counting import BudgetError, CountedField
 from grandpp.solvers.gradients.inspection import check_repeatable
 from grandpp.solvers.implicit.equation import (
     ImplicitEquation,
@@ -63,7 +63,7 @@ def check_options(options: Options, gradient: str, positive: Mapping[str, float 
             raise ValueError(f"expected {name} to be positive and finite (got {value})")
 
 
-def march(
+def run_implicit_loop(
     f: VectorField, y0: State, ts: Tensor, *, options: Options, tol: float, loop: Loop
 ) -> Solution:
     """Run a time loop over flat states; turn its failures into a :class:`Status`.
@@ -77,9 +77,9 @@ def march(
         loop: Yields the flat state at each of ``ts[1:]``.
     """
     check_state(y0)
-    recorder = Recorder(f, options.max_nfe, float(ts[0].detach()))
+    counted_field = CountedField(f, options.max_nfe, float(ts[0].detach()))
     packing, inner = Packing.of(y0), resolve_inner(options.inner)
-    equation = ImplicitEquation(recorder, packing, inner, tol, options.max_inner)
+    equation = ImplicitEquation(counted_field, packing, inner, tol, options.max_inner)
     flat = packing.pack(y0)
     status, ys = Status.SUCCESS, flat.detach().new_full((len(ts) - 1, flat.numel()), math.nan)
     try:
@@ -90,8 +90,10 @@ def march(
         status = Status.MAX_NFE
     except StepError as error:
         status = error.status
-    recorder.release()
-    return Solution(ts[1:], packing.unpack(ys), recorder.stats, status, recorder.t_reached)
+    counted_field.release()
+    return Solution(
+        ts[1:], packing.unpack(ys), counted_field.stats, status, counted_field.t_reached
+    )
 
 
 def first_rate(

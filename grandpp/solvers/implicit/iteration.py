@@ -1,4 +1,4 @@
-"""What every inner solver takes and returns, and the one place that judges convergence."""
+"""The interface of inner solvers, and their convergence test."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from grandpp.solvers.implicit.implicit_loop import (
     check_options,
     estimate_spectrum,
     first_rate,
-    march,
+    run_implicit_loop,
 )
 from grandpp.solvers.implicit.iteration import InnerSolver
 from grandpp.solvers.implicit.schemes import SCHEMES, Scheme
@@ -98,16 +98,18 @@ class Proximal:
             y0: Initial state, a tensor of any shape or a tuple of tensors.
             ts: Strictly monotone times, float64 ``[1 + S]``.
         """
-        return march(f, y0, ts, options=self, tol=self.inner_tol, loop=self._states)
+        return run_implicit_loop(f, y0, ts, options=self, tol=self.inner_tol, loop=self._states)
 
     def _states(self, equation: ImplicitEquation, y: Tensor, ts: Tensor) -> Iterator[Tensor]:
         trapezoidal = self.method == "prox_cn"
-        loop = _March(equation, SCHEMES[self.method], self.step_size, trapezoidal, self.spectral)
+        loop = _FixedStepLoop(
+            equation, SCHEMES[self.method], self.step_size, trapezoidal, self.spectral
+        )
         return loop.states(y, ts)
 
 
 @dataclass
-class _March:
+class _FixedStepLoop:
     """The time loop: earlier states, their spacing, and the steps between saved times."""
 
     equation: ImplicitEquation
@@ -124,7 +126,7 @@ class _March:
         first = first_rate(self.equation, y, ts, self.spectral)
         self.slope = first if self.trapezoidal else None
         self.history = [y]
-        recorder = self.equation.f
+        counted_field = self.equation.f
         for start, end in pairwise(ts):
             length = float((end - start).detach())
             steps = max(1, math.ceil(abs(length) / self.step_size * (1 - 1e-6)))
@@ -133,8 +135,8 @@ class _March:
             for i in range(steps):
                 y = self._step(start + i * s, s)
                 self.history = [y, *self.history[: self.scheme.order]]
-                recorder.stats.steps += 1
-                recorder.t_reached = float((start + (i + 1) * s).detach())
+                counted_field.stats.steps += 1
+                counted_field.t_reached = float((start + (i + 1) * s).detach())
             yield y
 
     def _expect_spacing(self, spacing: float) -> None:

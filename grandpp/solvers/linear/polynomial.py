@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.linalg import CSR, add_samples, multiply
+from grandpp.linalg import CSR, add_sampled_product, multiply
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.linear.recursion import Recursion, basis
@@ -109,11 +109,11 @@ class _Polynomials(torch.autograd.Function):
         ctx.spares = spares
         ctx.save_for_backward(weight, coefficients, *inputs)
         state, index = recursion.top(), recursion.last
-        ctx.trail = None
+        ctx.checkpoints = None
         if ctx.needs_input_grad[3] and (spares is None or not recursion.exceeds(index)):
-            ctx.trail = trail = recursion.trail(state, index, 1)
-            if trail.kept:
-                state, index = trail.kept[-1], trail.indices[-1]
+            ctx.checkpoints = checkpoints = recursion.checkpoints(state, index, 1)
+            if checkpoints.kept:
+                state, index = checkpoints.kept[-1], checkpoints.indices[-1]
         y = recursion.run(state, index, 0)[0]
         stats.nfe_forward += recursion.products
         return y
@@ -131,11 +131,11 @@ class _Polynomials(torch.autograd.Function):
         states = grad_weight = None
         if ctx.needs_input_grad[3]:
             # What is let go now is computed again where the graph is used once more.
-            trail, ctx.trail = ctx.trail, None
-            if trail is None:
-                trail = recursion.trail(recursion.top(), recursion.last, 1)
-            states = recursion.ascending(trail, 1)
-            del trail
+            checkpoints, ctx.checkpoints = ctx.checkpoints, None
+            if checkpoints is None:
+                checkpoints = recursion.checkpoints(recursion.top(), recursion.last, 1)
+            states = recursion.ascending(checkpoints, 1)
+            del checkpoints
             grad_weight = torch.zeros_like(weight)
         back = csr.transpose
         transposed = weight.index_select(0, back.perm)
@@ -154,7 +154,7 @@ class _Polynomials(torch.autograd.Function):
                     inner.append(here.reshape(-1) @ v.reshape(-1))
             if grad_weight is not None and states is not None and k < recursion.last:
                 twice = 2.0 if chebyshev and k > 0 else 1.0
-                add_samples(csr, adjoint, next(states), grad_weight, twice)
+                add_sampled_product(csr, adjoint, next(states), grad_weight, twice)
         ctx.stats.nfe_backward += recursion.last + recursion.products
         to_rows = None
         if inner:

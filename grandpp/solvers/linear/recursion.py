@@ -118,17 +118,17 @@ class Recursion:
         self.products += start - stop
         return state
 
-    def trail(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Trail:
+    def checkpoints(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Checkpoints:
         """Walk from ``top`` towards ``bottom`` and keep states on the way, evenly spread."""
         if top < bottom:
-            return Trail([], [], 1)
+            return Checkpoints([], [], 1)
         fit = max(_KEPT_AT_LEAST, self._room())
         stride = max(1, -(-(top - bottom + 1) // fit))
         indices = list(range(top, bottom - 1, -stride))
         kept = [state]
         for upper, lower in pairwise(indices):
             kept.append(self.run(kept[-1], upper, lower))
-        return Trail(indices, kept, stride)
+        return Checkpoints(indices, kept, stride)
 
     def exceeds(self, states: int) -> bool:
         """Whether so many states take more bytes than are kept."""
@@ -140,20 +140,20 @@ class Recursion:
         size = first.numel() * first.element_size() * (2 if self.chebyshev else 1)
         return self.csr.copies * _KEPT_BYTES // max(1, size)
 
-    def ascending(self, trail: Trail, bottom: int) -> Iterator[Tensor]:
+    def ascending(self, checkpoints: Checkpoints, bottom: int) -> Iterator[Tensor]:
         """Yield the states ``bottom``, ..., top; those not kept are computed again.
 
         Uses the trail up: each state may be overwritten after the next one was asked for.
         """
-        for high in reversed(trail.indices):
-            state = trail.kept.pop()
-            if trail.stride == 1:
+        for high in reversed(checkpoints.indices):
+            state = checkpoints.kept.pop()
+            if checkpoints.stride == 1:
                 yield state[0]
                 if not self.chebyshev:  # where the next state holds it too
                     release(self.spares, state[0])
             else:
-                low = max(bottom, high - trail.stride + 1)
-                yield from self.ascending(self.trail(state, high, low), low)
+                low = max(bottom, high - checkpoints.stride + 1)
+                yield from self.ascending(self.checkpoints(state, high, low), low)
 
     def _terms(self) -> Iterator[tuple[list[float], Tensor, Tensor | None]]:
         """The coefficients of every input, the input and its places."""
@@ -170,7 +170,7 @@ class Recursion:
 
 
 @dataclass
-class Trail:
+class Checkpoints:
     """States kept on the way from a top index down.
 
     Args:

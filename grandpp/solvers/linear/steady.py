@@ -1,4 +1,4 @@
-r"""The limit T = infinity of linear diffusion, solved for instead of waited for.
+r"""The limit T = infinity of linear diffusion, computed by linear systems.
 
 .. math:: \alpha (A - I) z + s = 0, \qquad
           \sum_{i \in C} \pi_i z_i = \sum_{i \in C} \pi_i z_i(0)
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.linalg import CSR, sample
+from grandpp.linalg import CSR, sampled_product
 from grandpp.linalg.components import Classes
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.singular import ConvergenceError, SingularSystem
@@ -162,7 +162,7 @@ class _SteadyState(torch.autograd.Function):
             q = system.solve(to_pi - limit.mean(to_pi))
             q = q - limit.mean(q)
             a, c = torch.cat([adjoint, pi], dim=1), torch.cat([z, q], dim=1)
-            grad_weight = sample(limit.csr, a, c).to(weight_dtype)
+            grad_weight = sampled_product(limit.csr, a, c).to(weight_dtype)
         if not ctx.has_source:
             return None, grad_weight, None, grad_start.to(dtype), None
         grad_source = adjoint / alpha.double()

@@ -1,4 +1,4 @@
-"""A training of a flow as one line of a file."""
+"""Settings and records of the training of a flow."""
 
 from __future__ import annotations
 

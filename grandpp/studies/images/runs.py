@@ -1,4 +1,4 @@
-"""Runs of image classifiers: what decides one, and what is kept of it."""
+"""Settings and records of image classifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of an image classifier, as a user sees it: a bar over batches, and a checkpoint."""
+"""Run one image classifier with a progress bar and checkpoints."""
 
 from __future__ import annotations
 

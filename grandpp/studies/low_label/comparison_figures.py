@@ -1,4 +1,4 @@
-"""Accuracy and paired differences against the number of labels, as a picture."""
+"""Figures of accuracy and paired differences against the number of labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs at growing depth show together."""
+"""Summaries of runs at growing depth."""
 
 from __future__ import annotations
 

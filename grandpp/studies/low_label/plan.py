@@ -1,4 +1,4 @@
-"""Which runs a table needs, checked before the first one begins."""
+"""The runs of a sweep, checked before the first one begins."""
 
 from __future__ import annotations
 

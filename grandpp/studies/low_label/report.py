@@ -1,4 +1,4 @@
-"""The table a user reads at the end of a sweep."""
+"""The accuracy table printed at the end of a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One ODE-RNN in training: what is minimised, and what an epoch measures."""
+"""Training of an ODE-RNN: its objective and the metrics of an epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trained ODE-RNN does with a few windows: its curves, and how far gradients reach."""
+"""Forecast curves and gradient norms of a trained ODE-RNN."""
 
 from __future__ import annotations
 

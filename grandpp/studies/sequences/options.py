@@ -1,4 +1,4 @@
-"""What the user of the sequence script may choose."""
+"""Command-line options of the sequence study."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How each data set is learned: model, objective, batch and rate."""
+"""Model, objective, batch size and learning rate for each data set."""
 
 from __future__ import annotations
 

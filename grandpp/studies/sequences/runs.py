@@ -1,4 +1,4 @@
-"""Trainings on sequences: what is kept of one, and the table of many."""
+"""Records of trainings on sequences, and their table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from grandpp.training.checkpointed_training import Fit
-from grandpp.training.run_lines import Run
+from grandpp.training.run_lines import RunLine
 from grandpp.training.tables import aligned
 
 KEY = ("dataset", "model", "seed", "epochs", "windows", "batch_size", "solver", "tolerance",
@@ -22,7 +22,7 @@ _HEAD = ("model", "runs", "failed", "train", "validation", "test", "test at best
          "seconds")  # fmt: skip
 
 
-def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> Run:
+def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> RunLine:
     """One training in plain values.
 
     Args:
@@ -51,7 +51,7 @@ def best(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     return min(history, key=lambda row: row["validation_loss"])
 
 
-def summary_table(runs: Sequence[Run]) -> str:
+def summary_table(runs: Sequence[RunLine]) -> str:
     """Means over the runs of every model that did not fail, one line per model.
 
     Losses are those of the last epoch; "test at best" is the test loss of the epoch with the
@@ -71,7 +71,7 @@ def summary_table(runs: Sequence[Run]) -> str:
     return aligned(_HEAD, rows)
 
 
-def _cells(good: Sequence[Run]) -> list[str]:
+def _cells(good: Sequence[RunLine]) -> list[str]:
     last = [run["history"][-1] for run in good]
     losses = [[row[f"{part}_loss"] for row in last] for part in ("train", "validation", "test")]
     losses.append([best(run["history"])["test_loss"] for run in good])

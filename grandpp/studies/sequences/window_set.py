@@ -1,4 +1,4 @@
-"""What a training asks of a data set; the package of data sets is not known here."""
+"""The protocol of windowed data sets that training needs."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from grandpp.solvers import solve, solver_options
-from grandpp.studies.solver_problems.base import Job, Request, Row
+from grandpp.studies.solver_problems.base import Job, Row, StudyRequest
 from grandpp.studies.solver_problems.euler import EULER_PROBLEMS, euler_errors
 from grandpp.studies.solver_problems.figures import draw_error_against_nfe, draw_error_over_time
 from grandpp.studies.solver_problems.problems import Problem
@@ -24,7 +24,7 @@ TARGET = 1e-4
 
 
 @dataclass(frozen=True)
-class Trial:
+class SolverRun:
     """One solve to be made.
 
     Args:
@@ -66,9 +66,9 @@ class AccuracyStudy:
         ValueError: If a solver cannot be used on the problem, or an option does nothing.
     """
 
-    request: Request
+    request: StudyRequest
     problem: Problem
-    trials: list[Trial] = field(default_factory=list)
+    trials: list[SolverRun] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         request, settings = self.request, SETTINGS[self.request.problem]
@@ -83,7 +83,7 @@ class AccuracyStudy:
             raise ValueError("expected a proximal --solver beside --inner and --inner-tol")
         for solver in solvers:
             for value in request.tolerances or settings.values(solver):
-                self.trials += [Trial(solver, value, *i) for i in self._inners(solver)]
+                self.trials += [SolverRun(solver, value, *i) for i in self._inners(solver)]
 
     def _inners(self, solver: str) -> list[tuple[Any, ...]]:
         """The pairs of inner solver and inner tolerance to try, (None, None) where none is."""
@@ -117,7 +117,7 @@ class AccuracyStudy:
 
 
 @torch.no_grad()
-def measure(name: str, problem: Problem, trial: Trial) -> Row:
+def measure(name: str, problem: Problem, trial: SolverRun) -> Row:
     """Solve once.
 
     Returns:

@@ -18,7 +18,7 @@ from torch_geometric.data import Data
 
 from grandpp.layers import GRANDConv
 from grandpp.solvers import SolveError, solve, solver_options
-from grandpp.studies.solver_problems.base import Job, Request, Row
+from grandpp.studies.solver_problems.base import Job, Row, StudyRequest
 from grandpp.studies.solver_problems.figures import draw_nfe_against_tolerance
 
 SOLVERS = ("adaptive_heun", "dopri5", "dopri8")
@@ -39,7 +39,7 @@ class AdjointStudy:
         ValueError: If a solver has no adjoint or no tolerance.
     """
 
-    request: Request
+    request: StudyRequest
     data: Data
 
     def __post_init__(self) -> None:

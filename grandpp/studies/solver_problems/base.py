@@ -1,4 +1,4 @@
-"""What a study is: jobs that give rows, a summary computed from the rows, and a picture."""
+"""The interface of a study: jobs that give rows, a summary of the rows, and a figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Request:
+class StudyRequest:
     """What a user asked to measure; empty tuples mean the study's own choice.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from grandpp.solvers.implicit.inner import INNER_SOLVERS
 from grandpp.solvers.implicit.iteration import weighted_norm
-from grandpp.studies.solver_problems.base import Job, Request, Row
+from grandpp.studies.solver_problems.base import Job, Row, StudyRequest
 from grandpp.studies.solver_problems.equation import StepEquation
 from grandpp.studies.solver_problems.figures import draw_inner_convergence
 
@@ -60,7 +60,7 @@ class InnerStudy:
         request: What to measure.
     """
 
-    request: Request
+    request: StudyRequest
     watches: dict[str, Watch] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from grandpp.data import DatasetNotFoundError, load_dataset
 from grandpp.studies.solver_problems.accuracy import AccuracyStudy
 from grandpp.studies.solver_problems.adjoint import AdjointStudy
-from grandpp.studies.solver_problems.base import Request, Study
+from grandpp.studies.solver_problems.base import Study, StudyRequest
 from grandpp.studies.solver_problems.inner import InnerStudy
 from grandpp.studies.solver_problems.problems import (
     BEALE,
@@ -40,7 +40,7 @@ class StudyKind:
         about: What it is, for ``--help``.
     """
 
-    build: Callable[[Request], Study]
+    build: Callable[[StudyRequest], Study]
     options: tuple[str, ...]
     about: str
 
@@ -49,7 +49,7 @@ def _accuracy(make: Callable[[], Problem], about: str) -> StudyKind:
     return StudyKind(lambda request: AccuracyStudy(request, make()), _SOLVING, about)
 
 
-def _cora(request: Request) -> Data:
+def _cora(request: StudyRequest) -> Data:
     """Cora, or the embedded graph, with a notice, where Cora is not to be had."""
     try:
         return load_dataset("Cora", request.root, progress=False)
@@ -89,7 +89,7 @@ STUDIES: dict[str, StudyKind] = {
 }
 
 
-def resolve_study(request: Request) -> Study:
+def resolve_study(request: StudyRequest) -> Study:
     """Build the study that a request names.
 
     Raises:

@@ -13,7 +13,7 @@ import torch
 
 from grandpp.solvers.implicit.inner import INNER_SOLVERS
 from grandpp.solvers.implicit.iteration import weighted_norm
-from grandpp.studies.solver_problems.base import Job, Request, Row
+from grandpp.studies.solver_problems.base import Job, Row, StudyRequest
 from grandpp.studies.solver_problems.equation import StepEquation
 from grandpp.studies.solver_problems.figures import draw_time_against_size
 
@@ -34,7 +34,7 @@ class SizeStudy:
         sizes: Numbers of grid points.
     """
 
-    request: Request
+    request: StudyRequest
     sizes: tuple[int, ...] = SIZES
 
     def jobs(self) -> list[Job]:

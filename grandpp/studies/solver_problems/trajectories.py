@@ -19,7 +19,7 @@ from torch import Tensor
 
 from grandpp.fields import Adam, Dynamics, HeavyBall
 from grandpp.solvers import solve
-from grandpp.studies.solver_problems.base import Job, Request, Row
+from grandpp.studies.solver_problems.base import Job, Row, StudyRequest
 from grandpp.studies.solver_problems.figures import draw_trajectories
 from grandpp.studies.solver_problems.problems import BEALE, ROSENBROCK, Landscape
 
@@ -43,7 +43,7 @@ class TrajectoryStudy:
         paths: Positions ``[S, 2]`` by function and method.
     """
 
-    request: Request
+    request: StudyRequest
     paths: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
     def jobs(self) -> list[Job]:

@@ -3,10 +3,10 @@
 from grandpp.studies.thesis.command import FOLDER
 from grandpp.studies.thesis.figures import draw_reproduction
 from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
-from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS, Layout
+from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS, TableLayout
 from grandpp.studies.thesis.page import results_page
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction, reproduce
-from grandpp.studies.thesis.table_runs import Request, with_graphs
+from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
 from grandpp.studies.thesis.tables import (
     accuracy_tables,
     as_csv,
@@ -22,11 +22,11 @@ __all__ = [
     "PAGE",
     "TABLES",
     "TEST_LAYOUTS",
-    "Layout",
     "Paired",
     "Reproduced",
     "Reproduction",
-    "Request",
+    "TableLayout",
+    "TableRequest",
     "accuracy_tables",
     "adopt",
     "as_csv",

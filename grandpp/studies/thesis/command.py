@@ -1,4 +1,4 @@
-"""The command that gives the runs of a table, told from its records."""
+"""Rebuild the command of a table from its records."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grandpp.data import DATASETS
-from grandpp.studies.thesis.layouts import Layout
-from grandpp.studies.thesis.printed import Arm
-from grandpp.studies.thesis.table_runs import Request, cell_config
+from grandpp.studies.thesis.layouts import TableLayout
+from grandpp.studies.thesis.printed import ModelVariant
+from grandpp.studies.thesis.table_runs import TableRequest, cell_config
 from grandpp.training.records import Record
 from grandpp.training.registry import MODELS
 
 FOLDER = Path("results")
 """Where a reproduction goes unless told otherwise."""
 
-_Cell = tuple[str, int, float | None, Arm]
+_Cell = tuple[str, int, float | None, ModelVariant]
 
 
 def rebuild_command(
-    layout: Layout, protocol: str, records: Sequence[Record], folder: Path = FOLDER
+    layout: TableLayout, protocol: str, records: Sequence[Record], folder: Path = FOLDER
 ) -> tuple[str, list[str]]:
     """The shortest command that gives these runs, and what it would not give as they are.
 
@@ -36,10 +36,10 @@ def rebuild_command(
     """
     hashes = {_cell(layout, r): r["config_hash"] for r in records}
     epochs, changed = _epochs(records, hashes, protocol)
-    request = Request(
+    request = TableRequest(
         layout,
         _known_first({c[0] for c in hashes}, DATASETS),
-        [Arm(m) for m in _known_first({c[3].model for c in hashes}, MODELS)],
+        [ModelVariant(m) for m in _known_first({c[3].model for c in hashes}, MODELS)],
         splits=max(r["split"] for r in records) + 1,
         seeds=max(r["seed"] for r in records) + 1,
         protocol=protocol,
@@ -58,16 +58,16 @@ def rebuild_command(
     return shlex.join(["python", "scripts/reproduce.py", *options]), remarks
 
 
-def _cell(layout: Layout, record: Record) -> _Cell:
-    depth, arm = layout.depth_of(record), layout.arm_of(record)
-    return record["dataset"], record["labels_per_class"], depth, arm
+def _cell(layout: TableLayout, record: Record) -> _Cell:
+    depth, variant = layout.depth_of(record), layout.variant_of(record)
+    return record["dataset"], record["labels_per_class"], depth, variant
 
 
-def _options(request: Request, cells: Mapping[_Cell, str]) -> list[str]:
+def _options(request: TableRequest, cells: Mapping[_Cell, str]) -> list[str]:
     layout = request.layout
     options = ["--table", layout.table, "--datasets", *request.datasets]
-    models = [arm.model for arm in request.arms]
-    if set(models) != set(layout.models or (arm.model for arm in layout.arms)):
+    models = [variant.model for variant in request.variants]
+    if set(models) != set(layout.models or (variant.model for variant in layout.variants)):
         options += ["--models", *models]
     labels, depths = _columns(cells)
     if layout.axis == "labels" and labels != layout.labels:
@@ -87,29 +87,29 @@ def _columns(cells: Mapping[_Cell, str]) -> tuple[tuple[int, ...], tuple[float, 
     return tuple(sorted(labels)), tuple(sorted(d for d in depths if d is not None))
 
 
-def _has_usual_depths(request: Request, cells: Mapping[_Cell, str]) -> bool:
+def _has_usual_depths(request: TableRequest, cells: Mapping[_Cell, str]) -> bool:
     usual = {
         depth
         for dataset in request.datasets
-        for arm in request.arms
-        for depth in request.layout.depths(dataset, arm)
+        for variant in request.variants
+        for depth in request.layout.depths(dataset, variant)
     }
     return usual == {cell[2] for cell in cells}
 
 
 def _wanted(
-    request: Request, cells: Mapping[_Cell, str]
-) -> set[tuple[str, int, float | None, Arm, int, int]]:
+    request: TableRequest, cells: Mapping[_Cell, str]
+) -> set[tuple[str, int, float | None, ModelVariant, int, int]]:
     """All runs of the command, whatever their settings."""
     layout = request.layout
     labels, depths = _columns(cells)
     usual = layout.axis == "labels" or _has_usual_depths(request, cells)
     return {
-        (dataset, k, depth, arm, split, seed)
+        (dataset, k, depth, variant, split, seed)
         for dataset in request.datasets
         for k in labels
-        for arm in dict.fromkeys(cell[3] for cell in cells)
-        for depth in (layout.depths(dataset, arm) if usual else depths)
+        for variant in dict.fromkeys(cell[3] for cell in cells)
+        for depth in (layout.depths(dataset, variant) if usual else depths)
         for split in range(request.splits)
         for seed in range(request.seeds)
     }
@@ -131,18 +131,23 @@ def _epochs(
 
 def _changed(hashes: Mapping[_Cell, str], protocol: str, epochs: int | None) -> list[str]:
     return sorted({
-        f"{arm.name} on {dataset}"
-        for (dataset, labels, depth, arm), found in hashes.items()
-        if _present_hash(dataset, labels, depth, arm, protocol, epochs) != found
+        f"{variant.name} on {dataset}"
+        for (dataset, labels, depth, variant), found in hashes.items()
+        if _present_hash(dataset, labels, depth, variant, protocol, epochs) != found
     })  # fmt: skip
 
 
 def _present_hash(
-    dataset: str, labels: int, depth: float | None, arm: Arm, protocol: str, epochs: int | None
+    dataset: str,
+    labels: int,
+    depth: float | None,
+    variant: ModelVariant,
+    protocol: str,
+    epochs: int | None,
 ) -> str | None:
     """The hash that this version gives a cell; ``None`` where it cannot run it."""
     try:
-        config = cell_config(arm, dataset, labels, depth, protocol=protocol, epochs=epochs)
+        config = cell_config(variant, dataset, labels, depth, protocol=protocol, epochs=epochs)
     except (ValueError, TypeError, KeyError):
         return None
     return config.config_hash

@@ -1,4 +1,4 @@
-"""A reproduced table as a picture: ours and the thesis's, and what pairs tell apart."""
+"""Figures of a reproduced table beside the thesis's."""
 
 from __future__ import annotations
 

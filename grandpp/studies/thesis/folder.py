@@ -1,4 +1,4 @@
-"""The folder that holds a reproduction: raw records, packed ones, and what is made of them."""
+"""The folder of a reproduction: raw records, packed records and generated files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from grandpp.data import PROTOCOLS
-from grandpp.studies.thesis.layouts import LAYOUTS, Layout
+from grandpp.studies.thesis.layouts import LAYOUTS, TableLayout
 from grandpp.training.config import RunConfig
 from grandpp.training.packing import unpack_records
 from grandpp.training.reading import METRICS, load_records
@@ -99,7 +99,7 @@ def merge(*sources: Iterable[Record]) -> list[Record]:
 
 
 def check_settings(
-    layout: Layout, records: Iterable[Record], configs: Iterable[RunConfig] = ()
+    layout: TableLayout, records: Iterable[Record], configs: Iterable[RunConfig] = ()
 ) -> None:
     """Refuse two configurations in one cell, before anything is run or replaced.
 
@@ -120,13 +120,13 @@ def check_settings(
     hashes: dict[tuple[Any, ...], str] = {}
     for source in (records, planned):
         for record in source:
-            arm, depth = layout.arm_of(record), layout.depth_of(record)
+            variant, depth = layout.variant_of(record), layout.depth_of(record)
             labels = record["labels_per_class"]
             own = record["config_hash"]
-            first = hashes.setdefault((record["dataset"], labels, depth, arm), own)
+            first = hashes.setdefault((record["dataset"], labels, depth, variant), own)
             if first != own:
                 raise ValueError(
-                    f"expected one configuration of {arm.name} on "
+                    f"expected one configuration of {variant.name} on "
                     f"{cell_title(record['dataset'], labels)} (got {first} and {own}); for other "
                     f"settings choose another folder (--results)"
                 )

@@ -1,16 +1,16 @@
-"""The tables of thesis chapter 4 that can be reproduced, and what makes up each of them."""
+"""Layouts of the tables of thesis chapter 4."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from grandpp.studies.thesis.printed import Arm, ThesisCell, thesis_cells, thesis_tests
+from grandpp.studies.thesis.printed import ModelVariant, ThesisCell, thesis_cells, thesis_tests
 from grandpp.training.records import Record
 from grandpp.training.registry import REGISTRY, is_diffusion
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """What a table of accuracies is made of.
 
     Args:
@@ -39,15 +39,15 @@ class Layout:
         return thesis_cells(self.table)
 
     @property
-    def arms(self) -> tuple[Arm, ...]:
+    def variants(self) -> tuple[ModelVariant, ...]:
         """The thesis's models, in its order."""
-        return tuple(dict.fromkeys(cell.arm for cell in self.cells))
+        return tuple(dict.fromkeys(cell.variant for cell in self.cells))
 
-    def arm_of(self, record: Record) -> Arm:
+    def variant_of(self, record: Record) -> ModelVariant:
         """The row of a record: its rewiring counts where the table has several."""
         rewiring = record.get("config", {}).get("rewiring")
-        told_apart = any(arm.rewiring for arm in self.arms)
-        return Arm(record["model"], rewiring if told_apart else None)
+        told_apart = any(variant.rewiring for variant in self.variants)
+        return ModelVariant(record["model"], rewiring if told_apart else None)
 
     def depth_of(self, record: Record) -> float | None:
         """Integration time or layers of a record; ``None`` in a table of labels.
@@ -64,32 +64,32 @@ class Layout:
                              f"(got one of {record['model']} without)")  # fmt: skip
         return float(depth)
 
-    def depths(self, dataset: str, arm: Arm) -> tuple[float | None, ...]:
+    def depths(self, dataset: str, variant: ModelVariant) -> tuple[float | None, ...]:
         """Depths of the table for a model, or for its kind where the table does not have it."""
         if self.axis == "labels":
             return (None,)
         alike = [
             cell
             for cell in self.cells
-            if cell.arm.model in REGISTRY
-            and is_diffusion(cell.arm.model) == is_diffusion(arm.model)
+            if cell.variant.model in REGISTRY
+            and is_diffusion(cell.variant.model) == is_diffusion(variant.model)
         ]
         for chosen in (
-            [c for c in self.cells if (c.dataset, c.arm) == (dataset, arm)],
+            [c for c in self.cells if (c.dataset, c.variant) == (dataset, variant)],
             [c for c in alike if c.dataset == dataset],
             alike,
         ):
             if chosen:
                 return tuple(sorted({c.depth for c in chosen if c.depth is not None}))
         raise ValueError(f"expected a model that table {self.table} has a depth for "
-                         f"(got {arm.name})")  # fmt: skip
+                         f"(got {variant.name})")  # fmt: skip
 
     @property
     def labels(self) -> tuple[int, ...]:
         """Numbers of labels per class, in ascending order."""
         return self.columns or tuple(sorted({c.labels for c in self.cells if c.labels is not None}))
 
-    def choose(self, models: list[str] | None = None) -> list[Arm]:
+    def choose(self, models: list[str] | None = None) -> list[ModelVariant]:
         """The rows to run.
 
         Args:
@@ -98,7 +98,9 @@ class Layout:
         Raises:
             ValueError: If this version lacks a model, or a model has no depth in a table of them.
         """
-        names = list(dict.fromkeys(models or self.models or [arm.model for arm in self.arms]))
+        names = list(
+            dict.fromkeys(models or self.models or [variant.model for variant in self.variants])
+        )
         missing = [name for name in names if name not in REGISTRY]
         if missing:
             there = " ".join(name for name in names if name in REGISTRY)
@@ -110,13 +112,15 @@ class Layout:
             if self.axis == "depth" and not REGISTRY[name].fields & {"time", "layers"}:
                 raise ValueError(f"expected models with a depth for table {self.table} "
                                  f"(got {name})")  # fmt: skip
-        known = {name: [arm for arm in self.arms if arm.model == name] for name in names}
-        return [arm for name in names for arm in known[name] or [Arm(name)]]
+        known = {
+            name: [variant for variant in self.variants if variant.model == name] for name in names
+        }
+        return [variant for name in names for variant in known[name] or [ModelVariant(name)]]
 
 
-def _others(table: str, dataset: str, *notes: str) -> Layout:
+def _others(table: str, dataset: str, *notes: str) -> TableLayout:
     title = f"other networks with few labels, {dataset}"
-    return Layout(table, title, "labels", "grand-l", datasets=(dataset,), notes=notes)
+    return TableLayout(table, title, "labels", "grand-l", datasets=(dataset,), notes=notes)
 
 
 _SAME_COLUMN = (
@@ -134,21 +138,22 @@ _KEPT_DEPTHS = (
     "and the number of layers of a network."
 )
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, TableLayout] = {
     layout.table: layout
     for layout in (
-        Layout("4.1", "accuracy against depth, 20 labels per class", "depth", "grand-l",
+        TableLayout("4.1", "accuracy against depth, 20 labels per class", "depth", "grand-l",
                notes=(_KEPT_DEPTHS,)),
-        Layout("4.3", "accuracy with few labels", "labels", "grand-l",
+        TableLayout("4.3", "accuracy with few labels", "labels", "grand-l",
                models=("grand-l", "grand++-l", "grand++-cluster-l", "gcn", "poisson"),
                notes=(_SAME_COLUMN, _SCORES)),
         _others("4.6", "Cora", _SAME_COLUMN),
         _others("4.7", "CiteSeer"),
         _others("4.8", "PubMed"),
-        Layout("4.9", "nonlinear diffusion and rewiring against depth, 20 labels per class",
+        TableLayout("4.9", "nonlinear diffusion and rewiring against depth, 20 labels per class",
                "depth", "grand-nl", notes=(_KEPT_DEPTHS, "The thesis does not say which rewiring "
                "the models -rw of Tables 4.9 and 4.10 use.")),
-        Layout("4.10", "nonlinear diffusion and rewiring with few labels", "labels", "grand-nl",
+        TableLayout("4.10", "nonlinear diffusion and rewiring with few labels", "labels",
+               "grand-nl",
                notes=("The thesis does not say which rewiring the models -rw of Tables 4.9 and "
                       "4.10 use.",)),
     )
@@ -156,7 +161,7 @@ LAYOUTS: dict[str, Layout] = {
 """Tables of accuracies by their number."""
 
 
-def _tests(table: str) -> Layout:
+def _tests(table: str) -> TableLayout:
     """The part of Table 4.3 that a table of t-tests needs."""
     of = LAYOUTS["4.3"]
     tests = thesis_tests(table)
@@ -168,7 +173,7 @@ def _tests(table: str) -> Layout:
     )
 
 
-TEST_LAYOUTS: dict[str, Layout] = {table: _tests(table) for table in ("4.4", "4.5")}
+TEST_LAYOUTS: dict[str, TableLayout] = {table: _tests(table) for table in ("4.4", "4.5")}
 """Tables of t-tests by their number: the part of Table 4.3 that each of them tests."""
 
 TABLES: tuple[str, ...] = tuple(sorted((*LAYOUTS, *TEST_LAYOUTS), key=lambda t: int(t[2:])))

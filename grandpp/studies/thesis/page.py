@@ -1,4 +1,4 @@
-"""RESULTS.md: every table of a folder, made from its records alone."""
+"""Generate RESULTS.md from the records of a folder."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:
         f"{failed} of {len(records)} runs failed; failed runs are in no mean." if failed else
         f"None of {len(records)} runs failed."
     )  # fmt: skip
-    theirs = {cell.arm.name for cell in result.layout.cells}
+    theirs = {cell.variant.name for cell in result.layout.cells}
     left = {
         "models": theirs - {cell.model for cell in result.cells if cell.runs + cell.failed},
         "data sets": {c.dataset for c in result.layout.cells} - {c.dataset for c in result.cells},

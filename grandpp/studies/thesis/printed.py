@@ -1,4 +1,4 @@
-"""What chapter 4 of the thesis prints: every cell of its tables of accuracy, and its t-tests."""
+"""Numbers printed in thesis chapter 4: accuracies and t-tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEEDS = 20
 """Runs on each of these splits (section 4.6)."""
 
 
-class Arm(NamedTuple):
+class ModelVariant(NamedTuple):
     """A row of a table: a model, and the rewiring where the table tells two of them apart."""
 
     model: str
@@ -34,7 +34,7 @@ class ThesisCell:
     Args:
         table: Number of the table.
         dataset: Data set, named as in :data:`grandpp.data.DATASETS`.
-        arm: Model, named as in :data:`grandpp.training.MODELS`, and its rewiring.
+        variant: Model, named as in :data:`grandpp.training.MODELS`, and its rewiring.
         labels: Labelled nodes per class; ``None`` for Table 4.2, on the full training set.
         depth: Integration time or number of layers; ``None`` where it was tuned.
         mean, std: Accuracy; ``None`` for ``NA``, the thesis's word for a failed solver. For Table
@@ -43,7 +43,7 @@ class ThesisCell:
 
     table: str
     dataset: str
-    arm: Arm
+    variant: ModelVariant
     labels: int | None
     depth: float | None
     mean: float | None
@@ -109,7 +109,7 @@ def _all_cells() -> tuple[ThesisCell, ...]:
         ThesisCell(
             row["table"],
             row["dataset"],
-            Arm(row["model"], row["rewiring"] or None),
+            ModelVariant(row["model"], row["rewiring"] or None),
             int(row["labels"]) if row["labels"] else None,
             float(row["depth"]) if row["depth"] else None,
             _fraction(row["mean"]),

@@ -1,4 +1,4 @@
-"""Our numbers beside the thesis's, cell by cell, and the test that sets them apart."""
+"""Measured and printed accuracies, cell by cell, with the test between them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grandpp.studies.thesis.layouts import Layout
+from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.printed import SPLITS, ThesisCell
 from grandpp.training.comparison import LEVEL, Comparison, compare, p_text
 from grandpp.training.reading import METRICS
 from grandpp.training.records import Record
 from grandpp.training.statistics import UnpairedDifference, holm, split_means, welch_from_moments
-from grandpp.training.table_cells import Run, collect_cells
+from grandpp.training.table_cells import CellRun, collect_cells
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Reproduced:
         return self.labels if self.depth is None else self.depth
 
     @property
-    def standing(self) -> str:
+    def outcome(self) -> str:
         """``"better"``, ``"equal"`` or ``"worse"`` than the thesis; or why there is no test."""
         if self.test is not None and self.holm_p is not None:
             if self.holm_p >= LEVEL:
@@ -70,10 +70,10 @@ class Reproduced:
     def verdict(self) -> str:
         """The standing and what it rests on, in words."""
         if self.holm_p is not None:
-            return f"{self.standing} (p {p_text(self.holm_p)})"
-        if self.standing == "filled":
+            return f"{self.outcome} (p {p_text(self.holm_p)})"
+        if self.outcome == "filled":
             return "filled: NA in the thesis"
-        return "one split: no test" if self.standing == "no test" else self.standing
+        return "one split: no test" if self.outcome == "no test" else self.outcome
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ class Reproduction:
         paired: Every model against the baseline; empty without runs of the baseline.
     """
 
-    layout: Layout
+    layout: TableLayout
     protocol: str
     cells: tuple[Reproduced, ...]
     paired: tuple[Paired, ...]
 
 
-def reproduce(layout: Layout, records: Iterable[Record]) -> Reproduction:
+def reproduce(layout: TableLayout, records: Iterable[Record]) -> Reproduction:
     """Set our records of a table beside the thesis's numbers.
 
     Each cell is tested by Welch's t-test from the thesis's mean, deviation and its 100 splits,
@@ -124,11 +124,11 @@ def reproduce(layout: Layout, records: Iterable[Record]) -> Reproduction:
     """
     by_depth: dict[float | None, list[Record]] = {}
     for record in records:
-        named = {**record, "model": layout.arm_of(record).name}
+        named = {**record, "model": layout.variant_of(record).name}
         by_depth.setdefault(layout.depth_of(record), []).append(named)
     if not by_depth:
         raise ValueError(f"expected records of table {layout.table} (got none)")
-    printed = {(c.dataset, c.labels, c.depth, c.arm.name): c for c in layout.cells}
+    printed = {(c.dataset, c.labels, c.depth, c.variant.name): c for c in layout.cells}
     own = []
     for depth, group in by_depth.items():
         for cell in collect_cells(group):
@@ -143,7 +143,7 @@ def reproduce(layout: Layout, records: Iterable[Record]) -> Reproduction:
 
 
 def _measured(
-    place: tuple[str, int, float | None, str], runs: Sequence[Run], thesis: ThesisCell | None
+    place: tuple[str, int, float | None, str], runs: Sequence[CellRun], thesis: ThesisCell | None
 ) -> Reproduced:
     failed = sum(run.failed for run in runs)
     cell = Reproduced(*place, runs=len(runs) - failed, failed=failed, thesis=thesis)
@@ -159,7 +159,7 @@ def _measured(
     return replace(cell, test=test)
 
 
-def _moments(runs: Sequence[Run], metric: str) -> tuple[float, float, int]:
+def _moments(runs: Sequence[CellRun], metric: str) -> tuple[float, float, int]:
     column = METRICS.index(metric)
     values = [(r.split, r.seed, v) for r in runs if (v := r.accuracies[column]) is not None]
     means = list(split_means(values).values())
@@ -174,16 +174,16 @@ def _missing(own: Sequence[Reproduced], thesis: Iterable[ThesisCell]) -> list[Re
     there = {(c.dataset, c.labels, c.depth, c.model) for c in own}
     datasets, models = {c.dataset for c in own}, {c.model for c in own}
     return [
-        Reproduced(c.dataset, c.labels, c.depth, c.arm.name, thesis=c)
+        Reproduced(c.dataset, c.labels, c.depth, c.variant.name, thesis=c)
         for c in thesis
-        if c.dataset in datasets and c.arm.name in models and c.labels is not None
-        and (c.dataset, c.labels, c.depth, c.arm.name) not in there
+        if c.dataset in datasets and c.variant.name in models and c.labels is not None
+        and (c.dataset, c.labels, c.depth, c.variant.name) not in there
     ]  # fmt: skip
 
 
-def _sorted(layout: Layout, cells: Iterable[Reproduced]) -> list[Reproduced]:
+def _sorted(layout: TableLayout, cells: Iterable[Reproduced]) -> list[Reproduced]:
     datasets = list(dict.fromkeys(c.dataset for c in layout.cells))
-    models = [arm.name for arm in layout.arms]
+    models = [variant.name for variant in layout.variants]
 
     def place(cell: Reproduced) -> tuple[int, str, int, str, float]:
         set_rank = datasets.index(cell.dataset) if cell.dataset in datasets else len(datasets)
@@ -199,7 +199,7 @@ def _corrected(cells: Sequence[Reproduced]) -> tuple[Reproduced, ...]:
 
 
 def _paired(
-    layout: Layout, by_depth: Mapping[float | None, Sequence[Record]]
+    layout: TableLayout, by_depth: Mapping[float | None, Sequence[Record]]
 ) -> tuple[Paired, ...]:
     """Every model against the baseline at its depth, corrected over all depths together."""
     rows: dict[str, list[tuple[float | None, Comparison]]] = {}

@@ -1,4 +1,4 @@
-"""Which runs a table needs."""
+"""The runs that a table of the thesis needs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from grandpp.studies.thesis.layouts import Layout
-from grandpp.studies.thesis.printed import SPLITS, Arm
+from grandpp.studies.thesis.layouts import TableLayout
+from grandpp.studies.thesis.printed import SPLITS, ModelVariant
 from grandpp.training.build import build_model
 from grandpp.training.config import RunConfig, with_run
 from grandpp.training.registry import is_diffusion
@@ -18,13 +18,13 @@ from grandpp.training.worker import split_of
 
 
 @dataclass(frozen=True)
-class Request:
+class TableRequest:
     """What is to be run of a table.
 
     Args:
         layout: The table.
         datasets: Data sets by their names in :data:`grandpp.data.DATASETS`.
-        arms: Rows, see :meth:`Layout.choose`.
+        variants: Rows, see :meth:`TableLayout.choose`.
         labels, depths: Columns. (default: those of the table)
         splits: Splits ``0 .. splits - 1``. (default: those of the thesis)
         seeds: Runs per split. (default: ``1``)
@@ -35,9 +35,9 @@ class Request:
         ValueError: If labels are chosen in a table of depths, or depths in a table of labels.
     """
 
-    layout: Layout
+    layout: TableLayout
     datasets: Sequence[str]
-    arms: Sequence[Arm]
+    variants: Sequence[ModelVariant]
     labels: Sequence[int] | None = None
     depths: Sequence[float] | None = None
     splits: int = SPLITS
@@ -51,18 +51,18 @@ class Request:
             raise ValueError(f"expected no choice of {other} for table {self.layout.table}, "
                              f"which is one of {self.layout.axis} (got --{other})")  # fmt: skip
 
-    def cells(self) -> list[tuple[str, int, float | None, Arm]]:
+    def cells(self) -> list[tuple[str, int, float | None, ModelVariant]]:
         """Data set, labels, depth and row of every cell.
 
         Raises:
             ValueError: If the table has no depth for a row.
         """
         return [
-            (dataset, labels, depth, arm)
+            (dataset, labels, depth, variant)
             for dataset in dict.fromkeys(self.datasets)
             for labels in dict.fromkeys(self.labels or self.layout.labels)
-            for arm in self.arms
-            for depth in dict.fromkeys(self.depths or self.layout.depths(dataset, arm))
+            for variant in self.variants
+            for depth in dict.fromkeys(self.depths or self.layout.depths(dataset, variant))
         ]
 
     def configs(self) -> list[RunConfig]:
@@ -72,8 +72,8 @@ class Request:
             ValueError: If a value is out of range, or the table has no depth for a row.
         """
         cells = [
-            cell_config(arm, dataset, labels, depth, protocol=self.protocol, epochs=self.epochs)
-            for dataset, labels, depth, arm in self.cells()
+            cell_config(variant, dataset, labels, depth, protocol=self.protocol, epochs=self.epochs)
+            for dataset, labels, depth, variant in self.cells()
         ]
         return [
             with_run(config, split, seed)
@@ -84,7 +84,7 @@ class Request:
 
 
 def cell_config(
-    arm: Arm,
+    variant: ModelVariant,
     dataset: str,
     labels: int,
     depth: float | None,
@@ -98,15 +98,17 @@ def cell_config(
         ValueError: If a value is out of range.
     """
     overrides: dict[str, Any] = {"epochs": epochs}
-    if arm.rewiring is not None:
-        overrides["rewiring"] = arm.rewiring
-    if depth is not None and is_diffusion(arm.model):
+    if variant.rewiring is not None:
+        overrides["rewiring"] = variant.rewiring
+    if depth is not None and is_diffusion(variant.model):
         overrides["time"] = depth
     elif depth is not None:
         if depth != int(depth):
-            raise ValueError(f"expected a whole number of layers of {arm.model} (got {depth:g})")
+            raise ValueError(
+                f"expected a whole number of layers of {variant.model} (got {depth:g})"
+            )
         overrides["layers"] = int(depth)
-    return tuned_config(dataset, arm.model, labels, protocol=protocol, **overrides)
+    return tuned_config(dataset, variant.model, labels, protocol=protocol, **overrides)
 
 
 def with_graphs(

@@ -43,16 +43,16 @@ def accuracy_tables(
 
 def counts(reproduction: Reproduction) -> str:
     """How the cells stand, in one sentence."""
-    found = Counter(c.standing for c in reproduction.cells)
+    found = Counter(c.outcome for c in reproduction.cells)
     tested = sum(found[s] for s in ("better", "equal", "worse"))
     parts = [f"Of {tested} cells tested {found['better']} are better than in the thesis, "
              f"{found['equal']} equal and {found['worse']} worse"]  # fmt: skip
     missing = sum(c.thesis is not None and c.thesis.mean is None for c in reproduction.cells)
     if missing:
         parts.append(f"of {missing} cells that are NA in the thesis {found['filled']} are filled")
-    for standing in ("no test", "every run failed", "not run", "not in the thesis"):
-        if found[standing]:
-            parts.append(f"{standing}: {found[standing]}")
+    for outcome in ("no test", "every run failed", "not run", "not in the thesis"):
+        if found[outcome]:
+            parts.append(f"{outcome}: {found[outcome]}")
     return "; ".join(parts) + "."
 
 
@@ -146,7 +146,7 @@ def _flat(cell: Reproduced, paired: Paired | None) -> dict[str, Any]:
     row |= {f"thesis_{n}": getattr(cell.thesis, n, None) for n in ("mean", "std")}
     test = {"mean": "difference", "low": "low", "high": "high", "t": "t", "p_value": "p"}
     row |= {name: getattr(cell.test, n, None) for n, name in test.items()}
-    row |= {"holm_p": cell.holm_p, "standing": cell.standing}
+    row |= {"holm_p": cell.holm_p, "standing": cell.outcome}
     fields = ("pairs", "difference", "low", "high", "paired_p", "holm_p")
     for metric in ("best", "last"):
         own = getattr(paired, metric, None)
@@ -159,7 +159,7 @@ def _row(cell: Reproduced) -> list[str]:
     thesis = "-"
     if cell.thesis is not None:
         thesis = "NA" if cell.thesis.mean is None else _mean(cell.thesis.mean, cell.thesis.std)
-    test, told = cell.test, cell.standing in ("better", "worse")
+    test, told = cell.test, cell.outcome in ("better", "worse")
     return [
         cell.model,
         f"{cell.at:g}",

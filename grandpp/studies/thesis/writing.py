@@ -1,4 +1,4 @@
-"""Everything that is made from the records of a table, written whole."""
+"""Write all files generated from the records of a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grandpp.studies.thesis.figures import draw_reproduction
 from grandpp.studies.thesis.folder import file_of
-from grandpp.studies.thesis.layouts import Layout
+from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.page import results_page
 from grandpp.studies.thesis.reproduced_cells import Reproduction, reproduce
 from grandpp.studies.thesis.tables import as_csv
@@ -19,7 +19,7 @@ PAGE = "RESULTS.md"
 """Name of the page of a folder."""
 
 
-def write_results(folder: Path, layout: Layout, records: Sequence[Record]) -> Reproduction:
+def write_results(folder: Path, layout: TableLayout, records: Sequence[Record]) -> Reproduction:
     """Write a table's packed records, numbers and picture, and the page of the folder.
 
     The same records give the same bytes.

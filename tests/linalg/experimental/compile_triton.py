@@ -49,7 +49,7 @@ def record(dtype: torch.dtype, index: torch.dtype, size: int, heads: int) -> lis
     csr = CSR(csr.rowptr.to(index), csr.col.to(index), 2, 2, csr.perm)
     weight, x = torch.rand(300, heads, dtype=dtype), torch.rand(2, heads, size, dtype=dtype)
     triton_products.multiply(csr, weight, x)
-    triton_products.sample(csr, x, x)
+    triton_products.sampled_product(csr, x, x)
     # Squareplus differs little, and each program takes a second.
     for softmax in (True, False) if dtype == torch.float32 else (True,):
         triton_products.attention_product(csr, x, x, weight[:, 0], x[:, 0], softmax)

@@ -35,10 +35,10 @@ def test_kernels_compile_to_machine_code(capability, names, tmp_path):
     kinds = Counter((kernel, dtype) for kernel, _, dtype, *_ in lines)
     types = {f"torch.{name}" for name in names}
     kernels = {
-        "multiply_pieces",
+        "multiply_chunks",
         "add_partials",
         "sample_entries",
-        "attend_pieces",
+        "attend_chunks",
         "attend_partials",
     }
     assert set(kinds) == {(kernel, dtype) for kernel in kernels for dtype in types}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from grandpp.linalg import CSR, sddmm, spmm, use_triton
-from grandpp.linalg.row_chunks import LENGTH, Pieces
+from grandpp.linalg.row_chunks import LENGTH, RowChunks
 
 triton_products = pytest.importorskip(
     "grandpp.linalg.experimental.triton_products", exc_type=ImportError
@@ -24,7 +24,7 @@ def _on(monkeypatch):
 def launched(monkeypatch):
     """Names of the launchers that ran."""
     names = []
-    for name in ("multiply", "sample"):
+    for name in ("multiply", "sampled_product"):
         real = getattr(triton_products, name)
         monkeypatch.setattr(
             triton_products, name, lambda *v, n=name, f=real: names.append(n) or f(*v)
@@ -38,7 +38,7 @@ def pattern(length=3):
     col = torch.tensor([1, 3, 0, 0, 1, 2, 3, 4, 5, 0, 2, 4, 5, 5, 0, 1, 2, 2, 5], device=DEVICE)
     csr = CSR.from_coo(row, col, 9, 6)
     for matrix in (csr, csr.transpose):
-        matrix.__dict__["pieces"] = Pieces.of(matrix.rowptr, length)
+        matrix.__dict__["chunks"] = RowChunks.of(matrix.rowptr, length)
     return csr
 
 
@@ -63,7 +63,7 @@ def test_both_products_equal_the_dense_ones(shape, length, launched):
     weight = rand(19, *shape[:-1])
     torch.testing.assert_close(spmm(csr, weight, x), dense(csr, weight, x))
     torch.testing.assert_close(sddmm(csr, a, x), (a[csr.row] * x[csr.col_long]).sum(-1))
-    assert launched == ["multiply", "sample"]
+    assert launched == ["multiply", "sampled_product"]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_both_products_equal_the_dense_ones(shape, length, launched):
 def test_every_precision_rounds_the_result_and_not_the_sum(dtype, relative):
     # Positive numbers: a sum of 300 kept in half precision would be off by far more.
     csr = CSR.from_coo(*torch.zeros(2, 300, dtype=torch.int64, device=DEVICE), 1, 1)
-    csr.__dict__["pieces"] = Pieces.of(csr.rowptr, 70)
+    csr.__dict__["chunks"] = RowChunks.of(csr.rowptr, 70)
     weight = rand(300, 2, dtype=dtype).abs()
     x, a = rand(1, 2, 300, dtype=dtype).abs(), rand(1, 2, 300, dtype=dtype).abs()
     y, s = spmm(csr, weight, x[:, :, :2]), sddmm(csr, a, x)
@@ -88,7 +88,7 @@ def test_every_precision_rounds_the_result_and_not_the_sum(dtype, relative):
 def test_first_and_second_derivatives_are_right(heads, launched):
     row = torch.tensor([0, 0, 0, 2, 2], device=DEVICE)
     csr = CSR.from_coo(row, torch.tensor([1, 0, 0, 1, 0], device=DEVICE), 3, 2)
-    csr.__dict__["pieces"] = Pieces.of(csr.rowptr, 2)
+    csr.__dict__["chunks"] = RowChunks.of(csr.rowptr, 2)
     shape = (1,) if heads is None else (heads, 1)
     weight = rand(5, *shape[:-1]).requires_grad_()
     x, a = rand(2, *shape).requires_grad_(), rand(3, *shape).requires_grad_()
@@ -97,7 +97,7 @@ def test_first_and_second_derivatives_are_right(heads, launched):
         if heads is not None:  # the interpreter takes seconds
             check = torch.autograd.gradgradcheck
             assert check(lambda *v, f=function: f(csr, *v), inputs, fast_mode=True)
-    assert {*launched} == {"multiply", "sample"}
+    assert {*launched} == {"multiply", "sampled_product"}
 
 
 def test_a_star_and_64_bit_indices_and_operands_that_are_not_contiguous():
@@ -168,4 +168,4 @@ def test_on_a_gpu_the_kernels_give_what_the_cpu_gives(shape, dtype, launched):
         expected = function(here, *inputs)
         result = function(there, *(v.cuda() for v in inputs))
         torch.testing.assert_close(result.cpu(), expected, rtol=1e-4, atol=1e-4)
-    assert launched == ["multiply", "sample"]
+    assert launched == ["multiply", "sampled_product"]

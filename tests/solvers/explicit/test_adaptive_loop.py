@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from grandpp.solvers import Status
-from grandpp.solvers.explicit.adaptive_loop import Walk, reaching
+from grandpp.solvers.explicit.adaptive_loop import AdaptiveLoop, reaching
 from grandpp.solvers.explicit.stages import ErrorNorm
 from grandpp.solvers.explicit.tableau import TSIT5
 from grandpp.solvers.implicit.equation import StepError
@@ -23,8 +23,8 @@ class Log:
     def __init__(self):
         self.steps, self.rejected, self.evaluations = [], 0, 0
 
-    def accepted(self, start, trial, end):
-        assert trial.size == pytest.approx(end - start)
+    def accepted(self, start, attempt, end):
+        assert attempt.size == pytest.approx(end - start)
         self.steps.append((start, end))
 
     def reject(self):
@@ -41,7 +41,7 @@ class Log:
 def walk(f, y, times, tol=1e-6, first=None):
     log = Log()
     norm = ErrorNorm(tol, tol)
-    result = Walk(log.count(f), TSIT5, norm, log.accepted, log.reject, first)
+    result = AdaptiveLoop(log.count(f), TSIT5, norm, log.accepted, log.reject, first)
     ts = times if isinstance(times, torch.Tensor) else torch.tensor(times, dtype=F64)
     return result.run(y, ts), log, result
 
@@ -142,7 +142,7 @@ def test_a_trial_that_leaves_the_domain_is_repeated_shorter(first):
 @pytest.mark.parametrize("first", [None, 0.1])
 def test_where_no_step_is_short_enough_it_gives_up(f, status, most, first):
     log = Log()
-    loop = Walk(log.count(f), TSIT5, ErrorNorm(1e-6, 1e-6), log.accepted, log.reject, first)
+    loop = AdaptiveLoop(log.count(f), TSIT5, ErrorNorm(1e-6, 1e-6), log.accepted, log.reject, first)
     with pytest.raises(StepError) as caught:
         loop.run(ONE, torch.tensor([0.0, 2.0], dtype=F64))
     assert caught.value.status is status

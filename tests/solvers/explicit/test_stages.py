@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from grandpp.solvers.explicit.stages import ErrorNorm, attempt, interpolate, is_end
+from grandpp.solvers.explicit.stages import ErrorNorm, attempt_step, interpolate, is_end
 from grandpp.solvers.explicit.tableau import TSIT5
 
 F64 = torch.float64
@@ -26,7 +26,7 @@ def exact(t):
 def take(size, start=0.0):
     y = exact(start)
     times = [torch.tensor(start + c * size, dtype=F64) for c in TSIT5.nodes]
-    return attempt(field, TSIT5, y, field(torch.tensor(start, dtype=F64), y), times, size)
+    return attempt_step(field, TSIT5, y, field(torch.tensor(start, dtype=F64), y), times, size)
 
 
 def slope_of(errors, sizes):
@@ -52,9 +52,9 @@ def test_a_step_its_estimate_and_its_interpolant_have_their_orders():
 
 
 def test_steps_go_backwards_and_the_last_slope_is_that_at_the_end():
-    trial = take(-0.05, start=0.3)
-    torch.testing.assert_close(trial.end, exact(0.25), rtol=0, atol=2e-6)
-    torch.testing.assert_close(trial.slopes[-1], field(0.25, trial.end), rtol=1e-14, atol=0)
+    attempt = take(-0.05, start=0.3)
+    torch.testing.assert_close(attempt.end, exact(0.25), rtol=0, atol=2e-6)
+    torch.testing.assert_close(attempt.slopes[-1], field(0.25, attempt.end), rtol=1e-14, atol=0)
 
 
 def test_without_the_last_time_the_last_slope_is_left_out():
@@ -65,25 +65,25 @@ def test_without_the_last_time_the_last_slope_is_left_out():
         return field(t, y)
 
     times = [torch.tensor(c * 0.1, dtype=F64) for c in TSIT5.nodes[:-1]]
-    trial = attempt(counted, TSIT5, y, field(0.0, y), times, 0.1)
+    attempt = attempt_step(counted, TSIT5, y, field(0.0, y), times, 0.1)
     assert calls == pytest.approx([c * 0.1 for c in TSIT5.nodes[:-1]])
-    assert torch.equal(trial.end, take(0.1).end)
+    assert torch.equal(attempt.end, take(0.1).end)
 
 
 def test_interpolation_by_a_tensor_agrees_and_has_the_slope_of_the_field():
-    trial = take(0.02)
+    attempt = take(0.02)
     theta = torch.tensor(0.6, dtype=F64, requires_grad=True)
-    y = interpolate(TSIT5, trial, theta)
-    torch.testing.assert_close(y, interpolate(TSIT5, trial, 0.6), rtol=1e-14, atol=1e-14)
+    y = interpolate(TSIT5, attempt, theta)
+    torch.testing.assert_close(y, interpolate(TSIT5, attempt, 0.6), rtol=1e-14, atol=1e-14)
     (slope,) = torch.autograd.grad(y[0], theta)
     assert float(slope) == pytest.approx(0.02 * float(field(0.012, exact(0.012))[0]), rel=1e-5)
 
 
 def test_the_end_is_the_result_of_higher_order():
-    trial = take(0.5)
+    attempt = take(0.5)
     assert is_end(1.0)
     assert not is_end(1.0 - 1e-9)
-    assert interpolate(TSIT5, trial, 1.0) is trial.end
+    assert interpolate(TSIT5, attempt, 1.0) is attempt.end
 
 
 def test_sizes_are_root_mean_squares_in_units_of_the_tolerance():
@@ -96,8 +96,8 @@ def test_sizes_are_root_mean_squares_in_units_of_the_tolerance():
 
 
 def test_the_scale_of_an_error_is_the_larger_end_of_the_step():
-    trial = take(0.3)
-    wrong = sum(e * k for e, k in zip(TSIT5.errors, trial.slopes, strict=True)) * 0.3
-    scale = 1e-3 + 0.1 * torch.maximum(trial.y.abs(), trial.end.abs())
+    attempt = take(0.3)
+    wrong = sum(e * k for e, k in zip(TSIT5.errors, attempt.slopes, strict=True)) * 0.3
+    scale = 1e-3 + 0.1 * torch.maximum(attempt.y.abs(), attempt.end.abs())
     expected = float((wrong / scale).square().mean().sqrt())
-    assert ErrorNorm(0.1, 1e-3).error(TSIT5, trial) == pytest.approx(expected)
+    assert ErrorNorm(0.1, 1e-3).error(TSIT5, attempt) == pytest.approx(expected)

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from grandpp.solvers import Auto, Status, TorchDiffEq, solve
-from grandpp.solvers.explicit.stiffness import StiffError, StiffnessRecorder
+from grandpp.solvers.explicit.stiffness import StiffError, StiffnessCountedField
 
 F64 = torch.float64
 
 
-def recorder(rate, shape="tensor"):
+def counted_field(rate, shape="tensor"):
     f = (lambda t, y: -rate * y) if shape == "tensor" else (lambda t, y: (-rate * y[0], 0 * y[1]))
-    return StiffnessRecorder(f, 10_000, t_start=0.0)
+    return StiffnessCountedField(f, 10_000, t_start=0.0)
 
 
 def step(watch, n, length, shape="tensor"):
@@ -30,7 +30,7 @@ def step(watch, n, length, shape="tensor"):
 @pytest.mark.parametrize("shape", ["tensor", "tuple"])
 @pytest.mark.parametrize(("length", "stiff"), [(0.0326, True), (0.0324, False)])
 def test_fifteen_steps_beyond_the_edge_of_stability_are_stiff(shape, length, stiff):
-    watch = recorder(100.0, shape)  # the edge is at 3.25 / 100
+    watch = counted_field(100.0, shape)  # the edge is at 3.25 / 100
     watch.callback_step(torch.zeros((), dtype=F64), torch.ones(3, dtype=F64), torch.tensor(length))
     for n in range(14):
         step(watch, n, length, shape)
@@ -44,7 +44,7 @@ def test_fifteen_steps_beyond_the_edge_of_stability_are_stiff(shape, length, sti
 
 
 def test_six_free_steps_in_a_row_take_the_suspicion_back():
-    watch = recorder(100.0)
+    watch = counted_field(100.0)
     watch.callback_step(torch.zeros((), dtype=F64), torch.ones(3, dtype=F64), torch.tensor(0.1))
     time = 0.0
 
@@ -65,7 +65,7 @@ def test_six_free_steps_in_a_row_take_the_suspicion_back():
 
 
 def test_a_repeated_attempt_at_the_same_time_is_no_further_step():
-    watch = recorder(100.0)
+    watch = counted_field(100.0)
     for _ in range(40):
         watch.callback_step(torch.ones((), dtype=F64), torch.ones(3, dtype=F64), torch.tensor(1.0))
     assert watch.stiff == 0
@@ -76,7 +76,7 @@ def test_a_repeated_attempt_at_the_same_time_is_no_further_step():
 def test_dopri5_is_left_where_an_eigenvalue_limits_its_steps(rate, stiff):
     f = lambda t, y: -rate * (y - t.cos())  # noqa: E731
     y0, ts = torch.ones(1, dtype=F64), torch.tensor([0.0, 2.0], dtype=F64)
-    watch = StiffnessRecorder(f, 10_000, t_start=0.0)
+    watch = StiffnessCountedField(f, 10_000, t_start=0.0)
     solver = TorchDiffEq(rtol=1e-4, atol=1e-5)
     if not stiff:
         solution = solver.run(watch, y0, ts)

@@ -14,7 +14,7 @@ from grandpp.solvers.gradients.captured import (
     fresh_leaves,
     named_tensors,
 )
-from grandpp.solvers.gradients.counting import Recorder
+from grandpp.solvers.gradients.counting import CountedField
 
 T, Y = torch.zeros((), dtype=torch.float64), torch.ones(2)
 
@@ -48,7 +48,7 @@ class Both(Scaled):
 
 
 def counted(f):
-    return Recorder(f, 10, t_start=0.0)
+    return CountedField(f, 10, t_start=0.0)
 
 
 def module():
@@ -67,12 +67,12 @@ def test_bound_fields_and_modules_name_their_tensors():
 
 def test_the_evaluation_to_see_is_the_first_one_of_the_solve():
     calls = []
-    recorder = counted(lambda t, y: calls.append(t) or -y)
-    captured_tensors(recorder, T, Y, "adjoint")
-    assert recorder(T, Y).tolist() == [-1.0, -1.0]
-    assert len(calls) == recorder.stats.nfe_forward == 1
-    recorder(T, Y)
-    assert len(calls) == recorder.stats.nfe_forward == 2
+    counted_field = counted(lambda t, y: calls.append(t) or -y)
+    captured_tensors(counted_field, T, Y, "adjoint")
+    assert counted_field(T, Y).tolist() == [-1.0, -1.0]
+    assert len(calls) == counted_field.stats.nfe_forward == 1
+    counted_field(T, Y)
+    assert len(calls) == counted_field.stats.nfe_forward == 2
     other = counted(lambda t, y: -y)
     captured_tensors(other, T, Y, "adjoint")
     assert other(T, 2 * Y).tolist() == [-2.0, -2.0]
@@ -89,11 +89,11 @@ def test_a_function_is_tried_once_and_refused_if_it_hides_a_tensor(state):
         assert t.dtype == torch.float32
         return y
 
-    recorder = counted(honest)
+    counted_field = counted(honest)
     grown = Y.clone().requires_grad_()
     asking = grown if isinstance(state, Tensor) else (grown, grown)
-    assert captured_tensors(recorder, T, asking, "adjoint") == ()
-    assert recorder.stats.nfe_forward == 1
+    assert captured_tensors(counted_field, T, asking, "adjoint") == ()
+    assert counted_field.stats.nfe_forward == 1
     with pytest.raises(ValueError, match=r"nn.Module or a BoundField.*got a function"):
         captured_tensors(counted(hides), T, state, "adjoint")
     with torch.no_grad():

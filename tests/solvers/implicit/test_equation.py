@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from grandpp.solvers.base import SolveError, Status
-from grandpp.solvers.gradients.counting import Recorder
+from grandpp.solvers.gradients.counting import CountedField
 from grandpp.solvers.implicit.equation import (
     ImplicitEquation,
     Packing,
@@ -25,8 +25,10 @@ def matrix(size=6, shift=2.0):
 
 
 def equation(f, y, inner="newton_krylov", tol=1e-12, most=200, **options):
-    recorder = Recorder(f, 10_000, t_start=0.0)
-    return ImplicitEquation(recorder, Packing.of(y), INNER_SOLVERS[inner], tol, most, **options)
+    counted_field = CountedField(f, 10_000, t_start=0.0)
+    return ImplicitEquation(
+        counted_field, Packing.of(y), INNER_SOLVERS[inner], tol, most, **options
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 
 from grandpp.solvers import Proximal, Status
 from grandpp.solvers.implicit.equation import StepError
-from grandpp.solvers.implicit.implicit_loop import check_options, first_rate, march
+from grandpp.solvers.implicit.implicit_loop import check_options, first_rate, run_implicit_loop
 
 F64 = torch.float64
 TS = torch.tensor([0.0, 1.0, 2.5], dtype=F64)
@@ -22,7 +22,7 @@ def decay(t, y):
 
 
 def walk(loop, f=decay, y0=Y0, options=OPTIONS):
-    return march(f, y0, TS, options=options, tol=1e-10, loop=loop)
+    return run_implicit_loop(f, y0, TS, options=options, tol=1e-10, loop=loop)
 
 
 @pytest.mark.parametrize(

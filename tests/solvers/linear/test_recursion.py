@@ -59,9 +59,9 @@ def test_states_come_back_in_reverse_however_few_are_kept(operator, chebyshev, k
     for k in range(recursion.last, 1, -1):
         states.append(recursion.run(states[-1], k, k - 1))
     recursion.products = 0
-    trail = recursion.trail(recursion.top(), recursion.last, 1)
-    assert len(trail.kept) <= kept
-    visited = [state.clone() for state in recursion.ascending(trail, 1)]
+    checkpoints = recursion.checkpoints(recursion.top(), recursion.last, 1)
+    assert len(checkpoints.kept) <= kept
+    visited = [state.clone() for state in recursion.ascending(checkpoints, 1)]
     assert len(visited) == recursion.last
     for got, (expected, *_) in zip(visited, reversed(states), strict=True):
         torch.testing.assert_close(got, expected)
@@ -72,5 +72,5 @@ def test_states_come_back_in_reverse_however_few_are_kept(operator, chebyshev, k
 @KINDS
 def test_nothing_to_visit_is_an_empty_trail(operator, chebyshev):
     recursion, _, _, _ = make(operator, chebyshev, degree=1)
-    trail = recursion.trail(recursion.top(), 0, 1)
-    assert list(recursion.ascending(trail, 1)) == []
+    checkpoints = recursion.checkpoints(recursion.top(), 0, 1)
+    assert list(recursion.ascending(checkpoints, 1)) == []

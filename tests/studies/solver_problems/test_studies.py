@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.studies.solver_problems import Request, resolve_study
+from grandpp.studies.solver_problems import StudyRequest, resolve_study
 from grandpp.studies.solver_problems.accuracy import summarise
 from grandpp.studies.solver_problems.adjoint import AdjointStudy
 from grandpp.studies.solver_problems.equation import StepEquation
@@ -72,7 +72,7 @@ def test_proximal_backward_euler_approaches_backward_euler_as_the_inner_toleranc
 
 
 def test_inner_solvers_converge_to_the_dense_solution_and_are_watched(tmp_path):
-    study = resolve_study(Request("inner"))
+    study = resolve_study(StudyRequest("inner"))
     rows = run(study)
     assert len(rows) == 8
     for r in rows:
@@ -89,7 +89,7 @@ def test_inner_solvers_converge_to_the_dense_solution_and_are_watched(tmp_path):
 
 
 def test_sizes_are_measured_for_every_contestant(tmp_path):
-    study = SizeStudy(Request("inner-size", inners=("fr",)), sizes=(16, 32))
+    study = SizeStudy(StudyRequest("inner-size", inners=("fr",)), sizes=(16, 32))
     rows = run(study)
     assert [(r["points"], r["inner"]) for r in rows] == [
         (n, name) for n in (16, 32) for name in ("fr", "newton_raphson")
@@ -104,7 +104,7 @@ def test_sizes_are_measured_for_every_contestant(tmp_path):
 def test_the_adjoint_study_counts_both_passes(tmp_path):
     from grandpp.data import load_dataset
 
-    request = Request("adjoint", solvers=("dopri5",), tolerances=(1e-2, 1e-5))
+    request = StudyRequest("adjoint", solvers=("dopri5",), tolerances=(1e-2, 1e-5))
     study = AdjointStudy(request, load_dataset("sbm"))
     loose, tight = rows = run(study)
     assert loose["status"] == tight["status"] == "success"
@@ -117,11 +117,11 @@ def test_the_adjoint_study_counts_both_passes(tmp_path):
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (Request("magic"), "expected a problem among"),
-        (Request("trajectories", solvers=("euler",)), "no --solver beside"),
-        (Request("inner", tolerances=(0.1,)), "no --tolerance beside"),
-        (Request("growth", solvers=("exact",)), "no linear diffusion"),
-        (Request("growth", solvers=("euler",), inner_tols=(0.1,)), "expected a proximal"),
+        (StudyRequest("magic"), "expected a problem among"),
+        (StudyRequest("trajectories", solvers=("euler",)), "no --solver beside"),
+        (StudyRequest("inner", tolerances=(0.1,)), "no --tolerance beside"),
+        (StudyRequest("growth", solvers=("exact",)), "no linear diffusion"),
+        (StudyRequest("growth", solvers=("euler",), inner_tols=(0.1,)), "expected a proximal"),
     ],
 )
 def test_options_without_effect_are_refused(request_, message):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grandpp.studies.thesis import LAYOUTS, TABLES, TEST_LAYOUTS
-from grandpp.studies.thesis.printed import Arm
+from grandpp.studies.thesis.printed import ModelVariant
 from grandpp.training.registry import REGISTRY
 
 
@@ -15,14 +15,14 @@ def test_the_tables_are_those_of_chapter_4_but_for_ogbn_arxiv():
 
 def test_depths_are_the_thesiss_na_included():
     layout = LAYOUTS["4.1"]
-    assert layout.depths("Photo", Arm("grand-l")) == (1, 4, 16, 32, 64, 128, 256)
-    assert layout.depths("Photo", Arm("gcn")) == (1, 4, 16, 32)
-    assert layout.depths("sbm", Arm("hb-l")) == (1, 4, 16, 32, 64, 128, 256)
-    assert layout.depths("sbm", Arm("gcnii")) == (1, 4, 16, 32)
-    assert LAYOUTS["4.9"].depths("CiteSeer", Arm("grand-nl")) == (1, 16, 64, 128)
-    assert LAYOUTS["4.3"].depths("Cora", Arm("grand-l")) == (None,)
+    assert layout.depths("Photo", ModelVariant("grand-l")) == (1, 4, 16, 32, 64, 128, 256)
+    assert layout.depths("Photo", ModelVariant("gcn")) == (1, 4, 16, 32)
+    assert layout.depths("sbm", ModelVariant("hb-l")) == (1, 4, 16, 32, 64, 128, 256)
+    assert layout.depths("sbm", ModelVariant("gcnii")) == (1, 4, 16, 32)
+    assert LAYOUTS["4.9"].depths("CiteSeer", ModelVariant("grand-nl")) == (1, 16, 64, 128)
+    assert LAYOUTS["4.3"].depths("Cora", ModelVariant("grand-l")) == (None,)
     with pytest.raises(ValueError, match="gcn"):
-        LAYOUTS["4.9"].depths("Cora", Arm("gcn"))
+        LAYOUTS["4.9"].depths("Cora", ModelVariant("gcn"))
 
 
 def test_labels_are_those_of_the_cells():
@@ -33,7 +33,7 @@ def test_labels_are_those_of_the_cells():
 
 
 def test_models_of_43_are_diffusion_and_what_stands_beside_it():
-    names = [arm.name for arm in LAYOUTS["4.3"].choose()]
+    names = [variant.name for variant in LAYOUTS["4.3"].choose()]
     assert names == ["grand-l", "grand++-l", "grand++-cluster-l", "gcn", "poisson"]
     assert [a.name for a in LAYOUTS["4.4"[:2] + "3"].choose(["gat", "gat"])] == ["gat"]
 
@@ -49,11 +49,11 @@ def test_a_model_this_version_lacks_is_refused_politely(monkeypatch):
 
 def test_both_rewirings_of_one_name_are_run(monkeypatch):
     monkeypatch.setitem(REGISTRY, "grand-nl-rw", REGISTRY["grand-nl"])
-    names = [arm.name for arm in LAYOUTS["4.6"].choose(["grand-nl-rw", "gcn"])]
+    names = [variant.name for variant in LAYOUTS["4.6"].choose(["grand-nl-rw", "gcn"])]
     assert names == ["grand-nl-rw (gdc)", "grand-nl-rw (two_hop)", "gcn"]
     record = {"model": "grand-nl-rw", "config": {"rewiring": "gdc"}}
-    assert LAYOUTS["4.6"].arm_of(record) == Arm("grand-nl-rw", "gdc")
-    assert LAYOUTS["4.10"].arm_of(record) == Arm("grand-nl-rw")
+    assert LAYOUTS["4.6"].variant_of(record) == ModelVariant("grand-nl-rw", "gdc")
+    assert LAYOUTS["4.10"].variant_of(record) == ModelVariant("grand-nl-rw")
 
 
 def test_a_model_without_depth_has_no_place_in_a_table_of_depths():

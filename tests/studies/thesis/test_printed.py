@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from grandpp.data import DATASETS
-from grandpp.studies.thesis.printed import SPLITS, Arm, thesis_cells, thesis_tests
+from grandpp.studies.thesis.printed import SPLITS, ModelVariant, thesis_cells, thesis_tests
 
 TABLES = ("4.1", "4.2", "4.3", "4.6", "4.7", "4.8", "4.9", "4.10")
 SIX = ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Computers", "Photo")
@@ -18,7 +18,8 @@ def find(table, dataset, model, at, rewiring=None):
     (cell,) = [
         c
         for c in thesis_cells(table)
-        if (c.dataset, c.arm) == (dataset, Arm(model, rewiring)) and at in (c.labels, c.depth)
+        if (c.dataset, c.variant) == (dataset, ModelVariant(model, rewiring))
+        and at in (c.labels, c.depth)
     ]
     return cell.mean, cell.std
 
@@ -67,7 +68,7 @@ def test_every_table_is_complete_and_no_cell_is_there_twice():
              "4.10": 60}  # fmt: skip
     for table in TABLES:
         cells = thesis_cells(table)
-        places = {(c.dataset, c.arm, c.labels, c.depth) for c in cells}
+        places = {(c.dataset, c.variant, c.labels, c.depth) for c in cells}
         assert len(cells) == len(places) == sizes[table], table
         assert {c.dataset for c in cells} <= set(DATASETS)
         assert all((c.mean is None) == (c.std is None) for c in cells)
@@ -79,7 +80,7 @@ def test_every_table_is_complete_and_no_cell_is_there_twice():
 
 
 def test_not_available_is_where_the_solver_failed():
-    missing = {(c.arm.model, c.dataset, c.depth) for c in thesis_cells("4.1") if c.mean is None}
+    missing = {(c.variant.model, c.dataset, c.depth) for c in thesis_cells("4.1") if c.mean is None}
     deepest = {"Cora": 256, "CiteSeer": 64, "PubMed": 32, "CoauthorCS": 16, "Computers": 32,
                "Photo": 32}  # fmt: skip
     assert missing == {

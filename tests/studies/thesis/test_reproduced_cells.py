@@ -36,8 +36,8 @@ def test_better_equal_and_worse_are_told_apart():
         *reproduced_of("gcn", around(0.40)),  # 47.72 +- 15.33
     ]
     result = reproduce(FEW, records)
-    standing = {c.model: c.standing for c in result.cells if c.at == 1}
-    assert standing == {"grand-l": "better", "grand++-l": "equal", "gcn": "worse"}
+    outcome = {c.model: c.outcome for c in result.cells if c.at == 1}
+    assert outcome == {"grand-l": "better", "grand++-l": "equal", "gcn": "worse"}
     assert cell(result, "grand-l", 1).verdict == "better (p < 0.001)"
     assert cell(result, "gcn", 1).verdict == "worse (p < 0.001)"
 
@@ -46,13 +46,13 @@ def test_holm_corrects_over_all_tested_cells():
     alone = reproduce(FEW, reproduced_of("grand-l", around(0.565)))
     p = cell(alone, "grand-l", 1).holm_p
     assert 0.001 < p < 0.05
-    assert cell(alone, "grand-l", 1).standing == "better"
+    assert cell(alone, "grand-l", 1).outcome == "better"
     # Four cells as in the thesis stand beside it now: the smallest p counts five times.
     others = {2: 0.6482, 5: 0.7607, 10: 0.8025, 20: 0.8286}
     more = [r for k, v in others.items() for r in reproduced_of("grand-l", around(v), labels=k)]
     together = reproduce(FEW, [*reproduced_of("grand-l", around(0.565)), *more])
     assert cell(together, "grand-l", 1).holm_p == pytest.approx(min(1.0, 5 * p))
-    assert cell(together, "grand-l", 1).standing == "equal"
+    assert cell(together, "grand-l", 1).outcome == "equal"
 
 
 def test_what_has_no_test_says_why():
@@ -91,10 +91,10 @@ def test_depths_are_cells_of_their_own_and_na_is_filled():
     ]
     result = reproduce(DEPTH, records)
     filled = cell(result, "grand-l", 128, "CiteSeer")
-    assert (filled.standing, filled.mean) == ("filled", pytest.approx(0.6))
+    assert (filled.outcome, filled.mean) == ("filled", pytest.approx(0.6))
     assert filled.verdict == "filled: NA in the thesis"
-    assert cell(result, "grand-l", 64, "CiteSeer").standing == "equal"  # 69.84 +- 2.66
-    assert cell(result, "gcn", 16, "CiteSeer").standing == "better"  # 24.78 +- 1.45
+    assert cell(result, "grand-l", 64, "CiteSeer").outcome == "equal"  # 69.84 +- 2.66
+    assert cell(result, "gcn", 16, "CiteSeer").outcome == "better"  # 24.78 +- 1.45
     # One less deep than the other is no second configuration, and no pair of one depth.
     assert result.paired == ()
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 
 from grandpp.data import load_dataset
-from grandpp.studies.thesis import LAYOUTS, Request, with_graphs
-from grandpp.studies.thesis.printed import Arm
+from grandpp.studies.thesis import LAYOUTS, TableRequest, with_graphs
+from grandpp.studies.thesis.printed import ModelVariant
 from grandpp.training import tuned_config
 
 FEW, DEPTH = LAYOUTS["4.3"], LAYOUTS["4.1"]
 
 
 def test_table_43_is_what_node_classify_would_run():
-    request = Request(FEW, ["Cora", "CiteSeer"], FEW.choose())
+    request = TableRequest(FEW, ["Cora", "CiteSeer"], FEW.choose())
     configs = request.configs()
     assert len({c.key for c in configs}) == len(configs) == 2 * 5 * 5 * 100
     assert configs[0] == tuned_config("Cora", "grand-l", 1)
@@ -25,7 +25,7 @@ def test_table_43_is_what_node_classify_would_run():
 
 
 def test_table_41_varies_time_or_layers():
-    request = Request(DEPTH, ["PubMed"], DEPTH.choose(["grand-l", "gcn"]), splits=1, seeds=2)
+    request = TableRequest(DEPTH, ["PubMed"], DEPTH.choose(["grand-l", "gcn"]), splits=1, seeds=2)
     configs = [c for c in request.configs() if c.seed == 1]
     assert {c.labels_per_class for c in configs} == {20}
     times = [c.time for c in configs if c.model == "grand-l"]
@@ -34,23 +34,27 @@ def test_table_41_varies_time_or_layers():
 
 
 def test_the_axis_of_the_table_is_chosen_and_no_other():
-    chosen = Request(DEPTH, ["sbm"], [Arm("grand-l")], depths=[2.5], splits=1).configs()
+    chosen = TableRequest(
+        DEPTH, ["sbm"], [ModelVariant("grand-l")], depths=[2.5], splits=1
+    ).configs()
     assert [c.time for c in chosen] == [2.5]
     with pytest.raises(ValueError, match=r"no choice of labels.*--labels"):
-        Request(DEPTH, ["sbm"], [Arm("gcn")], labels=[1])
+        TableRequest(DEPTH, ["sbm"], [ModelVariant("gcn")], labels=[1])
     with pytest.raises(ValueError, match=r"no choice of depths.*--depths"):
-        Request(FEW, ["sbm"], [Arm("gcn")], depths=[1.0])
+        TableRequest(FEW, ["sbm"], [ModelVariant("gcn")], depths=[1.0])
     with pytest.raises(ValueError, match="whole number of layers"):
-        Request(DEPTH, ["sbm"], [Arm("gcn")], depths=[1.5]).configs()
+        TableRequest(DEPTH, ["sbm"], [ModelVariant("gcn")], depths=[1.5]).configs()
 
 
 def test_all_runs_share_one_graph_and_impossible_ones_fail_at_once():
     data = load_dataset("sbm")
-    configs = Request(FEW, ["sbm"], FEW.choose(["gcn", "mlp"]), labels=[1, 2], splits=2).configs()
+    configs = TableRequest(
+        FEW, ["sbm"], FEW.choose(["gcn", "mlp"]), labels=[1, 2], splits=2
+    ).configs()
     runs = with_graphs(configs, {"sbm": data})
     assert [config for config, _ in runs] == configs
     assert all(graph is data for _, graph in runs)
-    too_many = Request(FEW, ["sbm"], FEW.choose(["gcn"]), labels=[1, 2000], splits=1).configs()
+    too_many = TableRequest(FEW, ["sbm"], FEW.choose(["gcn"]), labels=[1, 2000], splits=1).configs()
     with pytest.raises(ValueError, match="needs 2000"):
         with_graphs(too_many, {"sbm": data})
     with pytest.raises(ValueError, match="heads"):

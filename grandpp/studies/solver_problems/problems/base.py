@@ -1,4 +1,4 @@
-"""What a problem is, and how one without a formula gets its solution."""
+"""The type of a test problem, and reference solutions where there is no formula."""
 
 from __future__ import annotations
 
