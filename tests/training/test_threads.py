@@ -65,7 +65,7 @@ def test_memory_bounds_the_runs_at_once_and_their_threads_fill_the_cores(monkeyp
     runs = 20 * [NONLINEAR]
     many = auto_workers(runs, threads_per_run(runs))
     assert many == 8
-    monkeypatch.setattr(threads, "_total_memory", lambda: 9 * GIB)
+    monkeypatch.setattr(threads, "_total_memory", lambda: 5 * GIB)
     rule = threads_per_run(runs)
     assert auto_workers(runs, rule) == 2
     assert rule.of(*NONLINEAR) == 4

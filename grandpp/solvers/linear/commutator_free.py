@@ -325,7 +325,8 @@ class Evolution:
     def _error(self, y: Tensor, other: Tensor) -> float:
         """Distance in units of the tolerance (one device read)."""
         y, start = y.detach(), self.y.detach()
-        scale = torch.maximum(y.abs(), start.abs())
+        scale = y.abs()
+        torch.maximum(scale, start.abs(), out=scale)
         return _DOUBT * float(self._norm(y - other.detach(), scale))
 
     def _propose(self, length: float, coarse: float, fine: float) -> None:
