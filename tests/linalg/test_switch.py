@@ -28,8 +28,8 @@ def _without_triton(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", fail)
     for name in ("triton_products", "triton_kernels"):
-        monkeypatch.delitem(sys.modules, f"grandpp.linalg.{name}", raising=False)
-        monkeypatch.delattr(f"grandpp.linalg.{name}", raising=False)
+        monkeypatch.delitem(sys.modules, f"grandpp.linalg.experimental.{name}", raising=False)
+        monkeypatch.delattr(f"grandpp.linalg.experimental.{name}", raising=False)
     switch._launchers.cache_clear()
     yield
     switch._launchers.cache_clear()
