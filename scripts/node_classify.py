@@ -62,7 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
         "splits for choosing settings apart from those reported (default: 0)")  # fmt: skip
     add("--seeds", type=positive_int, default=1, help="runs per split (default: 1)")
     add("--time", type=float, help="integration time T (default: tuned per data set)")
-    add("--solver", choices=SOLVER_NAMES, metavar="NAME", help=f"one of {', '.join(SOLVER_NAMES)} "
+    solvers = [name for name in SOLVER_NAMES if name != "steady"]  # it takes no finite time
+    add("--solver", choices=solvers, metavar="NAME", help=f"one of {', '.join(solvers)} "
         "(default: exact for linear models, auto for nonlinear ones)")  # fmt: skip
     add("--epochs", type=positive_int, help="training epochs (default: tuned per data set)")
     add("--patience", type=positive_int, metavar="P", help="stop after P epochs without a better "

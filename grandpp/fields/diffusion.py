@@ -215,9 +215,10 @@ class GraphDiffusion(MessagePassing):
             )
         own = next(self.parameters(), x).dtype
         if x.dtype not in (torch.float32, torch.float64) or x.dtype != own:
+            layer = f" for a layer in {own}" if own != x.dtype else ""
             raise ValueError(
-                "expected node features in float32 or float64, the same as the layer's parameters "
-                f"(got {x.dtype} for a layer in {own})"
+                "expected node features in float32 or float64, or in half precision, in the type "
+                f"of the layer's parameters (got {x.dtype}{layer})"
             )
         if not all_finite(x):
             bad = (~torch.isfinite(x)).any(dim=1).nonzero().view(-1)

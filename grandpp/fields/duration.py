@@ -14,7 +14,7 @@ def length_of(time: float | Tensor) -> float:
     Raises:
         TypeError: If it is neither.
     """
-    scalar = isinstance(time, Tensor) and time.numel() == 1 and not time.is_complex()
+    scalar = isinstance(time, Tensor) and time.dim() == 0 and not time.is_complex()
     if not scalar and not isinstance(time, Real):
         kind = type(time).__name__
         if isinstance(time, Tensor):

@@ -37,6 +37,8 @@ _TOLERANCE_OF_OTHERS = 1e-13
 # Longer series are summed in double precision: rounding lets the measure grow or fade a little in
 # every product.
 _LONG = 256
+# A measure has settled after so long; the coefficients of longer spans alone would fill the memory.
+_LONGEST = 1e5
 _CHECK_EVERY = 8  # a comparison waits for the device
 # Iterates kept for the gradient fit into this many bytes; of longer series every m-th is kept and
 # the others are computed again, m of them at a time.
@@ -55,7 +57,7 @@ def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor
         csr: Pattern of A ``[N, N]``.
         weight: Its row-stochastic values ``[nnz]``.
         start: The measure mu ``[N]``, not negative.
-        tau: :math:`\alpha T \ge 0`, a scalar.
+        tau: :math:`\alpha T \ge 0`, a scalar; beyond 1e5 the measure at 1e5 is returned.
 
     Returns:
         ``[N]`` in the type of ``weight``; differentiable once in ``weight``, ``start`` and ``tau``.
@@ -64,7 +66,7 @@ def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor
     stop changing; as many backward and one sampled product for the gradient to the weights.
     Memory: the iterates, at most 20 MiB or a few multiples of the root of their number.
     """
-    measure: Tensor = _WalkMeasure.apply(csr, weight, start, tau)
+    measure: Tensor = _WalkMeasure.apply(csr, weight, start, tau.clamp(max=_LONGEST))
     return measure
 
 

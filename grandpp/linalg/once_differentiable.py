@@ -61,7 +61,8 @@ class _Refusal(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> None:
         raise NotImplementedError(
-            "expected one differentiation of a solve whose gradient is computed by a method of its "
-            "own (got a second one): use a solver with gradient='direct', such as 'dopri5' or "
-            "'tsit5', for second derivatives"
+            "expected one differentiation of a solve, or of a balanced source, whose gradient is "
+            "computed by a method of its own (got a second one): use a solver with "
+            "gradient='direct', such as 'dopri5' or 'tsit5', and source='paper' or attention=None, "
+            "for second derivatives"
         )

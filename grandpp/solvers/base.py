@@ -44,7 +44,7 @@ ADVICE = {
     Status.STEP_UNDERFLOW: "use larger rtol/atol, float64, or a method for stiff problems",
     Status.MAX_NFE: (
         "raise max_nfe, use larger rtol/atol, or shorten the time span; the limit of linear "
-        "diffusion is solved for with time=float('inf')"
+        "diffusion (mode='linear') is solved for with time=float('inf')"
     ),
     Status.UNBALANCED: "use source='balanced' without learn_beta, or a finite time",
     Status.INNER_NOT_CONVERGED: (

@@ -64,7 +64,7 @@ def solve(
     """
     method = resolve_solver(solver, **options)
     check_state(y0)
-    if isinstance(method, Auto) and float(t_span[1]) == math.inf:
+    if isinstance(method, Auto) and _number(t_span[1]) == math.inf:
         method = Steady()
     times = _steady_times if isinstance(method, Steady) else _times
     ts = times(t_span, save_at).to(parts_of(y0)[0].device)
@@ -88,10 +88,14 @@ def solve(
     return solution
 
 
+def _number(t: float | Tensor) -> float:
+    return float(t.detach()) if isinstance(t, Tensor) else float(t)
+
+
 def _steady_times(
     t_span: tuple[float | Tensor, float | Tensor], save_at: Sequence[float] | Tensor | None
 ) -> Tensor:
-    if float(t_span[1]) != math.inf or save_at is not None:
+    if _number(t_span[1]) != math.inf or save_at is not None:
         raise ValueError(
             f"expected the end time infinity and no save_at for solver='steady' "
             f"(got {float(t_span[1])}, {save_at})"

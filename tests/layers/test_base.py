@@ -11,6 +11,7 @@ from grandpp.fields import NonFiniteFeaturesError
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Auto, Proximal, SolveError, Steady, TorchDiffEq
+from grandpp.training.memory import PeakMemory
 
 
 def carried(conv, x, edges, save_at=None, throw=True):
@@ -174,3 +175,26 @@ def test_weights_out_of_the_range_of_the_features_are_refused_by_every_layer(kar
             plain = layer(8, **options).double()(features, karate)
             assert torch.isfinite(wide).all()
             assert wide.shape == plain.shape
+
+
+def test_a_span_beyond_every_budget_is_refused_before_it_costs_memory():
+    edge_index = torch.tensor([[0, 1, 2, 3, 0], [1, 2, 0, 2, 3]])
+    with PeakMemory(torch.device("cpu")) as before:
+        pass
+    with PeakMemory(torch.device("cpu")) as memory:
+        with pytest.raises(SolveError, match="budget"):
+            GRANDPPConv(8, time=1e9)(torch.randn(4, 8), edge_index, None, torch.tensor([0]))
+    assert memory.mib < before.mib + 500  # a coefficient per product would take 4 GiB
+
+
+def test_a_time_of_one_entry_is_no_scalar():
+    with pytest.raises(TypeError, match=r"scalar tensor \(got a tensor of shape \[1\]"):
+        GRANDConv(8, time=torch.tensor([2.0]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_learned_time_warns_of_nothing():
+    conv = GRANDPPConv(8, time=torch.nn.Parameter(torch.tensor(2.0)))
+    edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
+    conv(torch.randn(3, 8), edge_index, source_index=torch.tensor([0])).sum().backward()
+    assert conv.time.grad is not None
