@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric.utils import softmax
 from torchdiffeq import odeint
 
 from grandpp.fields import EdgeAttention, squareplus
@@ -60,11 +61,26 @@ class Reference(torch.nn.Module):
         return odeint(rate, x0, times, method="dopri5", rtol=self.tol, atol=self.tol)[-1]
 
     def _attention(self, attention: EdgeAttention, x: Tensor) -> Tensor:
-        heads = attention.heads
-        query = (x @ attention.query).view(self.num_nodes, heads, -1)
-        key = (x @ attention.key).view(self.num_nodes, heads, -1)
-        score = (query[self.target] * key[self.source]).sum(-1) / query.size(-1) ** 0.5
+        score = self._scores(attention, x)
+        if attention.normalization == "softmax":
+            return softmax(score, self.target, num_nodes=self.num_nodes).mean(-1)
         strength = squareplus(score)
-        total = torch.zeros(self.num_nodes, heads, device=x.device, dtype=x.dtype)
+        total = torch.zeros(self.num_nodes, attention.heads, device=x.device, dtype=x.dtype)
         total = total.index_add(0, self.target, strength)
         return (strength / total[self.target]).mean(-1)
+
+    def _scores(self, attention: EdgeAttention, x: Tensor) -> Tensor:
+        """Scores ``[E + N, H]`` of tuned settings (not ``gat``), from both ends of every edge."""
+        key = (x @ attention.key).view(self.num_nodes, attention.heads, -1)
+        query = (x @ attention.query).view(self.num_nodes, attention.heads, -1)
+        q, k = query[self.target], key[self.source]
+        if attention.score == "scaled_dot":
+            return (q * k).sum(-1) / q.size(-1) ** 0.5
+        if attention.score == "exp_kernel":
+            distance = (q - k).square().sum(-1)
+            return (
+                attention.deviation.square() * (-distance / (2 * attention.length.square())).exp()
+            )
+        if attention.score == "pearson":
+            q, k = q - q.mean(-1, keepdim=True), k - k.mean(-1, keepdim=True)
+        return F.cosine_similarity(q, k, dim=-1)
