@@ -2,10 +2,11 @@
 
 Examples:
     python benchmarks/throughput.py
-    python benchmarks/throughput.py --dataset CiteSeer --runs 4 --epochs 50 --rounds 1 --json
+    python benchmarks/throughput.py --dataset CiteSeer --runs 20 --epochs 20 --rounds 1 --json
 
 "all threads" does one run after the other, each on all threads of torch; "default" is what
-run_sweep does when neither workers nor threads are named: one run per core, each on one thread.
+run_sweep does when neither workers nor threads are named: one run per core, each on one thread, in
+this process if the sweep is short.
 Both are measured in turns, on the machine as it is ("quiet") and beside busy loops that this
 program starts and stops. A sweep counts its start of processes. "gain" is the speed over that of
 "all threads" under the same load, "vs_quiet" the time over that of the same way without the loops;
@@ -127,14 +128,14 @@ def measure(args: argparse.Namespace, rows: list[Row]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    options = parser(PROGRAM, __doc__, rounds=3)
+    options = parser(PROGRAM, __doc__, rounds=2)
     add = options.add_argument
     add("--dataset", default="Cora", help=f"a data set, or one of {', '.join(SIZES)}")
     add("--model", choices=MODELS, metavar="NAME", default="grand-l", help="(default: grand-l)")
     add("--labels-per-class", type=positive_int, default=20, metavar="K", help="(default: 20)")
     add("--protocol", choices=("grand", "no_val"), default="grand", help="(default: grand)")
-    add("--runs", type=positive_int, default=6, metavar="N", help="of a sweep (default: 6)")
-    add("--epochs", type=positive_int, help="of every run (default: tuned, 100 on Cora)")
+    add("--runs", type=positive_int, default=8, metavar="N", help="of a sweep (default: 8)")
+    add("--epochs", type=positive_int, default=50, help="of every run (default: 50)")
     add("--loops", type=positive_int, default=2, metavar="N", help="busy loops (default: 2)")
     args = options.parse_args(argv)
     keep_freed_memory()

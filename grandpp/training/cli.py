@@ -64,7 +64,7 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
         "a GPU, or all workers of a cluster (default: auto)")  # fmt: skip
     add("--threads", type=positive_int, metavar="N", help="threads of each run on the CPU "
         "(default: 1, because on small graphs two threads wait for each other, above all beside "
-        "other programs; on a large graph, a million nodes times hidden channels, the cores that "
+        "other programs; on a large graph, two million nodes times hidden channels, the cores that "
         "other runs leave idle: all for a single run)")  # fmt: skip
     add("--backend", choices=BACKENDS, default="loky", help="where the workers are: on this "
         "machine (loky, the default) or on a cluster (dask, ray)")  # fmt: skip
