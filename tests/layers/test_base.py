@@ -181,9 +181,8 @@ def test_a_span_beyond_every_budget_is_refused_before_it_costs_memory():
     edge_index = torch.tensor([[0, 1, 2, 3, 0], [1, 2, 0, 2, 3]])
     with PeakMemory(torch.device("cpu")) as before:
         pass
-    with PeakMemory(torch.device("cpu")) as memory:
-        with pytest.raises(SolveError, match="budget"):
-            GRANDPPConv(8, time=1e9)(torch.randn(4, 8), edge_index, None, torch.tensor([0]))
+    with PeakMemory(torch.device("cpu")) as memory, pytest.raises(SolveError, match="budget"):
+        GRANDPPConv(8, time=1e9)(torch.randn(4, 8), edge_index, None, torch.tensor([0]))
     assert memory.mib < before.mib + 500  # a coefficient per product would take 4 GiB
 
 
