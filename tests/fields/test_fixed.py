@@ -38,3 +38,12 @@ def test_a_module_made_without_memory_has_its_constants_once_it_has_memory():
     with torch.device("meta"):
         module = TrustedSource(gain=0.3)
     assert constants(module.to_empty(device="cpu")) == [0.3]
+
+
+@pytest.mark.parametrize("maker", [m for n, m in MAKERS.items() if n != "source"])
+def test_a_constant_works_with_states_on_another_device(maker):
+    dynamics = maker().to("meta")
+    with torch.device("meta"):
+        state = dynamics.start(torch.zeros(3, 2), None)
+        rate = dynamics.prepare(lambda t, h: torch.tanh(h))
+        assert rate(torch.zeros(()), state).device.type == "meta"
