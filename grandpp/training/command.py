@@ -1,0 +1,147 @@
+"""Run a command: parse its options, print results, turn errors and Ctrl-C into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
+
+import torch
+
+from grandpp.data import DatasetError
+from grandpp.solvers import SolveError
+from grandpp.training.json_lines import to_json
+from grandpp.training.memory import keep_freed_memory
+from grandpp.training.options import add_options, read_options
+from grandpp.training.pools import WorkerError
+
+O = TypeVar("O")  # noqa: E741 - the options
+
+USER_ERRORS = (ValueError, TypeError, IndexError, ImportError, OSError, DatasetError, SolveError)
+"""Errors that are reported in one line, with exit code 2; all others are faults of the program."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message without the usage (``--help`` has it) and exit with 2."""
+        raise SystemExit(Console(self.prog).complain(message))
+
+
+@dataclass
+class Console:
+    """What a command prints, and where.
+
+    Args:
+        program: Name of the command, which stands before every message.
+        as_json: Results are JSON lines on stdout, tables go to stderr.
+        quiet: No progress bars.
+        kept: Says what is kept of an interrupted command. (default: nothing to say)
+    """
+
+    program: str
+    as_json: bool = False
+    quiet: bool = False
+    kept: Callable[[], str] | None = None
+
+    def emit(self, record: Mapping[str, Any]) -> None:
+        """Print one result as a JSON line, where these are asked for."""
+        if self.as_json:
+            sys.stdout.write(f"{to_json(record)}\n")
+            sys.stdout.flush()
+
+    def show(self, text: str) -> None:
+        """Print a table or a sentence: to stderr where stdout has JSON lines."""
+        (sys.stderr if self.as_json else sys.stdout).write(f"{text}\n")
+
+    def notice(self, message: object) -> None:
+        """Print one line to stderr that the user should know."""
+        self._line(f"notice: {message}")
+
+    def complain(self, message: object) -> int:
+        """Print an error as one line to stderr; return the exit code 2."""
+        self._line(f"error: {message}")
+        return 2
+
+    def interrupted(self) -> int:
+        """Say that the command was interrupted and what is kept; return the exit code 130."""
+        kept = "" if self.kept is None else f"; {self.kept()}"
+        sys.stderr.write("\n")  # after ^C, or a progress bar
+        self._line(f"interrupted{kept}")
+        return 130
+
+    def _line(self, text: str) -> None:
+        sys.stderr.write(f"{self.program}: {' '.join(text.split())}\n")
+
+
+@dataclass(frozen=True)
+class Command(Generic[O]):
+    """A command of ``grandpp``.
+
+    Args:
+        name: What the user types.
+        about: Its help: one sentence, then examples and explanations.
+        options: Dataclass of its options, see :mod:`grandpp.training.options`.
+        run: Does it; returns the exit code. What it prints in a ``finally`` clause is printed
+            after Ctrl-C, too.
+    """
+
+    name: str
+    about: str
+    options: type[O]
+    run: Callable[[O, Console], int]
+
+
+def run_command(
+    command: Command[Any], argv: Sequence[str] | None = None, program: str | None = None
+) -> int:
+    """Parse the arguments of a command and run it.
+
+    Args:
+        command: The command.
+        argv: Arguments. (default: those of the process)
+        program: Its name in messages and in the help. (default: ``grandpp NAME``)
+
+    Returns:
+        0, or what the command says; 2 after an error of the user, with one line on stderr; 130
+        after Ctrl-C.
+    """
+    program = program or f"grandpp {command.name}"
+    parser = OneLineParser(
+        prog=program,
+        description=command.about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser, command.options)
+    args = parser.parse_args(argv)
+    console = Console(program, getattr(args, "json", False), getattr(args, "quiet", False))
+    keep_freed_memory()
+    try:
+        return command.run(read_options(args, command.options), console)
+    except KeyboardInterrupt:
+        return console.interrupted()
+    except BrokenPipeError:  # the reader of a pipe has ended, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except WorkerError as error:
+        kept = "" if console.kept is None else f"; {console.kept()}"
+        return console.complain(f"{error}{kept}")
+    except USER_ERRORS as error:
+        return console.complain(error)
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
+
+    Raises:
+        ValueError: If CUDA is asked for and not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("expected a CUDA device for --device cuda (this torch finds none)")
+    return torch.device(name)

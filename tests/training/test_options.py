@@ -1,0 +1,99 @@
+"""Options of a command line, declared as fields of dataclasses."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from grandpp.training.options import (
+    RecordOptions,
+    ReportOptions,
+    add_options,
+    option,
+    positive_int,
+    read_options,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ReportOptions, RecordOptions):
+    """Options of a test."""
+
+    labels: tuple[int, ...] = option("labels", parse=positive_int, metavar="K")
+    models: tuple[str, ...] = option(
+        "of {choices}", default=("a",), flag="--model", choices=("a", "b"), metavar="NAME"
+    )
+    time: float | None = option("100 % of the time", default=None)
+    norm: bool | None = option("normalise", default=None, negatable=True)
+    inner: str = "no option"
+
+
+def parse(*argv: str) -> Options:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_options(parser, Options)
+    return read_options(parser.parse_args(argv), Options)
+
+
+def test_defaults_are_those_of_the_dataclass():
+    assert parse("--labels", "1") == Options(labels=(1,))
+
+
+def test_values_are_parsed_by_the_type_of_the_field():
+    given = parse(
+        *[
+            "--labels",
+            "1",
+            "2",
+            "--labels",
+            "5",
+            "--model",
+            "a",
+            "b",
+            "--model",
+            "b",
+            "--time",
+            "2",
+            "--no-norm",
+            "--out",
+            "x",
+            "--json",
+        ]
+    )
+    assert given == Options(
+        labels=(1, 2, 5), models=("a", "b", "b"), time=2.0, norm=False, out=Path("x"), json=True
+    )
+    assert type(given.time) is float
+
+
+@pytest.mark.parametrize(
+    "argv",
+    ["", "--labels 0", "--labels 1 --model c", "--labels 1 --time x", "--labels 1 --inner x"],
+    ids=["missing", "range", "choice", "type", "no option"],
+)
+def test_what_does_not_fit_is_refused(argv):
+    with pytest.raises((argparse.ArgumentError, SystemExit)):
+        parse(*argv.split())
+
+
+def test_help_has_choices_defaults_and_groups():
+    parser = argparse.ArgumentParser()
+    add_options(parser, Options)
+    text = " ".join(parser.format_help().split())
+    assert "of a, b (default: a)" in text
+    assert "100 % of the time" in text
+    assert "What is printed" in text and "Where results are kept" in text
+    assert "(default: None)" not in text and "(default: False)" not in text
+
+
+def test_a_positional_option_takes_several_values():
+    @dataclass(frozen=True, kw_only=True)
+    class Files:
+        """Files."""
+
+        files: tuple[Path, ...] = option("files", positional=True, metavar="FILE")
+
+    globals()["Files"] = Files
+    parser = argparse.ArgumentParser()
+    add_options(parser, Files)
+    assert read_options(parser.parse_args(["a", "b"]), Files).files == (Path("a"), Path("b"))
