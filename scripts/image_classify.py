@@ -40,7 +40,7 @@ from grandpp.studies.images.training import check_folder, train_images
 from grandpp.training.cli import complain, resolve_device
 from grandpp.training.figures import check_picture
 from grandpp.training.json_lines import to_json
-from grandpp.training.records import append_record
+from grandpp.training.record_file import append_record
 from grandpp.training.run_lines import key_of
 
 PROGRAM = "image_classify"

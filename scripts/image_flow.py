@@ -35,7 +35,7 @@ from grandpp.studies.flows.training import FlowTask
 from grandpp.training.checkpointed_training import Fit, Row, fit
 from grandpp.training.cli import complain, resolve_device
 from grandpp.training.json_lines import to_json
-from grandpp.training.records import append_record
+from grandpp.training.record_file import append_record
 
 PROGRAM = "image_flow"
 DIRECT = {"dense": "direct"}  # what fits into memory; the others take the adjoint

@@ -29,7 +29,7 @@ from grandpp.training.cli import OneLineParser, fail, positive_int
 from grandpp.training.figures import check_picture
 from grandpp.training.json_lines import to_json
 from grandpp.training.motion_figures import draw_point_cloud
-from grandpp.training.records import append_record
+from grandpp.training.record_file import append_record
 from grandpp.training.run_lines import read_runs
 from grandpp.training.tables import aligned
 

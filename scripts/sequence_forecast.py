@@ -41,7 +41,7 @@ from grandpp.training.checkpointed_training import fit
 from grandpp.training.cli import complain
 from grandpp.training.figures import check_picture
 from grandpp.training.json_lines import to_json
-from grandpp.training.records import append_record
+from grandpp.training.record_file import append_record
 from grandpp.training.run_lines import read_runs
 
 PROGRAM, MAX_NFE = "sequence_forecast", 2000

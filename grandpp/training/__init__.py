@@ -6,7 +6,8 @@ from grandpp.training.config import RunConfig, with_run
 from grandpp.training.loop import train_run
 from grandpp.training.pools import WorkerError
 from grandpp.training.reading import load_records
-from grandpp.training.records import Record, append_record, make_record, read_records, record_key
+from grandpp.training.record_file import Record, append_record
+from grandpp.training.records import make_record, read_records, record_key
 from grandpp.training.registry import MODELS
 from grandpp.training.result import RunResult
 from grandpp.training.settings import tuned_config

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from grandpp.training.json_lines import from_json
-from grandpp.training.records import KEY_FIELDS, Record
+from grandpp.training.record_file import read_lines
+from grandpp.training.records import KEY_FIELDS, RUN_RECORDS, Record
 
 REQUIRED: tuple[str, ...] = ("test_accuracy", "last_test_accuracy", "val_accuracy")
 """What every record has, ``None`` where there is no such accuracy."""
@@ -19,7 +16,6 @@ METRICS: tuple[str, ...] = (*REQUIRED, "best_time_test_accuracy")
 
 _INTEGERS = ("labels_per_class", "split", "seed")
 _TEXTS = (*(name for name in KEY_FIELDS if name not in _INTEGERS), "split_digest")
-_GZIP = b"\x1f\x8b"
 
 
 def load_records(paths: Iterable[Path]) -> Iterator[Record]:
@@ -39,37 +35,18 @@ def load_records(paths: Iterable[Path]) -> Iterator[Record]:
     """
     for path in paths:
         number = 0
-        try:
-            for number, line in enumerate(_lines(path), start=1):
-                yield _record(line, path, number)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise ValueError(f"expected a whole gzip file at {path} ({error})") from None
+        for number, line in enumerate(read_lines(path), start=1):
+            record = RUN_RECORDS.parse(line, path, number)
+            if not _is_record(record):
+                raise ValueError(f"{path}:{number}: not a valid record")
+            yield record
         if number == 0:
             raise ValueError(f"expected records in {path} (the file is empty)")
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        if file.peek(2)[:2] != _GZIP:
-            yield from file
-            return
-        with gzip.open(file) as unpacked:
-            yield from unpacked
-
-
-def _record(line: bytes, path: Path, number: int) -> Record:
-    try:
-        record = from_json(line)
-    except ValueError:
-        record = None
-    if not _is_record(record):
-        raise ValueError(f"expected one record of a run per line in {path} (line {number} is none)")
-    return record
-
-
-def _is_record(record: Any) -> bool:
+def _is_record(record: Record) -> bool:
     """Whether everything that a comparison reads is there and of its type."""
-    if not isinstance(record, dict) or not isinstance(record.get("config", {}), dict):
+    if not isinstance(record.get("config", {}), dict):
         return False
     return (
         all(type(record.get(name)) is int for name in _INTEGERS)

@@ -1,29 +1,23 @@
-"""One JSON line per run: make, append, lock, repair and read records."""
+"""Records of trainings on graphs: what a line says, and what tells runs apart."""
 
 from __future__ import annotations
 
-import gzip
-import os
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from filelock import FileLock
 from torch_geometric.data import Data
 
 import grandpp
 from grandpp.data import split_digest
 from grandpp.training.config import RunConfig
-from grandpp.training.json_lines import from_json, to_json
+from grandpp.training.record_file import Record, RecordFormat, read_file
 from grandpp.training.result import RunResult
 
-Record = dict[str, Any]
 KEY_FIELDS: tuple[str, ...] = (
     "dataset",
     "labels_per_class",
@@ -33,6 +27,11 @@ KEY_FIELDS: tuple[str, ...] = (
     "seed",
     "config_hash",
 )
+_ORIGIN = ("split_digest", "device", "config", "versions", "git_commit")
+RUN_RECORDS = RecordFormat(
+    key=KEY_FIELDS, optional=(*(field.name for field in fields(RunResult)), *_ORIGIN)
+)
+"""What :func:`make_record` makes."""
 
 
 def make_record(config: RunConfig, result: RunResult, data: Data, device: str) -> Record:
@@ -49,85 +48,8 @@ def make_record(config: RunConfig, result: RunResult, data: Data, device: str) -
     }
 
 
-def append_record(path: Path, record: Record) -> None:
-    """Append one line and force it to the disk, so that a crash cannot take it back.
-
-    Processes may append to one file at once: a lock next to it (``<path>.lock``, empty, released
-    by the system when its holder dies) keeps their lines apart.
-
-    Raises:
-        ValueError: If the file ends in something else than a JSON object.
-        OSError: If the line cannot be written whole; the file is then as before.
-    """
-    with locked(path):
-        write_line(path, record)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock under which alone a file of records is changed."""
-    with FileLock(f"{path}.lock").acquire(poll_interval=0.005):
-        yield
-
-
-def write_line(path: Path, record: Record) -> None:
-    """Append one line, with null in place of NaN and infinities; the caller holds the lock."""
-    line = (to_json(record) + "\n").encode()
-    repair_last_line(path)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    before = os.fstat(handle).st_size
-    try:
-        while line:
-            line = line[os.write(handle, line) :]
-        os.fsync(handle)
-    except OSError:  # a full disk takes half a line
-        os.ftruncate(handle, before)
-        raise
-    finally:
-        os.close(handle)
-
-
-def repair_last_line(path: Path) -> None:
-    """Complete or cut off a last line without its newline; the caller holds the lock.
-
-    Whoever writes holds the lock, so such a line is what a killed process left, not what a living
-    one is writing. A whole record gets its newline; the beginning of one is cut off.
-    """
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        content = _last_line(file)
-        if not content:
-            return
-        if _is_object(content):
-            file.seek(0, os.SEEK_END)
-            file.write(b"\n")
-        elif content.startswith(b"{"):
-            file.truncate(file.seek(0, os.SEEK_END) - len(content))
-        else:
-            raise ValueError(f"expected one JSON object per line in {path} (its last is none)")
-
-
-def _last_line(file: BinaryIO) -> bytes:
-    """What follows the last newline."""
-    size = file.seek(0, os.SEEK_END)
-    content = b""
-    while size and b"\n" not in content:
-        step = min(size, 2**16)
-        size = file.seek(size - step)
-        content = file.read(step) + content
-    return content[content.rfind(b"\n") + 1 :]
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(from_json(line), dict)
-    except ValueError:
-        return False
-
-
 def read_records(path: Path) -> list[Record]:
-    """Read a file of records, also a compressed one (``.gz``), and change nothing.
+    """Read a file of records, also a compressed one, and change nothing.
 
     A last line without its newline counts if it is a whole record, and is passed over if it is
     the beginning of one: it was torn by a crash, or another process is writing it.
@@ -135,48 +57,12 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         ValueError: If any line is something else than a record.
     """
-    if not path.exists():
-        return []
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        *lines, last = file.read().split(b"\n")
-    records = parse_lines(lines, path)
-    if last.strip() and (_is_object(last) or not _OPENING.startswith(last[: len(_OPENING)])):
-        records += parse_lines([last], path, len(lines) + 1)
-    return records
-
-
-# Keys are written in alphabetical order, so every record of a run begins like this.
-_OPENING = b'{"best_epoch"'
-
-
-def parse_lines(lines: Iterable[bytes], path: Path, first: int = 1) -> list[Record]:
-    """Turn lines into records; empty ones are passed over.
-
-    Args:
-        lines: The lines.
-        path: Their file, for the message.
-        first: Number of the first line, for the message. (default: ``1``)
-
-    Raises:
-        ValueError: If a line is something else than a record.
-    """
-    return [_parse(line, path, n) for n, line in enumerate(lines, start=first) if line.strip()]
-
-
-def _parse(line: bytes, path: Path, number: int) -> Record:
-    try:
-        record = from_json(line)
-        record_key(record)
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(
-            f"expected one JSON record per line in {path} (line {number} is none)"
-        ) from None
-    return record
+    return read_file(path, RUN_RECORDS)
 
 
 def record_key(record: Record) -> tuple[Any, ...]:
     """The key of a record, comparable with :attr:`RunConfig.key`."""
-    return tuple(record[name] for name in KEY_FIELDS)
+    return RUN_RECORDS.key_of(record)
 
 
 def has_failed(record: Record) -> bool:

@@ -16,7 +16,7 @@ from grandpp.training.config import RunConfig
 from grandpp.training.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
-from grandpp.training.records import Record
+from grandpp.training.records import RUN_RECORDS, Record
 from grandpp.training.remote_pools import Dask, Ray
 from grandpp.training.rewired import rewire_once
 from grandpp.training.threads import Threads, auto_workers, threads_per_run
@@ -74,7 +74,7 @@ def run_sweep(
     _check(device, workers, threads, backend, batch_splits)
     if batch_splits is not None:
         check_batches(runs)
-    file = RecordFile(out)
+    file = RecordFile(out, RUN_RECORDS)
     todo = []
     for config, data in runs:
         if config.key in file.records:

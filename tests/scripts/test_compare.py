@@ -79,7 +79,7 @@ TWO_HASHES = [dict(r, config_hash="abcdef012345") for r in BASE]
         ([*BASE, *TWO_HASHES], [], "--config"),
         ([*BASE, *records_of("gcn", [0.5], protocol="no_val")], [], "--protocol"),
         ([*BASE, dict(BASE[0], test_accuracy=0.9)], [], "0.5 and 0.9"),
-        ([*BASE, {"a": 1}], [], "line 6"),
+        ([*BASE, {"a": 1}], [], ":6: not a valid record"),
         ([], [], "empty"),
         (BASE, ["--baseline", "gat"], "gat"),
         (BASE, ["--labels", "7"], "7"),

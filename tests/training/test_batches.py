@@ -14,6 +14,7 @@ from grandpp.studies.low_label import plan_runs
 from grandpp.training import read_records, record_key, run_sweep
 from grandpp.training.batches import plan_batches
 from grandpp.training.record_file import RecordFile
+from grandpp.training.records import RUN_RECORDS
 
 CPU = torch.device("cpu")
 LOOSE = ("seconds", "peak_memory_mb", "energy", "nfe_forward", "nfe_backward",
@@ -96,7 +97,7 @@ def test_runs_that_another_command_finishes_are_left_out_or_kept_as_theirs(
         if len(asked) == 1:  # meanwhile the other one did a run of ours and one to come
             for split in (1, 3):
                 done = real([theirs[split]], *arguments[:2])[0]
-                RecordFile(out).add({**done, "test_accuracy": 0.123})
+                RecordFile(out, RUN_RECORDS).add({**done, "test_accuracy": 0.123})
         return records
 
     monkeypatch.setattr(batches, "run_config_batch", perform)
@@ -138,7 +139,7 @@ def test_the_bar_counts_the_epochs_of_all_runs(graph):
             finished.append(slot)
 
     runs = plan(graph, models=["grand-l"], splits=2)
-    batches.run_batches(runs, 2, CPU, RecordFile(None), Bar(), lambda record: None)
+    batches.run_batches(runs, 2, CPU, RecordFile(None, RUN_RECORDS), Bar(), lambda record: None)
     assert shown == [1, 2, 3, 4, 5, 6, 6]
     assert finished == [0, 1]
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from grandpp.training.json_lines import from_json, to_json
-from grandpp.training.run_lines import read_runs
+from grandpp.training.record_file import RecordFormat, read_file
 
 
 def test_numbers_that_json_lacks_are_null_at_any_depth_and_the_record_stays_as_it_is():
@@ -30,6 +30,6 @@ def test_what_an_epoch_measured_is_a_number_again(tmp_path):
     path = tmp_path / "runs.jsonl"
     run = {"seed": 1, "history": [{"epoch": 1, "loss": math.nan}, {"epoch": 2, "loss": 0.5}]}
     path.write_text(to_json(run) + "\n" + json.dumps(run | {"seed": 2}) + "\n")
-    for found in read_runs(path, ("seed",)).values():
+    for found in read_file(path, RecordFormat(("seed",))):
         assert math.isnan(found["history"][0]["loss"])
         assert found["history"][1] == {"epoch": 2, "loss": 0.5}

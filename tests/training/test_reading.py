@@ -30,10 +30,10 @@ def test_plain_and_compressed_files_give_the_same_records_one_after_the_other(tm
     ("content", "words"),
     [
         (b"", "empty"),
-        (LINES + b"my notes\n", "line 4 is none"),
-        (LINES[:-20], "line 3 is none"),
-        (b"[1]\n", "line 1"),
-        (b"\xff\xfe\n", "line 1"),
+        (LINES + b"my notes\n", ":4: not a valid record"),
+        (LINES[:-20], ":3: not a valid record"),
+        (b"[1]\n", ":1: not"),
+        (b"\xff\xfe\n", ":1: not"),
         (gzip.compress(LINES, mtime=0)[:-12], "whole gzip file"),
         (b"\x1f\x8bnonsense", "whole gzip file"),
         (gzip.compress(b"", mtime=0), "empty"),
@@ -58,7 +58,7 @@ def test_a_broken_file_is_refused_and_not_mended(tmp_path, content, words):
 def test_a_record_with_a_value_that_is_none_of_its_kind_is_refused(tmp_path, change):
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({**RECORD, **change}) + "\n")
-    with pytest.raises(ValueError, match="line 1"):
+    with pytest.raises(ValueError, match=":1: not"):
         list(load_records([path]))
 
 
@@ -75,5 +75,5 @@ def test_the_nan_of_older_files_is_no_accuracy(tmp_path):
 def test_a_record_without_a_field_is_refused(tmp_path, name):
     path = tmp_path / "r.jsonl"
     path.write_text(json.dumps({k: v for k, v in RECORD.items() if k != name}) + "\n")
-    with pytest.raises(ValueError, match="line 1"):
+    with pytest.raises(ValueError, match=":1: not"):
         list(load_records([path]))

@@ -10,8 +10,8 @@ import threading
 import pytest
 
 from grandpp.training import read_records, record_key
-from grandpp.training.record_file import RecordFile
-from grandpp.training.records import locked
+from grandpp.training.record_file import RecordFile, locked
+from grandpp.training.records import RUN_RECORDS
 
 
 def record(split, **more):
@@ -38,7 +38,7 @@ def splits(file):
 
 def test_a_run_that_another_process_finished_is_seen_and_not_written_again(tmp_path):
     path = tmp_path / "r.jsonl"
-    ours, theirs = RecordFile(path), RecordFile(path)
+    ours, theirs = RecordFile(path, RUN_RECORDS), RecordFile(path, RUN_RECORDS)
     assert theirs.add(record(0, by="them"))
     assert splits(ours) == []
     assert not ours.add(record(0, by="us"))
@@ -52,7 +52,7 @@ def test_a_run_that_another_process_finished_is_seen_and_not_written_again(tmp_p
 def test_a_line_that_is_being_written_is_read_once_it_is_whole(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_bytes(line(0))
-    file = RecordFile(path)
+    file = RecordFile(path, RUN_RECORDS)
     with path.open("ab", buffering=0) as other:
         other.write(line(1)[:30])
         file.refresh()
@@ -76,7 +76,7 @@ def test_a_torn_end_is_not_cut_off_while_its_writer_lives(tmp_path):
     writer = threading.Thread(target=write_slowly)
     writer.start()
     begun.wait()
-    opened = RecordFile(path)
+    opened = RecordFile(path, RUN_RECORDS)
     writer.join()
     assert splits(opened) == [0, 1]
     assert path.read_bytes() == line(0) + line(1)
@@ -86,7 +86,7 @@ def test_a_torn_end_is_not_cut_off_while_its_writer_lives(tmp_path):
 def test_what_a_killed_process_left_is_mended_when_the_file_is_opened(tmp_path, end):
     path = tmp_path / "r.jsonl"
     path.write_bytes(line(0) + end)
-    file = RecordFile(path)
+    file = RecordFile(path, RUN_RECORDS)
     whole = [0, 1] if end == line(1)[:-1] else [0]
     assert splits(file) == whole
     assert path.read_bytes() == b"".join(line(s) for s in whole)
@@ -96,25 +96,25 @@ def test_what_a_killed_process_left_is_mended_when_the_file_is_opened(tmp_path, 
 def test_a_foreign_file_is_refused_and_left_alone(tmp_path, text):
     path = tmp_path / "r.jsonl"
     path.write_text(text)
-    with pytest.raises(ValueError, match="line 1"):
-        RecordFile(path)
+    with pytest.raises(ValueError, match=":1: not a valid record"):
+        RecordFile(path, RUN_RECORDS)
     assert path.read_text() == text
 
 
 def test_the_line_that_is_no_record_is_named_by_its_number(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_bytes(line(0) + line(1))
-    file = RecordFile(path)
+    file = RecordFile(path, RUN_RECORDS)
     with path.open("ab") as other:
         other.write(line(2) + b"{}\n")
-    with pytest.raises(ValueError, match="line 4"):
+    with pytest.raises(ValueError, match=":4: not"):
         file.refresh()
 
 
 def test_a_file_that_is_replaced_is_read_from_its_beginning(tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_bytes(line(0) + line(1))
-    file = RecordFile(path)
+    file = RecordFile(path, RUN_RECORDS)
     path.write_bytes(line(2))
     file.refresh()
     assert splits(file) == [0, 1, 2]
@@ -122,16 +122,17 @@ def test_a_file_that_is_replaced_is_read_from_its_beginning(tmp_path):
 
 def test_a_compressed_file_or_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="compressed"):
-        RecordFile(tmp_path / "r.jsonl.gz")
+        RecordFile(tmp_path / "r.jsonl.gz", RUN_RECORDS)
     with pytest.raises(ValueError, match="existing folder"):
-        RecordFile(tmp_path / "nowhere" / "r.jsonl")
+        RecordFile(tmp_path / "nowhere" / "r.jsonl", RUN_RECORDS)
 
 
 ADD_ALL = """
 import json, sys
 from pathlib import Path
 from grandpp.training.record_file import RecordFile
-file = RecordFile(Path(sys.argv[1]))
+from grandpp.training.records import RUN_RECORDS
+file = RecordFile(Path(sys.argv[1]), RUN_RECORDS)
 print("ready", flush=True)
 print(sum(file.add(json.loads(text)) for text in sys.stdin))
 """

@@ -25,6 +25,7 @@ from grandpp.training import (
     with_run,
 )
 from grandpp.training.record_file import RecordFile
+from grandpp.training.records import RUN_RECORDS
 from grandpp.training.threads import ONE_THREAD
 from grandpp.training.worker import run_config
 
@@ -150,7 +151,7 @@ def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
 
     def on_record(record):
         if not records:
-            RecordFile(out).add(theirs)
+            RecordFile(out, RUN_RECORDS).add(theirs)
         records.append(record)
 
     def perform_and_tell(config, *arguments):
@@ -172,7 +173,7 @@ def test_two_commands_in_step_part_after_the_first_run_done_twice(runs, tmp_path
     def perform_like_the_other(config, data, device, on_epoch):
         record = run_config(config, data, device, on_epoch)
         if not order:
-            RecordFile(out).add({**record, "test_accuracy": 0.123})
+            RecordFile(out, RUN_RECORDS).add({**record, "test_accuracy": 0.123})
         order.append(config.key)
         return record
 
