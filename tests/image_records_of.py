@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from grandpp.studies.images.runs import ImageConfig, image_record
+from grandpp.studies.images.runs import image_record
+from grandpp.studies.images.settings import ImageConfig
 from grandpp.training.checkpointed_training import Fit
 
 

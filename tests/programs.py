@@ -1,11 +1,14 @@
-"""Scripts and benchmarks as modules: they lie in folders that are no packages."""
+"""Scripts and benchmarks as modules, for they lie in folders that are no packages; commands."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+
+from grandpp.training.command import Command, run_command
 
 TOP = Path(__file__).parents[1]
 
@@ -18,3 +21,15 @@ def load_program(path: str, name: str | None = None) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look it up
     spec.loader.exec_module(module)
     return module
+
+
+def runner(command: Command, program: str) -> Callable[[list[str]], int]:
+    """Run a command in this process; the exit code is returned also where its parser exits."""
+
+    def main(argv: list[str]) -> int:
+        try:
+            return run_command(command, argv, program=program)
+        except SystemExit as stop:
+            return stop.code
+
+    return main

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -53,6 +54,10 @@ class Console:
         if self.as_json:
             sys.stdout.write(f"{to_json(record)}\n")
             sys.stdout.flush()
+
+    def answer(self, value: Mapping[str, Any]) -> None:
+        """Print JSON on stdout, whether --json was given or not."""
+        sys.stdout.write(f"{json.dumps(value)}\n")
 
     def show(self, text: str) -> None:
         """Print a table or a sentence: to stderr where stdout has JSON lines."""

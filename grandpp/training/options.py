@@ -222,6 +222,35 @@ class RecordOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlotOptions:
+    """What is drawn."""
+
+    plot: Path | None = option(
+        "save a picture of the results (.png, .pdf or .svg)", default=None, metavar="FILE"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribeOptions:
+    """What is told without running anything."""
+
+    describe: bool = option("print the layers of every model as JSON and end", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions:
+    """How often runs are repeated."""
+
+    runs: int = option("seeds per model", default=1, parse=positive_int)
+    seed: int = option("the first seed", default=0, metavar="S")
+
+    @property
+    def seeds(self) -> range:
+        """All seeds."""
+        return range(self.seed, self.seed + self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointOptions:
     """How an interrupted training goes on."""
 
@@ -232,3 +261,7 @@ class CheckpointOptions:
         metavar="PATH",
     )
     resume: bool = option("go on from --checkpoint where it exists", default=False)
+
+    def __post_init__(self) -> None:
+        if self.resume and self.checkpoint is None:
+            raise ValueError("expected --checkpoint with --resume (got none)")

@@ -10,10 +10,10 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from grandpp.studies.images.runs import ImageRecord
 from grandpp.studies.images.tables import efficacy
 from grandpp.training.model_styles import COLOURS, title
 from grandpp.training.motion_figures import draw_curve
+from grandpp.training.record_file import Record
 
 _PANELS: dict[str, Callable[[Mapping[str, float]], float]] = {
     "evaluations per batch, forward": lambda row: row["nfe_forward"],
@@ -25,7 +25,7 @@ _PANELS: dict[str, Callable[[Mapping[str, float]], float]] = {
 }
 
 
-def draw_training(records: Sequence[ImageRecord], path: Path) -> None:
+def draw_training(records: Sequence[Record], path: Path) -> None:
     """Cost and success of every epoch (hbnode.md Figs. 1 and 6, adamnode.md Fig. 2).
 
     Args:
@@ -55,7 +55,7 @@ def draw_training(records: Sequence[ImageRecord], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def draw_tolerances(records: Sequence[ImageRecord], path: Path) -> None:
+def draw_tolerances(records: Sequence[Record], path: Path) -> None:
     """Evaluations of trained models by tolerance, and adjoint against forward (hbnode.md Fig. 7).
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from grandpp.studies.images.runs import ImageRecord
+from grandpp.training.record_file import Record
 from grandpp.training.tables import aligned
 
 
@@ -19,13 +19,13 @@ def efficacy(row: Mapping[str, float]) -> float:
     return 100 * row["test_accuracy"] / (row["nfe_forward"] + row["nfe_backward"])
 
 
-def image_table(records: Sequence[ImageRecord]) -> str:
+def image_table(records: Sequence[Record]) -> str:
     """One line per data set, model and tolerance; means over runs that reached the end."""
     head = ("data set", "model", "tol", "parameters", "runs", "failed", "epochs", "accuracy %",
             "train loss", "nfe forward", "nfe backward", "last forward", "last backward",
             "efficacy", "s/epoch")  # fmt: skip
     names = ("dataset", "model", "tolerance", "parameters")
-    groups: dict[tuple[Any, ...], list[ImageRecord]] = {}
+    groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(tuple(record[name] for name in names), []).append(record)
     rows = []
@@ -38,7 +38,7 @@ def image_table(records: Sequence[ImageRecord]) -> str:
     return aligned(head, rows)
 
 
-def _measured(good: Sequence[ImageRecord]) -> list[str]:
+def _measured(good: Sequence[Record]) -> list[str]:
     last = [r["history"][-1] for r in good]
     epochs = [row for r in good for row in r["history"]]
     accuracies = [100 * row["test_accuracy"] for row in last]
@@ -55,7 +55,7 @@ def _measured(good: Sequence[ImageRecord]) -> list[str]:
     ]
 
 
-def tolerance_table(records: Sequence[ImageRecord]) -> str:
+def tolerance_table(records: Sequence[Record]) -> str:
     """Evaluations of trained models by tolerance, means over runs; empty if none were counted."""
     head = ("data set", "model", "trained at", "solved at", "runs", "nfe forward", "nfe backward",
             "accuracy %")  # fmt: skip

@@ -1,4 +1,4 @@
-"""scripts/image_classify.py as its user meets it."""
+"""grandpp image as its user meets it."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import load_program
+from programs import runner
 
-from grandpp.studies.images import classification
+from grandpp.studies.images import classification, command
 
 SMALL = ["--train", "16", "--test", "16", "--batch-size", "16", "--epochs", "1", "--tol", "0.01"]
 
 
 @pytest.fixture
-def script(monkeypatch):
+def main(monkeypatch):
     monkeypatch.delenv("GRANDPP_DATA", raising=False)
-    return load_program("scripts/image_classify.py")
+    return runner(command.COMMAND, "image_classify")
 
 
-def test_describe_needs_no_data_and_counts_parameters(script, capsys):
-    assert script.main(["--describe", "--dataset", "mnist"]) == 0
+def test_describe_needs_no_data_and_counts_parameters(main, capsys):
+    assert main(["--describe", "--dataset", "mnist"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["node"]["parameters"] == 85316
-    assert script.main(["--describe", "--dataset", "mnist", "--model", "node"]) == 0
+    assert main(["--describe", "--dataset", "mnist", "--model", "node"]) == 0
     assert json.loads(capsys.readouterr().out) == found["node"]
 
 
-def test_runs_are_printed_kept_and_not_repeated(script, capsys, tmp_path):
+def test_runs_are_printed_kept_and_not_repeated(main, capsys, tmp_path):
     out, plot, other = tmp_path / "runs.jsonl", tmp_path / "a.png", tmp_path / "b.png"
     line = [*SMALL, "--model", "hbnode", "--tolerances", "0.1", "0.01", "--out", str(out)]
-    assert script.main([*line, "--json", "--plot", str(plot), "--plot-tolerances", str(other)]) == 0
+    assert main([*line, "--json", "--plot", str(plot), "--plot-tolerances", str(other)]) == 0
     printed, shown = capsys.readouterr()
     run = json.loads(printed)
     assert (run["model"], run["status"], run["parameters"]) == ("hbnode", "success", 6258)
@@ -40,16 +40,16 @@ def test_runs_are_printed_kept_and_not_repeated(script, capsys, tmp_path):
     assert "efficacy" in shown and "solved at" in shown and "1/1" in shown
     assert plot.stat().st_size > 10_000 and other.stat().st_size > 10_000
     first = out.read_text()
-    assert script.main([*line, "--quiet", "--root", "nowhere"]) == 0
+    assert main([*line, "--quiet", "--root", "nowhere"]) == 0
     shown = capsys.readouterr()
     assert out.read_text() == first and "efficacy" in shown.out and shown.err == ""
 
 
-def test_an_interrupted_run_resumes_to_the_same_result(script, capsys, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes_to_the_same_result(main, capsys, tmp_path, monkeypatch):
     line = [*SMALL, "--model", "node", "--augment", "--quiet", "--json", "--batch-size", "8"]
 
     def run(epochs, *more):
-        code = script.main([*line, "--epochs", str(epochs), *more])
+        code = main([*line, "--epochs", str(epochs), *more])
         printed = capsys.readouterr().out
         return code, [r for text in printed.splitlines() for r in json.loads(text)["history"]]
 
@@ -71,7 +71,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(script, capsys, tmp_path,
         assert one | {"seconds": 0} == other | {"seconds": 0}
 
 
-def test_an_interruption_of_the_counting_keeps_what_was_trained(script, monkeypatch, tmp_path):
+def test_an_interruption_of_the_counting_keeps_what_was_trained(main, monkeypatch, tmp_path):
     out, count = tmp_path / "runs.jsonl", classification.nfe_at_tolerance
 
     def interrupted(model, images, labels, tolerance, batch_size):
@@ -79,19 +79,19 @@ def test_an_interruption_of_the_counting_keeps_what_was_trained(script, monkeypa
             raise KeyboardInterrupt
         return count(model, images, labels, tolerance, batch_size)
 
-    monkeypatch.setattr(script, "nfe_at_tolerance", interrupted)
+    monkeypatch.setattr(command, "nfe_at_tolerance", interrupted)
     line = [*SMALL, "--model", "node", "--quiet", "--out", str(out), "--tolerances", "0.1"]
-    assert script.main([*line, "0.01"]) == 130
+    assert main([*line, "0.01"]) == 130
     kept = json.loads(out.read_text())
     assert kept["tolerances"] == [row["tolerance"] for row in kept["by_tolerance"]] == [0.1]
     assert len(kept["history"]) == 1
-    assert script.main(line) == 0
+    assert main(line) == 0
     assert len(out.read_text().splitlines()) == 1
 
 
-def test_digits_of_another_size_are_refused(script, monkeypatch, capsys):
-    monkeypatch.setitem(script.IMAGE_SHAPES, "digits", (1, 28, 28))
-    assert script.main([*SMALL, "--quiet"]) == 2
+def test_digits_of_another_size_are_refused(main, monkeypatch, capsys):
+    monkeypatch.setitem(command.IMAGE_SHAPES, "digits", (1, 28, 28))
+    assert main([*SMALL, "--quiet"]) == 2
     assert "expected images (1, 28, 28) (got (1, 8, 8))" in capsys.readouterr().err
 
 
@@ -102,7 +102,7 @@ def test_digits_of_another_size_are_refused(script, monkeypatch, capsys):
         (["--train", "2000"], "expected 'train' between 1 and 1438 (got 2000)"),
         (["--plot", "nowhere/p.png"], "existing folder"),
         (["--plot-tolerances", "p.txt"], "file ending in one of"),
-        (["--out", "notes.txt"], "expected one run per line in notes.txt (line 1 is none)"),
+        (["--out", "notes.txt"], "notes.txt:1: not a valid record"),
         (["--checkpoint", "notes.txt"], "expected a folder"),
         (["--dataset", "mnist", "--root", "raw"], "refused raw/MNIST/raw/t10k-images"),
         (["--resume"], "--checkpoint"),
@@ -111,7 +111,7 @@ def test_digits_of_another_size_are_refused(script, monkeypatch, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_two(
-    script, capsys, tmp_path, monkeypatch, arguments, words
+    main, capsys, tmp_path, monkeypatch, arguments, words
 ):
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("my notes\n")
@@ -120,11 +120,7 @@ def test_bad_input_is_one_line_and_exit_code_two(
     Path("raw.png").mkdir()
     for name in ("images-idx3", "labels-idx1"):
         (raw / f"t10k-{name}-ubyte.gz").write_bytes(b"altered")
-    try:
-        code = script.main([*arguments, "--epochs", "1", "--quiet"])
-    except SystemExit as stop:
-        code = stop.code
-    assert code == 2
+    assert main([*arguments, "--epochs", "1", "--quiet"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("image_classify: error: ")
