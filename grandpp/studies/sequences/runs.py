@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from statistics import fmean
 from typing import Any
 
+from grandpp.studies.sequences.settings import SequenceConfig
 from grandpp.training.checkpointed_training import Fit
-from grandpp.training.run_lines import RunLine
+from grandpp.training.record_file import Record, RecordFormat
 from grandpp.training.tables import aligned
 
-KEY = ("dataset", "model", "seed", "epochs", "windows", "batch_size", "solver", "tolerance",
-       "gradient", "lr")  # fmt: skip
-"""Fields that decide a run."""
-
-BEFORE = {"solver": "tsit5"}
-"""What they were where a line does not have them."""
+SEQUENCE_RECORDS = RecordFormat(
+    key=tuple(f.name for f in fields(SequenceConfig)),
+    required=("status", "seconds", "history"),
+    optional=("parameters", "best_epoch", "curve", "adjoint", "probe_status"),
+    earlier={"solver": "tsit5"},
+)
+"""Every setting tells runs apart; older lines were all solved by tsit5."""
 
 _HEAD = ("model", "runs", "failed", "train", "validation", "test", "test at best", "nfe forward",
          "nfe backward", "nfe evaluation", "adjoint forward", "adjoint backward", "first/last",
          "seconds")  # fmt: skip
 
 
-def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> RunLine:
+def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> Record:
     """One training in plain values.
 
     Args:
-        key: Values of :data:`KEY`.
+        key: The settings.
         parameters: Number of parameters.
         done: The training.
 
@@ -51,7 +54,7 @@ def best(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
     return min(history, key=lambda row: row["validation_loss"])
 
 
-def summary_table(runs: Sequence[RunLine]) -> str:
+def summary_table(runs: Sequence[Record]) -> str:
     """Means over the runs of every model that did not fail, one line per model.
 
     Losses are those of the last epoch; "test at best" is the test loss of the epoch with the
@@ -71,7 +74,7 @@ def summary_table(runs: Sequence[RunLine]) -> str:
     return aligned(_HEAD, rows)
 
 
-def _cells(good: Sequence[RunLine]) -> list[str]:
+def _cells(good: Sequence[Record]) -> list[str]:
     last = [run["history"][-1] for run in good]
     losses = [[row[f"{part}_loss"] for row in last] for part in ("train", "validation", "test")]
     losses.append([best(run["history"])["test_loss"] for run in good])

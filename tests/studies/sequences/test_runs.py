@@ -6,8 +6,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from grandpp.studies.sequences.figures import draw_sequence_runs
-from grandpp.studies.sequences.runs import KEY, make_run, summary_table
+from grandpp.studies.sequences.runs import SEQUENCE_RECORDS, make_run, summary_table
 from grandpp.training.checkpointed_training import Fit
+
+KEY = SEQUENCE_RECORDS.key
 
 
 def row(epoch, validation, test, nfe=100.0):
@@ -28,7 +30,9 @@ def run(model="hbnode", seed=0, history=None, status="success"):
 
 def test_a_run_has_its_key_and_the_epoch_that_validation_chose():
     found = run()
-    assert [found[name] for name in KEY] == [1, "hbnode", 0, *[1] * 7]
+    assert {name: found[name] for name in KEY} == {
+        **dict.fromkeys(KEY, 1), "model": "hbnode", "seed": 0
+    }  # fmt: skip
     assert found["best_epoch"] == 2
     assert found["seconds"] == 4.5
     assert "best_epoch" not in make_run({}, 9, Fit([], "blew up"))

@@ -1,0 +1,105 @@
+"""Settings of the sequence study: what decides a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+
+from grandpp.data import SEQUENCES
+from grandpp.studies.sequences.recipes import RECIPES
+from grandpp.training.options import option, positive_float, positive_int
+
+SOLVERS = ("tsit5", "dopri5", "exact")
+
+
+def _each(name: str) -> str:
+    """The values of all recipes, for the help."""
+    return ", ".join(f"{dataset} {getattr(r, name):g}" for dataset, r in RECIPES.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceSettings:
+    """How models are trained."""
+
+    dataset: str = option(
+        "one of {choices}; oscillator needs no file",
+        default=SEQUENCES[-1],
+        choices=SEQUENCES,
+        metavar="NAME",
+    )
+    epochs: int | None = option(
+        "passes over the training windows",
+        default=None,
+        parse=positive_int,
+        metavar="N",
+        shown_default=_each("epochs"),
+    )
+    windows: int | None = option(
+        "windows to learn from", default=None, parse=positive_int, metavar="N", shown_default="all"
+    )
+    batch_size: int | None = option(
+        "windows in a batch",
+        default=None,
+        parse=positive_int,
+        metavar="N",
+        shown_default=_each("batch_size"),
+    )
+    solver: str = option(
+        "exact is for models whose equation is linear: all of walker2d but ghbnode and adamnode",
+        default=SOLVERS[0],
+        choices=SOLVERS,
+    )
+    tolerance: float | None = option(
+        "rtol and atol of the solver; with exact, of the adjoint solve after the training",
+        default=None,
+        parse=positive_float,
+        metavar="TOL",
+        shown_default=_each("tolerance"),
+    )
+    lr: float | None = option(
+        "learning rate of Adam", default=None, parse=positive_float, shown_default=_each("lr")
+    )
+    gradient: str | None = option(
+        "gradient of solvers with a tolerance",
+        default=None,
+        choices=("direct", "adjoint"),
+        shown_default="direct, which is faster; the paper has adjoint",
+    )
+
+    def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[SequenceConfig]:
+        """Runs of several models and seeds; what is ``None`` here is that of the recipe.
+
+        Args:
+            models: Names; repeated ones count once.
+            seeds: Seeds; each is done with all models before the next.
+
+        Raises:
+            ValueError: If a gradient is asked of the exact solver, which has one only.
+        """
+        if self.solver == "exact" and self.gradient is not None:
+            raise ValueError(f"expected no --gradient with --solver exact (got '{self.gradient}')")
+        recipe = RECIPES[self.dataset]
+        shared = {f.name: getattr(self, f.name) for f in fields(SequenceSettings)}
+        for name in ("epochs", "batch_size", "tolerance", "lr"):
+            shared[name] = shared[name] or getattr(recipe, name)
+        if self.solver != "exact":
+            shared["gradient"] = self.gradient or "direct"
+        names = dict.fromkeys(models)
+        return [SequenceConfig(model=name, seed=seed, **shared) for seed in seeds for name in names]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceConfig(SequenceSettings):
+    """Everything that decides a run: settings without a gap, a model and a seed.
+
+    Args:
+        model: One of :data:`grandpp.layers.KINDS`.
+        seed: Of the parameters, the windows and their order.
+    """
+
+    model: str
+    seed: int
+    epochs: int = field()
+    batch_size: int = field()
+    tolerance: float = field()
+    lr: float = field()
