@@ -1,4 +1,4 @@
-"""The script of image flows as a user meets it."""
+"""grandpp flow as a user meets it."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import load_program
+from programs import runner
+
+from grandpp.studies.flows import command
 
 SMALL = ["--quiet", "--solver", "prox_bdf2", "--train", "60", "--batch-size", "30"]
 
 
-@pytest.fixture(scope="module")
-def script():
-    return load_program("scripts/image_flow.py")
+main = runner(command.COMMAND, "image_flow")
 
 
-def test_describe_needs_no_data(script, capsys):
-    assert script.main(["--describe"]) == 0
+def test_describe_needs_no_data(capsys):
+    assert main(["--describe"]) == 0
     digits = json.loads(capsys.readouterr().out)
     assert (digits["architecture"], digits["shape"]) == ("dense", [1, 8, 8])
     assert digits["parameters"] == 65 * 128 + 128 + 129 * 128 + 128 * 64 + 64
-    assert script.main(["--describe", "--dataset", "cifar10"]) == 0
+    assert main(["--describe", "--dataset", "cifar10"]) == 0
     assert json.loads(capsys.readouterr().out)["architecture"] == "multiscale"
 
 
-def test_a_training_is_told_kept_drawn_and_gone_on_with(script, capsys, tmp_path):
+def test_a_training_is_told_kept_drawn_and_gone_on_with(capsys, tmp_path):
     out, sheet, plot = (tmp_path / name for name in ("runs.jsonl", "sheet.png", "plot.png"))
     kept = ["--checkpoint", str(tmp_path / "flow.pt")]
     pictures = ["--samples", str(sheet), "--plot", str(plot)]
-    assert script.main([*SMALL, *kept, "--epochs", "1"]) == 0
+    assert main([*SMALL, *kept, "--epochs", "1"]) == 0
     assert "bits_per_dim" in capsys.readouterr().out
     goes_on = [*SMALL, *kept, *pictures, "--epochs", "2", "--resume", "--json", "--out", str(out)]
-    assert script.main(goes_on) == 0
+    assert main(goes_on) == 0
     printed, table = capsys.readouterr()
     record = json.loads(printed)
     assert json.loads(out.read_text()) == record
@@ -44,16 +44,16 @@ def test_a_training_is_told_kept_drawn_and_gone_on_with(script, capsys, tmp_path
     assert plot.stat().st_size > 10_000
 
 
-def test_solvers_are_compared_on_request(script, capsys):
-    assert script.main([*SMALL, "--epochs", "1", "--compare-solvers", "--json"]) == 0
+def test_solvers_are_compared_on_request(capsys):
+    assert main([*SMALL, "--epochs", "1", "--compare-solvers", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     costs = {cost["solver"]: cost for cost in record["solvers"]}
     assert costs["dopri5 1e-05"]["change"] < 1e-3
     assert costs["prox_bdf2 0.2"]["nfe_forward"] < costs["dopri5 1e-07"]["nfe_forward"]
 
 
-def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeypatch):
-    path, real = tmp_path / "flow.pt", script.FlowTask.evaluate
+def test_an_interruption_keeps_finished_epochs(capsys, tmp_path, monkeypatch):
+    path, real = tmp_path / "flow.pt", command.FlowTask.evaluate
     calls = []
 
     def evaluate(task):
@@ -62,12 +62,12 @@ def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeyp
             raise KeyboardInterrupt
         return real(task)
 
-    monkeypatch.setattr(script.FlowTask, "evaluate", evaluate)
+    monkeypatch.setattr(command.FlowTask, "evaluate", evaluate)
     out = tmp_path / "runs.jsonl"
     kept = ["--checkpoint", str(path), "--out", str(out)]
-    assert script.main([*SMALL, *kept, "--epochs", "3", "--test", "20"]) == 130
+    assert main([*SMALL, *kept, "--epochs", "3", "--test", "20"]) == 130
     shown, error = capsys.readouterr()
-    assert "interrupted; 1 finished epochs follow" in error
+    assert "interrupted; 1 finished epochs are shown" in error
     assert len(shown.splitlines()) == 2
     assert path.exists()
     record = json.loads(out.read_text())
@@ -75,27 +75,27 @@ def test_an_interruption_keeps_finished_epochs(script, capsys, tmp_path, monkeyp
     assert record["images"].endswith("first 60 and 20 images")
 
 
-def test_an_interruption_after_the_training_keeps_its_line(script, tmp_path, monkeypatch):
+def test_an_interruption_after_the_training_keeps_its_line(tmp_path, monkeypatch):
     def compare(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "compare_solvers", compare)
+    monkeypatch.setattr(command, "compare_solvers", compare)
     out = tmp_path / "runs.jsonl"
-    assert script.main([*SMALL, "--epochs", "1", "--compare-solvers", "--out", str(out)]) == 130
+    assert main([*SMALL, "--epochs", "1", "--compare-solvers", "--out", str(out)]) == 130
     record = json.loads(out.read_text())
     assert (record["status"], len(record["history"]), record["solvers"]) == ("success", 1, [])
 
 
-def test_a_training_that_fails_says_so_with_its_table(script, capsys, monkeypatch):
-    real = script.flow_solver
+def test_a_training_that_fails_says_so_with_its_table(capsys, monkeypatch):
+    real = command.flow_solver
 
     def short(*args, **options):
         solver = real(*args, **options)
         object.__setattr__(solver, "max_nfe", 8)
         return solver
 
-    monkeypatch.setattr(script, "flow_solver", short)
-    assert script.main([*SMALL, "--epochs", "1"]) == 2
+    monkeypatch.setattr(command, "flow_solver", short)
+    assert main([*SMALL, "--epochs", "1"]) == 2
     assert "after 8 evaluations" in capsys.readouterr().err
 
 
@@ -112,23 +112,17 @@ def test_a_training_that_fails_says_so_with_its_table(script, capsys, monkeypatc
         (["--plot", "nowhere/p.png"], "existing folder"),
         (["--samples", "p.txt"], "file ending in one of"),
         (["--out", "nowhere/runs.jsonl"], "existing folder for nowhere/runs.jsonl"),
-        (["--out", "notes.txt"], "one run per line in notes.txt"),
+        (["--out", "notes.txt"], "notes.txt:1: not a valid record"),
         (["--test", "500"], "'test' between 1 and 359 (got 500)"),
         (["--tol", "nan"], "nan"),
         (["--checkpoint", "notes.txt"], "expected a checkpoint in notes.txt"),
         (["--checkpoint", "notes.txt", "--resume"], "expected a checkpoint in notes.txt"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_two(
-    script, capsys, tmp_path, monkeypatch, arguments, words
-):
+def test_bad_input_is_one_line_and_exit_code_two(capsys, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("my notes\n")
-    try:
-        code = script.main([*arguments, "--quiet"])
-    except SystemExit as stop:
-        code = stop.code
-    assert code == 2
+    assert main([*arguments, "--quiet"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("image_flow: error: ")

@@ -1,0 +1,88 @@
+"""Settings and records of the training of a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from grandpp.data import IMAGE_DATASETS
+from grandpp.image import flow as flows
+from grandpp.solvers import SOLVER_NAMES
+from grandpp.training.checkpointed_training import Fit
+from grandpp.training.options import option, positive_float, positive_int
+from grandpp.training.record_file import Record, RecordFormat
+
+_GRADIENTS = {"dense": "direct"}  # what fits into memory; the others take the adjoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowSettings:
+    """How a flow is trained; everything here decides the training at any epoch."""
+
+    dataset: str = option("one of {choices}", default="digits", choices=IMAGE_DATASETS,
+                          metavar="NAME")  # fmt: skip
+    architecture: str | None = option(
+        "perceptrons on all pixels, or convolutions at several scales",
+        default=None,
+        choices=flows.ARCHITECTURES,
+        shown_default="dense for digits, else multiscale",
+    )
+    train: int | None = option(
+        "train on the first N images alone", default=None, parse=positive_int, metavar="N"
+    )
+    divergence: str = option(
+        "how the trace is computed, or the noise of its estimate",
+        default="rademacher",
+        choices=flows.DIVERGENCES,
+    )
+    solver: str = option("one of {choices}", default="dopri5", choices=SOLVER_NAMES, metavar="NAME")
+    tol: float = option("rtol and atol of adaptive solvers", default=1e-3, parse=positive_float)
+    step_size: float = option("step of fixed-step solvers", default=0.2, parse=positive_float)
+    inner: str = option("inner solver of proximal solvers", default="fixed_point")
+    inner_tol: float = option("its tolerance", default=2e-3, parse=positive_float)
+    gradient: str | None = option(
+        "gradient of explicit solvers",
+        default=None,
+        choices=("direct", "adjoint", "checkpoint"),
+        shown_default="direct for dense, else adjoint, which needs least memory",
+    )
+    batch_size: int = option("images in a batch", default=100, parse=positive_int, metavar="N")
+    lr: float = option(
+        "learning rate of the first epoch; 3 % less each", default=0.005, parse=positive_float
+    )
+    seed: int = option("seed of everything random", default=0, metavar="S")
+
+    def settings(self) -> FlowSettings:
+        """The settings alone, with the data set's defaults in place of ``None``."""
+        given = FlowSettings(**{f.name: getattr(self, f.name) for f in fields(FlowSettings)})
+        architecture = self.architecture or flows.IMAGE_FLOWS[self.dataset].architecture
+        gradient = self.gradient or _GRADIENTS.get(architecture, "adjoint")
+        return replace(given, architecture=architecture, gradient=gradient)
+
+
+FLOW_RECORDS = RecordFormat(
+    key=tuple(f.name for f in fields(FlowSettings)),
+    optional=("images", "device", "history", "status", "solvers"),
+)
+"""Records of flows; a training may have several, for further epochs."""
+
+
+def flow_record(
+    settings: FlowSettings,
+    done: Fit,
+    images: str,
+    device: str,
+    costs: Sequence[Mapping[str, Any]],
+) -> Record:
+    """Everything measured, in plain values.
+
+    Args:
+        settings: Those of the training.
+        done: The training.
+        images: Where the images come from, in words.
+        device: Where it ran.
+        costs: What solvers cost on the trained flow.
+    """
+    told = {"images": images, "device": device}
+    return {**asdict(settings), **told, **asdict(done), "solvers": list(costs)}
