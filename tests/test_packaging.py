@@ -43,9 +43,12 @@ def test_an_editable_install_is_a_path_that_type_checkers_follow(checkout):
         assert wheel.read(outside[0]).decode().strip() == str(checkout)
 
 
-def test_a_wheel_holds_every_module_and_data_file_and_nothing_else(checkout):
+def test_a_wheel_holds_every_module_and_data_file_the_command_and_nothing_else(checkout):
     with built(checkout, "wheel") as wheel:
         inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        (entries,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+        assert "grandpp = grandpp.__main__:main" in wheel.read(entries).decode()
+    assert any(name.endswith(".csv") for name in inside)
     expected = {
         path.relative_to(checkout).as_posix()
         for path in (checkout / "grandpp").rglob("*")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +24,22 @@ def test_every_layer_and_the_usual_entry_points_come_from_the_package_itself():
     }  # fmt: skip
     assert names <= set(grandpp.__all__)
     assert all(hasattr(grandpp, name) for name in grandpp.__all__)
+
+
+def test_names_that_the_package_lacks_are_attribute_errors_and_rooms_are_found():
+    assert set(grandpp.__all__) <= set(dir(grandpp))
+    assert grandpp.solvers.solve is grandpp.solve
+    with pytest.raises(AttributeError, match="module 'grandpp' has no attribute 'GRANDConvs'"):
+        _ = grandpp.GRANDConvs
+
+
+def test_type_checkers_are_told_the_names_that_there_are():
+    tree = ast.parse(Path(grandpp.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = [(node.module, alias.name) for node in block.body for alias in node.names]
+    assert sorted(name for _, name in told) == sorted(grandpp.__all__)
+    for module, name in told:
+        assert getattr(import_module(module), name) is getattr(grandpp, name)
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.__name__)

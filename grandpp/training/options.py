@@ -35,6 +35,7 @@ class Option:
 
     help: str
     flag: str | None
+    alias: str | None
     metavar: str | None
     choices: Iterable[str] | None
     parse: Callable[[str], Any] | None
@@ -48,6 +49,7 @@ def option(
     *,
     default: Any = MISSING,
     flag: str | None = None,
+    alias: str | None = None,
     metavar: str | None = None,
     choices: Iterable[str] | None = None,
     parse: Callable[[str], Any] | None = None,
@@ -64,6 +66,7 @@ def option(
         help: What it does; ``{choices}`` stands for the choices, joined by commas.
         default: Value without the option. (default: the option is required)
         flag: Its name. (default: that of the field, with dashes)
+        alias: A second name. (default: none)
         metavar: Placeholder of its value in the help. (default: the choices, or the name)
         choices: Values it may take.
         parse: Turns its text into a value; an ``argparse.ArgumentTypeError`` is reported.
@@ -73,7 +76,7 @@ def option(
         negatable: Let ``--no-...`` set a ``bool`` to ``False``.
         positional: Take the values without a flag.
     """
-    row = Option(help, flag, metavar, choices, parse, shown_default, negatable, positional)
+    row = Option(help, flag, alias, metavar, choices, parse, shown_default, negatable, positional)
     return field(default=default, metadata={"option": row})
 
 
@@ -121,7 +124,7 @@ def _owner(declared: type[Any], name: str) -> type[Any]:
 def _add_option(group: Any, name: str, hint: Any, default: Any, row: Option) -> None:
     kind, several = _value_type(hint)
     text = _help_text(row, default)
-    flags = [name] if row.positional else [row.flag or f"--{name.replace('_', '-')}"]
+    flags = [name] if row.positional else _flags(name, row)
     # What is not given is absent from the namespace: the dataclass has the defaults, once.
     given: dict[str, Any] = {"help": text, "default": argparse.SUPPRESS}
     if not row.positional:
@@ -137,6 +140,11 @@ def _add_option(group: Any, name: str, hint: Any, default: Any, row: Option) -> 
     if row.choices is not None:
         given["choices"] = tuple(row.choices)
     group.add_argument(*flags, type=row.parse or kind, metavar=row.metavar, **given)
+
+
+def _flags(name: str, row: Option) -> list[str]:
+    flag = row.flag or f"--{name.replace('_', '-')}"
+    return [flag] if row.alias is None else [flag, row.alias]
 
 
 def _value_type(hint: Any) -> tuple[Any, bool]:
@@ -242,7 +250,7 @@ class SeedOptions:
     """How often runs are repeated."""
 
     runs: int = option("seeds per model", default=1, parse=positive_int)
-    seed: int = option("the first seed", default=0, metavar="S")
+    seed: int = option("the first seed", default=0, alias="--first-seed", metavar="S")
 
     @property
     def seeds(self) -> range:

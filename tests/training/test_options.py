@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from grandpp.training.options import (
+    CheckpointOptions,
     RecordOptions,
     ReportOptions,
     add_options,
@@ -97,3 +98,22 @@ def test_a_positional_option_takes_several_values():
     parser = argparse.ArgumentParser()
     add_options(parser, Files)
     assert read_options(parser.parse_args(["a", "b"]), Files).files == (Path("a"), Path("b"))
+
+
+def test_an_option_may_have_a_second_name():
+    @dataclass(frozen=True, kw_only=True)
+    class Seeds:
+        """Seeds."""
+
+        seed: int = option("the first", default=0, alias="--first-seed")
+
+    globals()["Seeds"] = Seeds
+    parser = argparse.ArgumentParser()
+    add_options(parser, Seeds)
+    for name in ("--seed", "--first-seed"):
+        assert read_options(parser.parse_args([name, "4"]), Seeds).seed == 4
+
+
+def test_resuming_needs_a_checkpoint():
+    with pytest.raises(ValueError, match="expected --checkpoint with --resume"):
+        CheckpointOptions(resume=True)

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from grandpp.studies.images.tables import efficacy
-from grandpp.training.model_styles import COLOURS, title
-from grandpp.training.motion_figures import draw_curve
+from grandpp.training.model_styles import COLOURS, draw_curve, title
 from grandpp.training.record_file import Record
 
 _PANELS: dict[str, Callable[[Mapping[str, float]], float]] = {

@@ -7,30 +7,55 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from grandpp.solvers import SOLVER_NAMES
+from grandpp.solvers.implicit.inner import INNER_SOLVERS
+from grandpp.training.options import DataOptions, option, positive_float
+
 Row: TypeAlias = dict[str, Any]
 """One measurement, ready for JSON."""
 
 
 @dataclass(frozen=True)
-class StudyRequest:
-    """What a user asked to measure; empty tuples mean the study's own choice.
+class StudyRequest(DataOptions):
+    """What is measured; empty tuples mean the study's own choice.
 
     Args:
-        problem: Name of the study.
-        solvers: Names of solvers.
-        tolerances: Tolerances, which fixed-step methods take as their step.
-        inners: Names of inner solvers.
-        inner_tols: Tolerances of inner solvers.
-        root: Folder of raw data files.
         notify: Takes what the user should know and the rows do not say.
     """
 
-    problem: str
-    solvers: tuple[str, ...] = ()
-    tolerances: tuple[float, ...] = ()
-    inners: tuple[str, ...] = ()
-    inner_tols: tuple[float, ...] = ()
-    root: Path | None = None
+    problem: str = option("one of those above", metavar="NAME")
+    solvers: tuple[str, ...] = option(
+        "one or more of {choices}",
+        flag="--solver",
+        choices=tuple(name for name in SOLVER_NAMES if name != "steady"),
+        default=(),
+        metavar="NAME",
+        shown_default="those that fit the problem",
+    )
+    tolerances: tuple[float, ...] = option(
+        "tolerances; of fixed-step methods, their steps",
+        flag="--tolerance",
+        parse=positive_float,
+        default=(),
+        metavar="X",
+        shown_default="a list that fits the problem and the kind of solver",
+    )
+    inners: tuple[str, ...] = option(
+        "inner solvers of proximal methods, one or more of {choices}",
+        flag="--inner",
+        choices=tuple(INNER_SOLVERS),
+        default=(),
+        metavar="NAME",
+        shown_default="fr",
+    )
+    inner_tols: tuple[float, ...] = option(
+        "tolerances of the inner solver",
+        flag="--inner-tol",
+        parse=positive_float,
+        default=(),
+        metavar="X",
+        shown_default="so small that the error is that of the steps",
+    )
     notify: Callable[[str], None] = lambda text: None
 
 

@@ -1,4 +1,4 @@
-"""The point-cloud script as a user meets it."""
+"""grandpp point-cloud as a user meets it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 
 import pytest
-from programs import load_program
+from programs import runner
+
+from grandpp.studies.point_cloud import command
 
 COUNTS = {"node": 525, "anode": 567, "sonode": 527, "hbnode": 568, "ghbnode": 569}
 
 
-@pytest.fixture(scope="module")
-def main():
-    return load_program("scripts/point_cloud.py").main
+main = runner(command.COMMAND, "point_cloud")
 
 
-def test_describe_needs_no_data_and_counts_parameters(main, capsys, monkeypatch):
+def test_describe_needs_no_data_and_counts_parameters(capsys, monkeypatch):
     monkeypatch.delenv("GRANDPP_DATA", raising=False)
     assert main(["--describe"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -27,7 +27,7 @@ def test_describe_needs_no_data_and_counts_parameters(main, capsys, monkeypatch)
     assert any("omega" in layer["layer"] or "gamma" in layer["layer"] for layer in one["layers"])
 
 
-def test_runs_are_printed_kept_and_not_repeated(main, capsys, tmp_path):
+def test_runs_are_printed_kept_and_not_repeated(capsys, tmp_path):
     out, plot = tmp_path / "runs.jsonl", tmp_path / "picture.png"
     arguments = ["--epochs", "2", "--quiet", "--out", str(out), "--model", "ghbnode"]
     assert main([*arguments, "--json"]) == 0
@@ -54,18 +54,16 @@ def test_runs_are_printed_kept_and_not_repeated(main, capsys, tmp_path):
         (["--epochs", "x"], "positive integer (got 'x')"),
         (["--plot", "nowhere/p.png"], "existing folder"),
         (["--plot", "p.txt"], "file ending in one of"),
-        (["--out", "notes.txt"], "expected one run per line in notes.txt (line 1 is none)"),
+        (["--out", "notes.txt"], "notes.txt:1: not a valid record"),
         (["--out", "nowhere/runs.jsonl"], "existing folder for nowhere/runs.jsonl"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_two(
-    main, capsys, tmp_path, monkeypatch, arguments, words
-):
+def test_bad_input_is_one_line_and_exit_code_two(capsys, tmp_path, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     Path("notes.txt").write_text("my notes\n")
-    with pytest.raises(SystemExit) as stop:
-        main([*arguments, *([] if "--epochs" in arguments else ["--epochs", "1"]), "--quiet"])
-    assert stop.value.code == 2
+    assert (
+        main([*arguments, *([] if "--epochs" in arguments else ["--epochs", "1"]), "--quiet"]) == 2
+    )
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("point_cloud: error: ")

@@ -1,34 +1,17 @@
-"""Pictures of trained and untrained flows; colours are those of Okabe and Ito (2008)."""
+"""Pictures of points in a flow; colours are those of Okabe and Ito (2008)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from grandpp.training.model_styles import COLOURS, title
+from grandpp.training.model_styles import COLOURS, draw_curve, title
 
 _DISC, _RING = "#0072B2", "#D55E00"
-
-
-class GrowthRun(Protocol):
-    """A random model carried along a signal."""
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        ...
-
-    @property
-    def norms(self) -> list[float]:
-        """|h(t)| at the times 0, 1, 2, ..."""
-        ...
 
 
 def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], path: Path) -> None:
@@ -89,46 +72,3 @@ def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float
         axes.scatter(*points[~disc].T, s=5, color=_RING, linewidths=0)
         axes.scatter(*points[disc].T, s=5, color=_DISC, linewidths=0)
         axes.margins(0.08)
-
-
-def draw_curve(axes: Axes, curves: Sequence[Sequence[float]], model: str) -> None:
-    """A model's mean over runs against the epoch, in its colour, and the range of the runs."""
-    # A failed run is shorter; the others go on without it.
-    length = max(map(len, curves))
-    table = np.full((len(curves), length), np.nan)
-    for row, curve in zip(table, curves, strict=True):
-        row[: len(curve)] = curve
-    epochs = np.arange(1, length + 1)
-    axes.plot(epochs, np.nanmean(table, axis=0), color=COLOURS[model], linewidth=1.4,
-              label=title(model))  # fmt: skip
-    axes.fill_between(epochs, np.nanmin(table, axis=0), np.nanmax(table, axis=0),
-                      color=COLOURS[model], alpha=0.12, linewidth=0)  # fmt: skip
-
-
-def draw_growth(runs: Sequence[GrowthRun], exact: Tensor, path: Path) -> None:
-    """|h(t)| against t: the mean of its logarithm over draws, and all draws thinly.
-
-    Args:
-        runs: Draws.
-        exact: Output voltage, whose size is drawn for comparison.
-        path: Where the picture goes.
-    """
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot()
-    for model in dict.fromkeys(run.model for run in runs):
-        table = np.array([run.norms for run in runs if run.model == model])
-        logs = np.log10(np.maximum(table, 1e-12))
-        axes.plot(logs.T, color=COLOURS[model], linewidth=0.5, alpha=0.35)
-        mean = [fmean(column[~np.isnan(column)]) if (~np.isnan(column)).any() else np.nan
-                for column in logs.T]  # fmt: skip
-        axes.plot(mean, color=COLOURS[model], linewidth=2.2,
-                  label=title(model))  # fmt: skip
-    size = np.log10(np.maximum(exact[: len(runs[0].norms)].abs().numpy(), 1e-12))
-    axes.plot(size, color="black", linewidth=1.2, linestyle="--", label="measured |V2(t)|")
-    powers = range(-2, int(np.nanmax(axes.dataLim.intervaly)) + 2, 2)
-    axes.set_yticks(list(powers), [f"$10^{{{p}}}$" for p in powers])
-    axes.set(xlabel="time t", ylabel="|h(t)|", xlim=(0, len(size) - 1), ylim=(-2.5, None),
-             title="Silverbox at initialisation: mean logarithm, and every draw")  # fmt: skip
-    axes.legend(loc="upper left")
-    axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)

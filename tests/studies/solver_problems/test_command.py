@@ -1,21 +1,18 @@
-"""The solver benchmark as a user meets it."""
+"""grandpp solver as a user meets it."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from programs import load_program
+from programs import runner
 
-from grandpp.studies.solver_problems import trajectories
+from grandpp.studies.solver_problems import accuracy, command, trajectories
 
-
-@pytest.fixture
-def main(monkeypatch):
-    return load_program("scripts/solver_benchmark.py").main
+main = runner(command.COMMAND, "solver_benchmark")
 
 
-def test_exact_diffusion_meets_its_tolerance_with_a_root_of_the_products(main, capsys, tmp_path):
+def test_exact_diffusion_meets_its_tolerance_with_a_root_of_the_products(capsys, tmp_path):
     picture = tmp_path / "p.png"
     arguments = ["--problem", "diffusion1d", "--solver", "exact", "--json", "--plot", str(picture)]
     assert main(arguments) == 0
@@ -39,14 +36,14 @@ def test_exact_diffusion_meets_its_tolerance_with_a_root_of_the_products(main, c
         ("prox_bdf2", 1.36e-6),
     ],
 )
-def test_the_default_inner_tolerance_reaches_the_errors_of_table_5_2(main, capsys, solver, printed):
+def test_the_default_inner_tolerance_reaches_the_errors_of_table_5_2(capsys, solver, printed):
     arguments = ["--problem", "diffusion1d", "--solver", solver, "--tolerance", "5e-4", "--json"]
     assert main(arguments) == 0
     row = json.loads(capsys.readouterr().out.splitlines()[0])
     assert row["max_error"] <= printed
 
 
-def test_an_explicit_step_beyond_stability_is_reported_as_failed(main, capsys):
+def test_an_explicit_step_beyond_stability_is_reported_as_failed(capsys):
     arguments = ["--problem", "diffusion1d", "--solver", "euler", "--tolerance", "1e-3", "--json"]
     assert main(arguments) == 0
     row, _ = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -54,7 +51,7 @@ def test_an_explicit_step_beyond_stability_is_reported_as_failed(main, capsys):
     assert row["error"] is row["max_error"] is None
 
 
-def test_inner_solvers_and_their_tolerances_are_combined(main, capsys):
+def test_inner_solvers_and_their_tolerances_are_combined(capsys):
     arguments = ["--problem", "prothero", "--solver", "prox_be", "--solver", "euler"]
     arguments += ["--tolerance", "0.1", "--inner", "fr", "--inner", "gd"]
     assert main([*arguments, "--inner-tol", "1e-3", "--inner-tol", "1e-9", "--json"]) == 0
@@ -64,9 +61,7 @@ def test_inner_solvers_and_their_tolerances_are_combined(main, capsys):
     ]  # fmt: skip
 
 
-def test_trajectories_print_a_table_with_the_claims_and_a_picture(
-    main, capsys, monkeypatch, tmp_path
-):
+def test_trajectories_print_a_table_with_the_claims_and_a_picture(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(trajectories, "RTOL", 1e-4)  # for the time it takes
     picture = tmp_path / "t.png"
     assert main(["--problem", "trajectories", "--plot", str(picture)]) == 0
@@ -76,7 +71,7 @@ def test_trajectories_print_a_table_with_the_claims_and_a_picture(
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_growth_draws_errors_over_time(main, capsys, tmp_path):
+def test_growth_draws_errors_over_time(capsys, tmp_path):
     picture = tmp_path / "g.png"
     arguments = ["--problem", "growth", "--solver", "euler", "--tolerance", "0.1"]
     assert main([*arguments, "--plot", str(picture)]) == 0
@@ -84,9 +79,7 @@ def test_growth_draws_errors_over_time(main, capsys, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_ctrl_c_keeps_the_finished_rows(main, capsys, monkeypatch):
-    from grandpp.studies.solver_problems import accuracy
-
+def test_ctrl_c_keeps_the_finished_rows(capsys, monkeypatch):
     calls = []
     measure = accuracy.measure
 
@@ -103,9 +96,7 @@ def test_ctrl_c_keeps_the_finished_rows(main, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"]])
-def test_ctrl_c_before_any_row_prints_no_summary(main, capsys, monkeypatch, extra):
-    from grandpp.studies.solver_problems import accuracy
-
+def test_ctrl_c_before_any_row_prints_no_summary(capsys, monkeypatch, extra):
     def interrupted(*arguments):
         raise KeyboardInterrupt
 
@@ -127,17 +118,13 @@ def test_ctrl_c_before_any_row_prints_no_summary(main, capsys, monkeypatch, extr
         ["--problem", "trajectories", "--inner", "fr"],
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_two(main, capsys, arguments):
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
+def test_bad_input_is_one_line_and_exit_code_two(capsys, arguments):
+    assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert captured.out == ""
 
 
-def test_an_unknown_problem_is_one_line_and_exit_code_two(main, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["--problem", "magic"])
-    assert stop.value.code == 2
+def test_an_unknown_problem_is_one_line_and_exit_code_two(capsys):
+    assert main(["--problem", "magic"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

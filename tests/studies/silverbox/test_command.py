@@ -1,4 +1,4 @@
-"""The Silverbox script as a user meets it."""
+"""grandpp silverbox as a user meets it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import json
 import math
 
 import pytest
-from programs import load_program
+from programs import runner
 
+from grandpp.studies.silverbox import command
 
-@pytest.fixture(scope="module")
-def main():
-    return load_program("scripts/silverbox.py").main
+main = runner(command.COMMAND, "silverbox")
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def root(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def test_draws_are_measured_printed_and_drawn(main, root, capsys, tmp_path):
+def test_draws_are_measured_printed_and_drawn(root, capsys, tmp_path):
     plot = tmp_path / "growth.png"
     arguments = ["--root", str(root), "--draws", "1", "--model", "hbnode", "--model", "adamnode"]
     assert main([*arguments, "--json", "--quiet", "--plot", str(plot)]) == 0
@@ -54,19 +53,15 @@ def test_draws_are_measured_printed_and_drawn(main, root, capsys, tmp_path):
         (["--plot", "p.txt"], "file ending in one of"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_two(main, capsys, arguments, words):
-    with pytest.raises(SystemExit) as stop:
-        main([*arguments, "--quiet"])
-    assert stop.value.code == 2
+def test_bad_input_is_one_line_and_exit_code_two(capsys, arguments, words):
+    assert main([*arguments, "--quiet"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("silverbox: error: ")
     assert words in error
 
 
-def test_a_broken_file_is_one_line_too(main, root, capsys):
+def test_a_broken_file_is_one_line_too(root, capsys):
     (root / "Silverbox" / "raw" / "sb.csv").write_text("V1,V2\nx,y\n")
-    with pytest.raises(SystemExit) as stop:
-        main(["--root", str(root), "--quiet"])
-    assert stop.value.code == 2
+    assert main(["--root", str(root), "--quiet"]) == 2
     assert "refused" in capsys.readouterr().err
