@@ -12,10 +12,14 @@ from tqdm import tqdm
 from grandpp.data import load_images
 from grandpp.image import flow as flows
 from grandpp.studies.flows.costs import compare_solvers
-from grandpp.studies.flows.figures import draw_flow_training, draw_samples
+from grandpp.studies.flows.report import (
+    cost_table,
+    draw_flow_training,
+    draw_samples,
+    training_table,
+)
 from grandpp.studies.flows.settings import FLOW_RECORDS, FlowSettings, flow_record
 from grandpp.studies.flows.solver_choice import flow_solver, reference_solvers
-from grandpp.studies.flows.tables import cost_table, training_table
 from grandpp.studies.flows.training import FlowTask
 from grandpp.training.atomic_files import check_target
 from grandpp.training.checkpointed_training import Fit, Row, fit

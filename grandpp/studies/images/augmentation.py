@@ -1,4 +1,8 @@
-"""Pictures moved and mirrored at random, so that a small set seems larger."""
+"""Pictures moved and mirrored at random, so that a small set seems larger.
+
+Own code because torchvision's transforms draw from the global generator, and once for a batch: a
+training that goes on from a checkpoint needs a generator of its own.
+"""
 
 from __future__ import annotations
 

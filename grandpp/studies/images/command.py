@@ -9,7 +9,12 @@ from grandpp.data import ImageSplit, load_images
 from grandpp.image import IMAGE_MODELS, IMAGE_SHAPES, describe_classifier, image_classifier
 from grandpp.solvers import SolveError
 from grandpp.studies.images.classification import ImageClassification, nfe_at_tolerance
-from grandpp.studies.images.figures import draw_tolerances, draw_training
+from grandpp.studies.images.report import (
+    draw_tolerances,
+    draw_training,
+    image_table,
+    tolerance_table,
+)
 from grandpp.studies.images.runs import (
     IMAGE_RECORDS,
     check_folder,
@@ -18,7 +23,6 @@ from grandpp.studies.images.runs import (
     train_images,
 )
 from grandpp.studies.images.settings import IMAGE_DEFAULTS, ImageConfig, ImageSettings
-from grandpp.studies.images.tables import image_table, tolerance_table
 from grandpp.training.command import Command, Console, resolve_device
 from grandpp.training.figures import check_picture
 from grandpp.training.options import (

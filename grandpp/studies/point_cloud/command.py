@@ -1,15 +1,13 @@
-"""The command that trains point-cloud classifiers, and its table."""
+"""The command that trains point-cloud classifiers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from statistics import fmean
 
 from tqdm import tqdm
 
 from grandpp.image import POINT_CLOUD_MODELS, POINT_CLOUD_SOLVERS, describe
-from grandpp.studies.point_cloud.figures import draw_point_cloud
+from grandpp.studies.point_cloud.report import draw_point_cloud, table
 from grandpp.studies.point_cloud.training import SNAPSHOTS, PointCloudRun, train_point_cloud
 from grandpp.training.command import Command, Console
 from grandpp.training.figures import check_picture
@@ -23,7 +21,6 @@ from grandpp.training.options import (
     positive_int,
 )
 from grandpp.training.record_file import Record, RecordFile, RecordFormat
-from grandpp.training.tables import aligned
 
 ABOUT = """\
 Separate a disc from the ring around it with neural ODEs of first and second order.
@@ -46,8 +43,6 @@ POINT_CLOUD_RECORDS = RecordFormat(
     earlier={"start": "random"},
 )
 """Records of :class:`PointCloudRun`; the output's bias of older runs was drawn."""
-
-SEPARATED = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,26 +108,6 @@ def _run_one(planned: PointCloudRun, console: Console) -> PointCloudRun:
         return train_point_cloud(
             planned.model, planned.seed, planned.epochs, solver=planned.solver, on_epoch=on_epoch
         )
-
-
-def table(runs: Sequence[Record]) -> str:
-    """One line per model."""
-    head = ("model", "runs", "failed", "final loss", "< 0.05", "accuracy", "nfe forward",
-            "nfe backward", "last forward", "last backward")  # fmt: skip
-    rows = []
-    for model in dict.fromkeys(r["model"] for r in runs):
-        own = [r for r in runs if r["model"] == model]
-        good = [r for r in own if r["final_loss"] is not None]
-        cells = [model, str(len(own)), str(len(own) - len(good))]
-        if good:
-            cells += [f"{fmean(r['final_loss'] for r in good):.4f}",
-                      str(sum(r["final_loss"] < SEPARATED for r in good)),
-                      f"{fmean(r['accuracy'] for r in good):.3f}"]  # fmt: skip
-            columns = ("nfe_forward", "nfe_backward")
-            cells += [f"{fmean(fmean(r[c]) for r in good):.1f}" for c in columns]
-            cells += [f"{fmean(r[c][-1] for r in good):.1f}" for c in columns]
-        rows.append(cells)
-    return aligned(head, rows)
 
 
 COMMAND = Command("point-cloud", ABOUT, PointCloudOptions, run)

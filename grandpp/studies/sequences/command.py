@@ -13,12 +13,16 @@ from grandpp.data import SequenceData, load_sequences
 from grandpp.layers import KINDS, describe_module
 from grandpp.sequence import ODERNN
 from grandpp.solvers import SolveError, resolve_solver
-from grandpp.studies.sequences.figures import draw_sequence_runs
 from grandpp.studies.sequences.forecasting import Forecasting
 from grandpp.studies.sequences.inspection import forecast_curve, probe_adjoint
 from grandpp.studies.sequences.recipes import RECIPES
-from grandpp.studies.sequences.runs import SEQUENCE_RECORDS, make_run, summary_table
-from grandpp.studies.sequences.settings import SequenceConfig, SequenceSettings
+from grandpp.studies.sequences.report import draw_sequence_runs, summary_table
+from grandpp.studies.sequences.settings import (
+    SEQUENCE_RECORDS,
+    SequenceConfig,
+    SequenceSettings,
+    make_run,
+)
 from grandpp.studies.sequences.window_set import Splits
 from grandpp.training.checkpointed_training import Fit, fit
 from grandpp.training.command import Command, Console

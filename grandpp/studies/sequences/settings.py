@@ -1,13 +1,16 @@
-"""Settings of the sequence study: what decides a run."""
+"""Settings and records of the sequence study."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from grandpp.data import SEQUENCES
 from grandpp.studies.sequences.recipes import RECIPES
+from grandpp.training.checkpointed_training import Fit
 from grandpp.training.options import option, positive_float, positive_int
+from grandpp.training.record_file import Record, RecordFormat
 
 SOLVERS = ("tsit5", "dopri5", "exact")
 
@@ -103,3 +106,41 @@ class SequenceConfig(SequenceSettings):
     batch_size: int = field()
     tolerance: float = field()
     lr: float = field()
+
+
+SEQUENCE_RECORDS = RecordFormat(
+    key=tuple(f.name for f in fields(SequenceConfig)),
+    required=("status", "seconds", "history"),
+    optional=("parameters", "best_epoch", "curve", "adjoint", "probe_status"),
+    earlier={"solver": "tsit5"},
+)
+"""Every setting tells runs apart; older lines were all solved by tsit5."""
+
+
+def make_run(key: Mapping[str, Any], parameters: int, done: Fit) -> Record:
+    """One training in plain values.
+
+    Args:
+        key: The settings.
+        parameters: Number of parameters.
+        done: The training.
+
+    Returns:
+        The key with ``parameters``, ``status``, ``seconds``, ``history`` and, if an epoch was
+        finished, ``best_epoch``: the one with the smallest validation loss.
+    """
+    run = {
+        **key,
+        "parameters": parameters,
+        "status": done.status,
+        "seconds": sum(row["seconds"] for row in done.history),
+        "history": done.history,
+    }
+    if done.history:
+        run["best_epoch"] = int(best(done.history)["epoch"])
+    return run
+
+
+def best(history: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    """The row with the smallest validation loss."""
+    return min(history, key=lambda row: row["validation_loss"])

@@ -1,18 +1,15 @@
-"""The command that measures how states grow on the Silverbox input, and its table."""
+"""The command that measures how states grow on the Silverbox input."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import Any
 
 from tqdm import tqdm
 
 from grandpp.data import load_silverbox
-from grandpp.studies.silverbox.figures import draw_growth
 from grandpp.studies.silverbox.growth import GROWTH_MODELS, Growth, growth
+from grandpp.studies.silverbox.report import draw_growth, log_end, table
 from grandpp.training.command import Command, Console
 from grandpp.training.figures import check_picture
 from grandpp.training.options import (
@@ -22,7 +19,6 @@ from grandpp.training.options import (
     option,
     positive_int,
 )
-from grandpp.training.tables import aligned
 
 ABOUT = """\
 How fast |h(t)| of untrained neural ODEs grows on the Silverbox input (Fig. 3 of both papers).
@@ -70,28 +66,6 @@ def run(options: SilverboxOptions, console: Console) -> int:
     if options.plot:
         draw_growth(runs, v2, options.plot)
     return 0
-
-
-def log_end(run: Growth) -> float:
-    """log10 |h(64)|; NaN where the solve failed."""
-    return math.log10(max(run.norms[-1], 1e-300)) if run.status == "success" else math.nan
-
-
-def table(runs: Sequence[Growth]) -> str:
-    """One line per model."""
-    head = ("model", "draws", "failed", "log10 |h(64)|", "min", "max", "max |h|", "nfe")
-    rows = []
-    for model in dict.fromkeys(run.model for run in runs):
-        own = [run for run in runs if run.model == model]
-        good = [run for run in own if run.status == "success"]
-        cells = [model, str(len(own)), str(len(own) - len(good))]
-        if good:
-            ends = [log_end(run) for run in good]
-            top = max(max(run.norms) for run in good)
-            cells += [f"{fmean(ends):.2f}", f"{min(ends):.2f}", f"{max(ends):.2f}", f"{top:.3g}",
-                      f"{fmean(run.nfe for run in good):.0f}"]  # fmt: skip
-        rows.append(cells)
-    return aligned(head, rows)
 
 
 def record(run: Growth) -> dict[str, Any]:

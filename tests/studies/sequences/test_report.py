@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from grandpp.studies.sequences.figures import draw_sequence_runs
-from grandpp.studies.sequences.runs import SEQUENCE_RECORDS, make_run, summary_table
+from grandpp.studies.sequences.report import draw_sequence_runs, summary_table
+from grandpp.studies.sequences.settings import SEQUENCE_RECORDS, make_run
 from grandpp.training.checkpointed_training import Fit
 
 KEY = SEQUENCE_RECORDS.key

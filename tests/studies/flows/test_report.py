@@ -6,8 +6,13 @@ from pathlib import Path
 
 import torch
 
-from grandpp.studies.flows.figures import draw_flow_training, draw_samples, sheet
-from grandpp.studies.flows.tables import cost_table, training_table
+from grandpp.studies.flows.report import (
+    cost_table,
+    draw_flow_training,
+    draw_samples,
+    sheet,
+    training_table,
+)
 
 
 def history(epochs: int) -> list[dict[str, float]]:

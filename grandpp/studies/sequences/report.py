@@ -1,9 +1,10 @@
-"""Pictures of trainings on sequences (hbnode.md Figs. 4, 8 and 9)."""
+"""Table and picture of trainings on sequences (hbnode.md Figs. 4, 8 and 9)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,56 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from grandpp.studies.sequences.settings import best
 from grandpp.training.model_styles import COLOURS, title
+from grandpp.training.record_file import Record
+from grandpp.training.tables import aligned
+
+_HEAD = ("model", "runs", "failed", "train", "validation", "test", "test at best", "nfe forward",
+         "nfe backward", "nfe evaluation", "adjoint forward", "adjoint backward", "first/last",
+         "seconds")  # fmt: skip
+
+
+def summary_table(runs: Sequence[Record]) -> str:
+    """Means over the runs of every model that did not fail, one line per model.
+
+    Losses are those of the last epoch; "test at best" is the test loss of the epoch with the
+    smallest validation loss. Evaluations are those of one batch, the mean over epochs; "adjoint
+    forward" and "backward" are what the adjoint solve of one batch takes after the last epoch, and
+    "first/last" the norm of its state at the first observation over that at the last one: dashes
+    where no run could be probed.
+    """
+    rows = []
+    for model in dict.fromkeys(run["model"] for run in runs):
+        own = [run for run in runs if run["model"] == model]
+        good = [run for run in own if run["status"] == "success"]
+        cells = [model, str(len(own)), str(len(own) - len(good))]
+        if good:
+            cells += _cells(good)
+        rows.append(cells)
+    return aligned(_HEAD, rows)
+
+
+def _cells(good: Sequence[Record]) -> list[str]:
+    last = [run["history"][-1] for run in good]
+    losses = [[row[f"{part}_loss"] for row in last] for part in ("train", "validation", "test")]
+    losses.append([best(run["history"])["test_loss"] for run in good])
+    costs = [
+        [fmean(row[f"nfe_{part}"] for row in run["history"]) for run in good]
+        for part in ("forward", "backward", "evaluation")
+    ]
+    probes = [run["adjoint"] for run in good if "adjoint" in run]
+    ways = ("nfe_forward", "nfe_backward")
+    counts = [f"{fmean(p[way] for p in probes):.1f}" if probes else "-" for way in ways]
+    reach = [f"{fmean(p['norms'][0] / p['norms'][-1] for p in probes):.2g}"] if probes else ["-"]
+    return [
+        *(f"{fmean(values):.4g}" for values in losses),
+        *(f"{fmean(values):.1f}" for values in costs),
+        *counts,
+        *reach,
+        f"{fmean(run['seconds'] for run in good):.1f}",
+    ]
+
 
 _PANELS = {
     "train_loss": "train loss",
@@ -30,7 +80,7 @@ def draw_sequence_runs(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     them all: for it only what is right of the line is a forecast.
 
     Args:
-        runs: Records of :func:`grandpp.studies.sequences.runs.make_run`, with ``curve`` and
+        runs: Records of :func:`grandpp.studies.sequences.settings.make_run`, with ``curve`` and
             ``adjoint`` where neither training nor probe failed.
         path: Where the picture goes.
     """

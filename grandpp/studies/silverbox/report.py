@@ -1,7 +1,8 @@
-"""Pictures of how states grow before any training."""
+"""Table and picture of how states grow before any training."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +13,29 @@ from torch import Tensor
 
 from grandpp.studies.silverbox.growth import Growth
 from grandpp.training.model_styles import COLOURS, title
+from grandpp.training.tables import aligned
+
+
+def log_end(run: Growth) -> float:
+    """log10 |h(64)|; NaN where the solve failed."""
+    return math.log10(max(run.norms[-1], 1e-300)) if run.status == "success" else math.nan
+
+
+def table(runs: Sequence[Growth]) -> str:
+    """One line per model."""
+    head = ("model", "draws", "failed", "log10 |h(64)|", "min", "max", "max |h|", "nfe")
+    rows = []
+    for model in dict.fromkeys(run.model for run in runs):
+        own = [run for run in runs if run.model == model]
+        good = [run for run in own if run.status == "success"]
+        cells = [model, str(len(own)), str(len(own) - len(good))]
+        if good:
+            ends = [log_end(run) for run in good]
+            top = max(max(run.norms) for run in good)
+            cells += [f"{fmean(ends):.2f}", f"{min(ends):.2f}", f"{max(ends):.2f}", f"{top:.3g}",
+                      f"{fmean(run.nfe for run in good):.0f}"]  # fmt: skip
+        rows.append(cells)
+    return aligned(head, rows)
 
 
 def draw_growth(runs: Sequence[Growth], exact: Tensor, path: Path) -> None:

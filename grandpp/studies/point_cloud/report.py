@@ -1,15 +1,41 @@
-"""Pictures of points in a flow; colours are those of Okabe and Ito (2008)."""
+"""Table and picture of point-cloud classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any, cast
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from grandpp.training.model_styles import COLOURS, draw_curve, title
+from grandpp.training.record_file import Record
+from grandpp.training.tables import aligned
+
+SEPARATED = 0.05
+
+
+def table(runs: Sequence[Record]) -> str:
+    """One line per model."""
+    head = ("model", "runs", "failed", "final loss", "< 0.05", "accuracy", "nfe forward",
+            "nfe backward", "last forward", "last backward")  # fmt: skip
+    rows = []
+    for model in dict.fromkeys(r["model"] for r in runs):
+        own = [r for r in runs if r["model"] == model]
+        good = [r for r in own if r["final_loss"] is not None]
+        cells = [model, str(len(own)), str(len(own) - len(good))]
+        if good:
+            cells += [f"{fmean(r['final_loss'] for r in good):.4f}",
+                      str(sum(r["final_loss"] < SEPARATED for r in good)),
+                      f"{fmean(r['accuracy'] for r in good):.3f}"]  # fmt: skip
+            columns = ("nfe_forward", "nfe_backward")
+            cells += [f"{fmean(fmean(r[c]) for r in good):.1f}" for c in columns]
+            cells += [f"{fmean(r[c][-1] for r in good):.1f}" for c in columns]
+        rows.append(cells)
+    return aligned(head, rows)
+
 
 _DISC, _RING = "#0072B2", "#D55E00"
 
