@@ -95,7 +95,7 @@ def _help() -> str:
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name, COMMANDS, cutoff=0.5)
+    near = get_close_matches(name, COMMANDS)
     hint = f"did you mean {' or '.join(near)}?" if near else "see grandpp --help"
     return f"expected a command among {', '.join(COMMANDS)} (got '{name}'); {hint}"
 

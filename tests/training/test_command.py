@@ -76,3 +76,9 @@ def test_a_stopped_command_says_what_is_kept(error, code, capsys):
     out, err = capsys.readouterr()
     assert out == "table\n"
     assert err.endswith("; 2 runs are shown\n")
+
+
+def test_an_answer_is_json_on_stdout_in_any_case(capsys):
+    for as_json in (True, False):
+        Console("try", as_json=as_json).answer({"layers": [1]})
+    assert capsys.readouterr().out == '{"layers": [1]}\n' * 2

@@ -19,7 +19,6 @@ from grandpp.studies.flows.report import (
     training_table,
 )
 from grandpp.studies.flows.settings import FLOW_RECORDS, FlowSettings, flow_record
-from grandpp.studies.flows.solver_choice import flow_solver, reference_solvers
 from grandpp.studies.flows.training import FlowTask
 from grandpp.training.atomic_files import check_target
 from grandpp.training.checkpointed_training import Fit, Row, fit
@@ -125,15 +124,11 @@ def _prepare(
     options: FlowOptions, settings: FlowSettings, device: torch.device, console: Console
 ) -> tuple[FlowTask, str]:
     """A flow with its images, and where these come from."""
-    solver = flow_solver(settings.solver, tol=settings.tol, step_size=settings.step_size,
-        inner=settings.inner, inner_tol=settings.inner_tol,
-        gradient=settings.gradient)  # fmt: skip
+    flow = settings.build().to(device)
     split = load_images(
         settings.dataset, options.root, seed=settings.seed, progress=not console.quiet
     )
     split = split.subset(settings.train, options.test)
-    flow = flows.image_flow(settings.dataset, settings.architecture,
-        divergence=settings.divergence, solver=solver, seed=settings.seed).to(device)  # fmt: skip
     task = FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
         lr=settings.lr, batch_size=settings.batch_size, seed=settings.seed)  # fmt: skip
     return task, split.note
@@ -166,11 +161,10 @@ def _inspect(
         images = task.flow.sample(48, torch.Generator().manual_seed(settings.seed))
         draw_samples(images, task.test, f"samples, {settings.dataset}", options.samples)
     if options.compare_solvers:
-        solvers = reference_solvers(
-            settings.step_size, settings.inner, settings.inner_tol, settings.gradient
-        )
         batch = task.test[: settings.batch_size]
-        costs += [asdict(cost) for cost in compare_solvers(task.flow, batch, solvers)]
+        costs += [
+            asdict(cost) for cost in compare_solvers(task.flow, batch, settings.reference_solvers())
+        ]
 
 
 COMMAND = Command("flow", ABOUT, FlowOptions, run)

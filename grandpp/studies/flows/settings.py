@@ -8,7 +8,8 @@ from typing import Any
 
 from grandpp.data import IMAGE_DATASETS
 from grandpp.image import flow as flows
-from grandpp.solvers import SOLVER_NAMES
+from grandpp.image.flow.model import ImageFlow
+from grandpp.solvers import SOLVER_NAMES, Solver, resolve_solver, solver_options
 from grandpp.training.checkpointed_training import Fit
 from grandpp.training.options import option, positive_float, positive_int
 from grandpp.training.record_file import Record, RecordFormat
@@ -59,6 +60,44 @@ class FlowSettings:
         architecture = self.architecture or flows.IMAGE_FLOWS[self.dataset].architecture
         gradient = self.gradient or _GRADIENTS.get(architecture, "adjoint")
         return replace(given, architecture=architecture, gradient=gradient)
+
+    def build(self) -> ImageFlow:
+        """The flow, with parameters drawn by the seed."""
+        return flows.image_flow(
+            self.dataset,
+            self.architecture,
+            divergence=self.divergence,
+            solver=self.build_solver(),
+            seed=self.seed,
+        )
+
+    def build_solver(self) -> Solver:
+        """The solver with the options that it takes; the others are not looked at.
+
+        Steps times eigenvalues of flows are below 1, so that the inner solver ``fixed_point`` needs
+        two or three evaluations; no eigenvalue is estimated.
+
+        Raises:
+            ValueError: For an unknown name or a number out of range.
+        """
+        known = solver_options(self.solver)
+        given: dict[str, Any] = {"rtol": self.tol, "atol": self.tol, "step_size": self.step_size,
+                 "inner": self.inner, "inner_tol": self.inner_tol, "spectral": 0.0}  # fmt: skip
+        if self.solver == "prox_adaptive":
+            del given["inner_tol"]  # it knows better what its error control needs
+        if self.gradient is not None and "inner" not in known:
+            given["gradient"] = self.gradient
+        return resolve_solver(self.solver, **{k: v for k, v in given.items() if k in known})
+
+    def reference_solvers(self) -> dict[str, Solver]:
+        """Solvers to compare on one flow, the reference first, by the names to report."""
+        chosen = {
+            f"dopri5 {tol:.0e}": replace(self, solver="dopri5", tol=tol).build_solver()
+            for tol in (1e-7, 1e-5, 1e-3)
+        }
+        for name in ("prox_cn", "prox_bdf2", "prox_bdf3", "prox_bdf4"):
+            chosen[f"{name} {self.step_size:g}"] = replace(self, solver=name).build_solver()
+        return chosen
 
 
 FLOW_RECORDS = RecordFormat(

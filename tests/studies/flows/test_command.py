@@ -9,6 +9,7 @@ import pytest
 from programs import runner
 
 from grandpp.studies.flows import command
+from grandpp.studies.flows.settings import FlowSettings
 
 SMALL = ["--quiet", "--solver", "prox_bdf2", "--train", "60", "--batch-size", "30"]
 
@@ -87,14 +88,14 @@ def test_an_interruption_after_the_training_keeps_its_line(tmp_path, monkeypatch
 
 
 def test_a_training_that_fails_says_so_with_its_table(capsys, monkeypatch):
-    real = command.flow_solver
+    real = FlowSettings.build_solver
 
-    def short(*args, **options):
-        solver = real(*args, **options)
+    def short(settings):
+        solver = real(settings)
         object.__setattr__(solver, "max_nfe", 8)
         return solver
 
-    monkeypatch.setattr(command, "flow_solver", short)
+    monkeypatch.setattr(FlowSettings, "build_solver", short)
     assert main([*SMALL, "--epochs", "1"]) == 2
     assert "after 8 evaluations" in capsys.readouterr().err
 

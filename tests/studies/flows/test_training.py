@@ -1,4 +1,4 @@
-"""Training of flows, the comparison of solvers, and the choice of one."""
+"""Training of flows, and the comparison of solvers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from grandpp.image.flow import image_flow
 from grandpp.studies.flows.costs import compare_solvers
-from grandpp.studies.flows.solver_choice import flow_solver, reference_solvers
+from grandpp.studies.flows.settings import FlowSettings
 from grandpp.studies.flows.training import FlowTask
 from grandpp.training.checkpointed_training import fit
 
@@ -26,7 +25,7 @@ def images(count: int = 60) -> torch.Tensor:
 
 
 def task(solver: str = "prox_bdf2") -> FlowTask:
-    flow = image_flow("digits", solver=flow_solver(solver, tol=1e-3))
+    flow = FlowSettings(solver=solver, architecture="dense").build()
     return FlowTask(flow, images()[:50], images()[50:], lr=0.01, batch_size=25)
 
 
@@ -63,10 +62,10 @@ def test_solvers_are_compared_on_the_same_draws() -> None:
     one = task()
     fit(one, 3, SETTINGS)
     solvers = {
-        "exact": flow_solver("dopri5", tol=1e-6),
-        "loose": flow_solver("dopri5", tol=1e-5),
-        "implicit": flow_solver("prox_bdf2", inner_tol=1e-4),
-        "broken": flow_solver("euler", step_size=1e-5),
+        "exact": FlowSettings(solver="dopri5", tol=1e-6).build_solver(),
+        "loose": FlowSettings(solver="dopri5", tol=1e-5).build_solver(),
+        "implicit": FlowSettings(solver="prox_bdf2", inner_tol=1e-4).build_solver(),
+        "broken": FlowSettings(solver="euler", step_size=1e-5).build_solver(),
     }
     object.__setattr__(solvers["broken"], "max_nfe", 10)
     exact, loose, implicit, broken = compare_solvers(one.flow, one.test, solvers)
@@ -82,15 +81,3 @@ def test_solvers_are_compared_on_the_same_draws() -> None:
     assert broken.bits_per_dim is None
     assert "10 evaluations" in broken.status
     assert all(p.grad is None for p in one.flow.parameters())
-
-
-def test_a_solver_gets_the_options_it_takes() -> None:
-    implicit = flow_solver("prox_bdf3", step_size=0.1, inner_tol=1e-3, gradient="adjoint")
-    assert (implicit.step_size, implicit.inner_tol, implicit.spectral) == (0.1, 1e-3, 0.0)
-    explicit = flow_solver("dopri5", tol=1e-4, gradient="adjoint")
-    assert (explicit.rtol, explicit.atol, explicit.gradient) == (1e-4, 1e-4, "adjoint")
-    assert flow_solver("rk4", step_size=0.5).step_size == 0.5
-    assert flow_solver("prox_adaptive", tol=1e-3).inner_tol is None
-    assert next(iter(reference_solvers())) == "dopri5 1e-07"
-    with pytest.raises(ValueError, match="'solver' to be one of"):
-        flow_solver("newton")
