@@ -228,6 +228,29 @@ class RecordOptions:
         metavar="FILE.jsonl",
     )
 
+    @property
+    def where(self) -> str:
+        """Where finished runs are, for the message after an interruption."""
+        return "shown" if self.out is None else f"kept in {self.out}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingImageOptions:
+    """Which images are learned from."""
+
+    train: int | None = option(
+        "train on the first N images alone", default=None, parse=positive_int, metavar="N"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOutImageOptions:
+    """Which images are held out."""
+
+    test: int | None = option(
+        "test on the first N held-out images alone", default=None, parse=positive_int, metavar="N"
+    )
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlotOptions:

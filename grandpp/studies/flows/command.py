@@ -29,6 +29,7 @@ from grandpp.training.options import (
     DataOptions,
     DescribeOptions,
     DeviceOptions,
+    HeldOutImageOptions,
     PlotOptions,
     RecordOptions,
     ReportOptions,
@@ -62,15 +63,16 @@ class FlowOptions(
     DeviceOptions,
     CheckpointOptions,
     RecordOptions,
+    HeldOutImageOptions,
     FlowSettings,
 ):
     """Options of the command."""
 
     epochs: int = option(
-        "passes over the training images", default=60, parse=positive_int, metavar="N"
-    )
-    test: int | None = option(
-        "test on the first N held-out images alone", default=None, parse=positive_int, metavar="N"
+        "epochs in all, those of a checkpoint included",
+        default=60,
+        parse=positive_int,
+        metavar="N",
     )
     samples: Path | None = option(
         "save a picture of samples of the trained flow", default=None, metavar="FILE"
@@ -87,7 +89,7 @@ def run(options: FlowOptions, console: Console) -> int:
     settings, device = options.settings(), resolve_device(options.device)
     done, note = Fit(), ""
     costs: list[dict[str, Any]] = []
-    console.kept = lambda: f"{len(done.history)} finished epochs are shown"
+    console.kept = lambda: f"{len(done.history)} finished epochs are {options.where}"
     try:
         task, note = _prepare(options, settings, device, console)
         _train(options, settings, task, done, console)

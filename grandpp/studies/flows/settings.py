@@ -11,14 +11,14 @@ from grandpp.image import flow as flows
 from grandpp.image.flow.model import ImageFlow
 from grandpp.solvers import SOLVER_NAMES, Solver, resolve_solver, solver_options
 from grandpp.training.checkpointed_training import Fit
-from grandpp.training.options import option, positive_float, positive_int
+from grandpp.training.options import TrainingImageOptions, option, positive_float, positive_int
 from grandpp.training.record_file import Record, RecordFormat
 
 _GRADIENTS = {"dense": "direct"}  # what fits into memory; the others take the adjoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowSettings:
+class FlowSettings(TrainingImageOptions):
     """How a flow is trained; everything here decides the training at any epoch."""
 
     dataset: str = option("one of {choices}", default="digits", choices=IMAGE_DATASETS,
@@ -28,9 +28,6 @@ class FlowSettings:
         default=None,
         choices=flows.ARCHITECTURES,
         shown_default="dense for digits, else multiscale",
-    )
-    train: int | None = option(
-        "train on the first N images alone", default=None, parse=positive_int, metavar="N"
     )
     divergence: str = option(
         "how the trace is computed, or the noise of its estimate",
@@ -48,7 +45,9 @@ class FlowSettings:
         choices=("direct", "adjoint", "checkpoint"),
         shown_default="direct for dense, else adjoint, which needs least memory",
     )
-    batch_size: int = option("images in a batch", default=100, parse=positive_int, metavar="N")
+    batch_size: int = option(
+        "images per step of Adam", default=100, parse=positive_int, metavar="N"
+    )
     lr: float = option(
         "learning rate of the first epoch; 3 % less each", default=0.005, parse=positive_float
     )

@@ -72,7 +72,7 @@ class ImageOptions(
     """Options of the command."""
 
     models: tuple[str, ...] = option(
-        "one or more of {choices}",
+        "classifiers, one or more of {choices}",
         flag="--model",
         choices=IMAGE_MODELS["mnist"],
         default=(),
@@ -94,7 +94,7 @@ def run(options: ImageOptions, console: Console) -> int:
     for picture in filter(None, (options.plot, options.plot_tolerances)):
         check_picture(picture)
     found: list[Record] = []
-    console.kept = lambda: f"{len(found)} finished runs are shown"
+    console.kept = lambda: f"{len(found)} finished runs are {options.where}"
     try:
         _run_all(options, console, found)
     finally:

@@ -7,7 +7,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from grandpp.data import IMAGE_DATASETS
-from grandpp.training.options import option, positive_float, positive_int
+from grandpp.training.options import (
+    HeldOutImageOptions,
+    TrainingImageOptions,
+    option,
+    positive_float,
+    positive_int,
+)
 
 AMP_TOLERANCE = 1e-3
 """The least tolerance that steps in bfloat16 can be held to."""
@@ -49,7 +55,7 @@ def _each(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSettings:
+class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
     """How classifiers are trained."""
 
     dataset: str = option(
@@ -77,12 +83,6 @@ class ImageSettings:
         "learning rate of Adam", default=None, parse=positive_float, shown_default=_each("lr")
     )
     batch_size: int = option("images in a batch", default=64, parse=positive_int, metavar="N")
-    train: int | None = option(
-        "train on the first N images alone", default=None, parse=positive_int, metavar="N"
-    )
-    test: int | None = option(
-        "test on the first N images alone", default=None, parse=positive_int, metavar="N"
-    )
     augment: bool = option("move training images at random, mirror cifar10's", default=False)
     amp: bool = option("evaluate the field in bfloat16: for --tol 1e-3, on GPUs", default=False)
     tolerances: tuple[float, ...] = option(

@@ -50,7 +50,7 @@ class PointCloudOptions(ReportOptions, DescribeOptions, PlotOptions, RecordOptio
     """Options of the command."""
 
     models: tuple[str, ...] = option(
-        "one or more of {choices}",
+        "classifiers of points, one or more of {choices}",
         flag="--model",
         choices=tuple(POINT_CLOUD_MODELS),
         default=(),
@@ -72,7 +72,7 @@ def run(options: PointCloudOptions, console: Console) -> int:
     if options.plot:
         check_picture(options.plot)
     found: list[Record] = []
-    console.kept = lambda: f"{len(found)} finished runs are shown"
+    console.kept = lambda: f"{len(found)} finished runs are {options.where}"
     try:
         _run_all(options, console, found)
     finally:

@@ -76,7 +76,7 @@ class SequenceOptions(
     """Options of the command."""
 
     models: tuple[str, ...] = option(
-        "one or more of {choices}",
+        "equations of the ODE-RNN, one or more of {choices}",
         flag="--model",
         choices=tuple(KINDS),
         default=tuple(KINDS)[:5],
@@ -94,7 +94,7 @@ def run(options: SequenceOptions, console: Console) -> int:
     if options.plot:
         check_picture(options.plot)
     found: list[Record] = []
-    console.kept = lambda: f"{len(found)} finished runs are shown"
+    console.kept = lambda: f"{len(found)} finished runs are {options.where}"
     try:
         _run_all(options, console, configs, found)
     finally:

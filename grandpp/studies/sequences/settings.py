@@ -60,7 +60,10 @@ class SequenceSettings:
         shown_default=_each("tolerance"),
     )
     lr: float | None = option(
-        "learning rate of Adam", default=None, parse=positive_float, shown_default=_each("lr")
+        "learning rate of Adam, whose gradients are clipped to norm 1",
+        default=None,
+        parse=positive_float,
+        shown_default=_each("lr"),
     )
     gradient: str | None = option(
         "gradient of solvers with a tolerance",

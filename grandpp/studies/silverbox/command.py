@@ -37,7 +37,7 @@ class SilverboxOptions(ReportOptions, PlotOptions, DataOptions):
     """Options of the command."""
 
     models: tuple[str, ...] = option(
-        "one or more of {choices}",
+        "untrained models, one or more of {choices}",
         flag="--model",
         choices=GROWTH_MODELS,
         default=GROWTH_MODELS,

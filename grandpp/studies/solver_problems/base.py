@@ -25,7 +25,7 @@ class StudyRequest(DataOptions):
 
     problem: str = option("one of those above", metavar="NAME")
     solvers: tuple[str, ...] = option(
-        "one or more of {choices}",
+        "solvers to measure, one or more of {choices}",
         flag="--solver",
         choices=tuple(name for name in SOLVER_NAMES if name != "steady"),
         default=(),

@@ -68,7 +68,7 @@ def test_an_interruption_keeps_finished_epochs(capsys, tmp_path, monkeypatch):
     kept = ["--checkpoint", str(path), "--out", str(out)]
     assert main([*SMALL, *kept, "--epochs", "3", "--test", "20"]) == 130
     shown, error = capsys.readouterr()
-    assert "interrupted; 1 finished epochs are shown" in error
+    assert "interrupted; 1 finished epochs are kept in " in error
     assert len(shown.splitlines()) == 2
     assert path.exists()
     record = json.loads(out.read_text())
