@@ -34,7 +34,12 @@ class FlowSettings(TrainingImageOptions):
         default="rademacher",
         choices=flows.DIVERGENCES,
     )
-    solver: str = option("one of {choices}", default="dopri5", choices=SOLVER_NAMES, metavar="NAME")
+    solver: str = option(
+        "solver of the flow, one of {choices}",
+        default="dopri5",
+        choices=SOLVER_NAMES,
+        metavar="NAME",
+    )
     tol: float = option("rtol and atol of adaptive solvers", default=1e-3, parse=positive_float)
     step_size: float = option("step of fixed-step solvers", default=0.2, parse=positive_float)
     inner: str = option("inner solver of proximal solvers", default="fixed_point")
