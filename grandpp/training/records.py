@@ -19,9 +19,9 @@ from torch_geometric.data import Data
 
 import grandpp
 from grandpp.data import split_digest
-from grandpp.training.config import RunConfig
 from grandpp.training.json_lines import from_json, to_json
 from grandpp.training.result import RunResult
+from grandpp.training.settings import Run
 
 Record = dict[str, Any]
 KEY_FIELDS: tuple[str, ...] = (
@@ -35,15 +35,15 @@ KEY_FIELDS: tuple[str, ...] = (
 )
 
 
-def make_record(config: RunConfig, result: RunResult, data: Data, device: str) -> Record:
+def make_record(run: Run, result: RunResult, data: Data, device: str) -> Record:
     """Return everything that repeats and explains a run, with stable field names."""
-    head = {name: getattr(config, name) for name in KEY_FIELDS}
+    head = {name: getattr(run, name) for name in KEY_FIELDS}
     return {
         **head,
         "split_digest": split_digest(data),
         **asdict(result),
         "device": device,
-        "config": asdict(config),
+        "config": run.choices(),
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
@@ -175,7 +175,7 @@ def _parse(line: bytes, path: Path, number: int) -> Record:
 
 
 def record_key(record: Record) -> tuple[Any, ...]:
-    """The key of a record, comparable with :attr:`RunConfig.key`."""
+    """The key of a record, comparable with :attr:`Run.key`."""
     return tuple(record[name] for name in KEY_FIELDS)
 
 

@@ -22,7 +22,7 @@ def test_every_combination_is_planned_once_in_the_order_of_the_tables(graph):
         for seed in (0, 1)
         for model in ("gcn", "mlp")
     ]
-    assert {c.epochs for c, _ in runs} == {3}
+    assert {c.settings.epochs for c, _ in runs} == {3}
     assert all(data is graph for _, data in runs)
     assert "train_mask" not in graph
 

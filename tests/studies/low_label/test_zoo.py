@@ -6,18 +6,10 @@ import pytest
 import torch
 
 from grandpp.data import low_label_split, sbm
-from grandpp.training import (
-    MODELS,
-    build_model,
-    build_optimizer,
-    make_record,
-    record_key,
-    train_run,
-    tuned_config,
-)
-from grandpp.training.registry import is_diffusion
+from grandpp.studies.low_label.zoo import MODELS, ZOO, tuned_run
+from grandpp.training import build_optimizer, make_record, record_key, train_run
 
-BASELINES = [m for m in MODELS if not is_diffusion(m)] + ["cgnn"]
+BASELINES = [m for m in MODELS if not ZOO[m].has_time] + ["cgnn"]
 UNTRAINED = ("clusters", "label_propagation", "laplace", "poisson")
 
 
@@ -43,8 +35,8 @@ def data():
 )
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_and_data_set_has_settings_that_build(dataset, model):
-    config = tuned_config(dataset, model, 1)
-    built = build_model(config, 12, 3)
+    config = tuned_run(dataset, model, 1)
+    built = config.settings.build(12, 3)
     assert built.is_trained == (model not in UNTRAINED)
     if built.is_trained:
         build_optimizer(config, built)
@@ -55,13 +47,13 @@ def test_every_model_and_data_set_has_settings_that_build(dataset, model):
 
 @pytest.mark.parametrize("model", BASELINES)
 def test_every_baseline_runs_and_leaves_a_record(model, data):
-    config = tuned_config("sbm", model, 5, epochs=2, layers=2)
+    config = tuned_run("sbm", model, 5, epochs=2, layers=2)
     calls = []
     result = train_run(config, data, torch.device("cpu"), on_epoch=lambda: calls.append(1))
     assert result.status == "success", result.message
     untrained = model in UNTRAINED
-    assert config.epochs == (0 if untrained else 2)
-    assert len(calls) == config.epochs
+    assert config.settings.epochs == (0 if untrained else 2)
+    assert len(calls) == config.settings.epochs
     assert result.best_epoch in ((0,) if untrained else (1, 2))
     assert (result.nfe_forward is not None) == (model == "cgnn")
     if untrained or model == "correct_and_smooth":
@@ -79,7 +71,7 @@ def test_labels_of_other_nodes_reach_no_model(model, data):
     logits = []
     for graph in (data, changed):
         torch.manual_seed(0)
-        built = build_model(tuned_config("sbm", model, 5), graph.num_features, 3).eval()
+        built = tuned_run("sbm", model, 5).settings.build(graph.num_features, 3).eval()
         built.fit_labels(index, graph.y[index])
         logits.append(built(graph.x, graph.edge_index))
     assert torch.equal(*logits)
@@ -98,16 +90,20 @@ def test_labels_of_other_nodes_reach_no_model(model, data):
     ],
 )
 def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, kind, mode, source):
-    config = tuned_config("Cora", model, 20, time=3.0, source_gain=0.1)
-    conv = build_model(config, 10, 7).conv
+    config = tuned_run("Cora", model, 20, time=3.0, source_gain=0.1)
+    conv = config.settings.build(10, 7).conv
     assert (conv.kind, conv.mode, conv.time) == (kind, mode, 3.0)
     assert (conv.source and conv.source.kind) == source
     if source:
         assert conv.source.initial_gain == 0.1
     assert conv.solver.method == "auto"
-    damped = tuned_config("Cora", model, 20, gamma=3.0)
-    assert damped.gamma == 3.0
+    if kind == "adam":
+        with pytest.raises(ValueError, match="no 'gamma' for kind='adam'"):
+            tuned_run("Cora", model, 20, gamma=3.0)
+    else:
+        damped = tuned_run("Cora", model, 20, gamma=3.0)
+        assert damped.settings.gamma == 3.0
     if kind in ("heavy_ball", "wave"):
-        assert float(build_model(damped, 10, 7).conv.dynamics.gamma) == 3.0
-    assert tuned_config("Cora", "grand-l", 20, gamma=3.0).gamma is None
-    assert (config.hidden, config.heads, config.initial) == (80, 8, None)
+        assert float(damped.settings.build(10, 7).conv.dynamics.gamma) == 3.0
+    assert tuned_run("Cora", "grand-l", 20, gamma=3.0) == tuned_run("Cora", "grand-l", 20)
+    assert (config.settings.hidden, config.settings.heads) == (80, 8)
