@@ -36,7 +36,7 @@ from grandpp.data import load_dataset, low_label_split, sbm
 from grandpp.data.graphs import EXPECTED_SIZES, GraphSize
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training import train_run
-from grandpp.training.cli import fail, resolve_device
+from grandpp.training.command import Console, resolve_device
 from grandpp.training.memory import PeakMemory, keep_freed_memory
 
 PROGRAM, NAME = "arxiv", "ogbn-arxiv"
@@ -134,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(rows)} finished rows follow\n")
         code = 130
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        fail(PROGRAM, error)
+        raise SystemExit(Console(PROGRAM).complain(error)) from None
     if rows:
         Table(rows).show(args.json)
     return code

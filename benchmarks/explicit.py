@@ -31,7 +31,7 @@ from grandpp.fields import MLPField
 from grandpp.image import PointCloudClassifier, point_cloud
 from grandpp.solvers import Solution, solve
 from grandpp.studies.low_label.zoo import tuned_run
-from grandpp.training.cli import resolve_device
+from grandpp.training.command import resolve_device
 from grandpp.training.memory import keep_freed_memory
 
 SOLVERS = ("dopri5", "tsit5")

@@ -42,7 +42,7 @@ class DepthOptions(
         shown_default="Cora, or the embedded sbm without it",
     )
     models: tuple[str, ...] = option(
-        "one or more of {choices}",
+        "models that solve an equation, one or more of {choices}",
         default=("grand-l", "grand++-l", "hb-l"),
         flag="--model",
         choices=tuple(name for name, variant in ZOO.items() if variant.has_time),

@@ -305,6 +305,11 @@ class RewiredSettings(ModelSettings):
 
     rewiring: str = option("new edges of the models -rw", default="gdc", choices=REWIRINGS)
 
+    def __post_init__(self) -> None:
+        """Check every choice."""
+        check_one_of("rewiring", self.rewiring, REWIRINGS)
+        super().__post_init__()
+
 
 @dataclass(frozen=True, kw_only=True)
 class RewiredGRANDSettings(RewiredSettings, GRANDSettings):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from grandpp.data import low_label_split, sbm
+from grandpp.solvers import SOLVER_NAMES
 from grandpp.studies.low_label.zoo import MODELS, ZOO, tuned_run
 from grandpp.training import build_optimizer, make_record, record_key, train_run
 
@@ -107,3 +110,49 @@ def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, ki
         assert float(damped.settings.build(10, 7).conv.dynamics.gamma) == 3.0
     assert tuned_run("Cora", "grand-l", 20, gamma=3.0) == tuned_run("Cora", "grand-l", 20)
     assert (config.settings.hidden, config.settings.heads) == (80, 8)
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if ZOO[m].has_time])
+def test_settings_take_the_solvers_that_their_layer_takes(model):
+    for solver in SOLVER_NAMES:
+        for options in ({}, {"rtol": 1e-3}, {"step_size": 0.5}, {"gradient": "adjoint"}):
+            try:
+                run = tuned_run("Cora", model, 1, solver=solver, **options)
+            except (ValueError, TypeError):
+                with pytest.raises((ValueError, TypeError)):
+                    unchecked(model, solver, options).conv()
+            else:
+                run.settings.conv()
+
+
+def unchecked(model, solver, options):
+    """Settings without the checks."""
+    settings = copy.copy(tuned_run("Cora", model, 1).settings)
+    settings.__dict__.update(solver=solver, **options)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "words"),
+    [
+        ("grand-nl", {"solver": "exact"}, "mode='linear' for solver='exact'"),
+        ("grand-l", {"solver": "magic"}, "'solver' to be one of"),
+        ("grand-l", {"solver": "steady"}, "'solver' to be one of"),
+        ("grand-l", {"solver": "rk4", "rtol": 1e-3}, "options of 'rk4'"),
+        ("grand-l", {"heads": 7}, "multiple of 'heads'"),
+        ("grand-l", {"attention": "none"}, "'attention' to be one of"),
+        ("grand-l", {"normalization": "none"}, "'normalization' to be one of"),
+        ("grand++-l", {"source": "none"}, "'source' to be one of"),
+        ("grand++-l", {"initial": "none"}, "'initial' to be one of"),
+        ("grand++-l", {"source_gain": float("inf")}, "'source_gain' to be finite"),
+        ("grand-nl-rw", {"rewiring": "three_hop"}, "'rewiring' to be one of"),
+        ("hb-l", {"gamma": -1.0}, "'gamma' to be finite and not negative"),
+        ("cgnn", {"alpha": 2.0}, "'alpha' in"),
+        ("gat", {"heads": 7}, "multiple of 'heads'"),
+        ("gcnii", {"alpha": -1.0}, "'alpha' in"),
+        ("monet", {"kernels": 0}, "'kernels' to be positive"),
+    ],
+)
+def test_a_choice_that_a_model_does_not_take_is_refused_before_it_is_built(model, options, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        tuned_run("Cora", model, 1, **options)
