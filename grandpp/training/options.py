@@ -198,19 +198,15 @@ def _collections(declared: type[Any]) -> dict[str, Any]:
 
 def _declaration(declared: type[Any], name: str) -> tuple[Option, type[Any]] | None:
     """How a field stands on the command line, and the class that says so, perhaps a base."""
-    for kind in declared.__mro__:
-        own = vars(kind).get("__dataclass_fields__", {}).get(name)
-        if own is not None and "option" in own.metadata:
-            owner = next(
-                base
-                for base in reversed(kind.__mro__)
-                if _option_of(base, name) is own.metadata["option"]
-            )
-            return own.metadata["option"], owner
-    return None
+    told = {kind: _own_option(kind, name) for kind in declared.__mro__}
+    row = next((row for row in told.values() if row is not None), None)
+    if row is None:
+        return None
+    # Subclasses inherit the fields of their bases: the last one is the first to say it.
+    return row, [kind for kind, own in told.items() if own is row][-1]
 
 
-def _option_of(kind: type[Any], name: str) -> Option | None:
+def _own_option(kind: type[Any], name: str) -> Option | None:
     own = vars(kind).get("__dataclass_fields__", {}).get(name)
     return None if own is None else own.metadata.get("option")
 
