@@ -34,8 +34,9 @@ from tqdm import tqdm
 
 from grandpp.data import load_dataset, low_label_split, sbm
 from grandpp.data.graphs import EXPECTED_SIZES, GraphSize
-from grandpp.training import train_run, tuned_config
-from grandpp.training.cli import fail, resolve_device
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training import train_run
+from grandpp.training.command import Console, resolve_device
 from grandpp.training.memory import PeakMemory, keep_freed_memory
 
 PROGRAM, NAME = "arxiv", "ogbn-arxiv"
@@ -101,7 +102,7 @@ def measure(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         data = load_dataset(NAME, folder, download=False)
         seconds = time.perf_counter() - start
     rows.append(row("load", seconds, memory.mib, data, "cpu"))
-    config = tuned_config(NAME, "grand-l", 20, epochs=args.rounds)
+    config = tuned_run(NAME, "grand-l", 20, epochs=args.rounds)
     split = low_label_split(data, 20, seed=0)
     times = [time.perf_counter()]
     result = train_run(config, split, device, lambda: times.append(time.perf_counter()))
@@ -133,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(rows)} finished rows follow\n")
         code = 130
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        fail(PROGRAM, error)
+        raise SystemExit(Console(PROGRAM).complain(error)) from None
     if rows:
         Table(rows).show(args.json)
     return code

@@ -22,11 +22,12 @@ import torch
 from common import SIZES, Row, alternate, graph, parser, run
 from torch_geometric.data import Data
 
-from grandpp.training import Record, tuned_config, with_run
-from grandpp.training.batch import BATCH_MODELS
-from grandpp.training.cli import positive_int, resolve_device
+from grandpp.studies.low_label.zoo import BATCH_MODELS, tuned_run
+from grandpp.training import Record
+from grandpp.training.command import resolve_device
 from grandpp.training.memory import keep_freed_memory
-from grandpp.training.worker import run_config, run_config_batch
+from grandpp.training.options import positive_int
+from grandpp.training.worker import record_batch, record_run
 
 RESULTS = ("test_accuracy", "val_accuracy", "last_test_accuracy", "best_epoch", "status")
 
@@ -36,14 +37,14 @@ def contestants(
 ) -> dict[str, Callable[[], None]]:
     """Both ways to do the runs; the last records of each are left in ``records``."""
     settings = {"protocol": args.protocol, "epochs": args.epochs}
-    base = tuned_config(args.dataset, args.model, args.labels_per_class, **settings)
-    configs = [with_run(base, split, 0) for split in range(args.runs)]
+    base = tuned_run(args.dataset, args.model, args.labels_per_class, **settings)
+    configs = [base.on(split, 0) for split in range(args.runs)]
 
     def single() -> None:
-        records["single"] = [run_config(config, data, device) for config in configs]
+        records["single"] = [record_run(config, data, device) for config in configs]
 
     def batch() -> None:
-        records["batch"] = run_config_batch(configs, data, device)
+        records["batch"] = record_batch(configs, data, device)
 
     return {"single": single, "batch": batch}
 

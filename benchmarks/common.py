@@ -19,7 +19,8 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.data import DatasetError, load_dataset, sbm
-from grandpp.training.cli import OneLineParser, fail, positive_int
+from grandpp.training.command import Console, OneLineParser
+from grandpp.training.options import positive_int
 
 Row: TypeAlias = dict[str, Any]
 
@@ -162,7 +163,7 @@ def run(program: str, measure: Callable[[list[Row]], None], as_json: bool) -> in
         sys.stderr.write(f"\n{program}: interrupted; {len(rows)} finished rows follow\n")
         code = 130
     except (ValueError, TypeError, IndexError, DatasetError, OSError) as error:
-        fail(program, error)
+        raise SystemExit(Console(program).complain(error)) from None
     if rows:
         Table(rows).show(as_json)
     return code

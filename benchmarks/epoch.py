@@ -40,11 +40,13 @@ from torch_geometric.nn import APPNP, GCN, MLP
 from grandpp.data import low_label_split
 from grandpp.models import to_dense
 from grandpp.solvers import solve
-from grandpp.training.build import build_optimizer
-from grandpp.training.cli import positive_int, resolve_device
+from grandpp.studies.low_label.diffusion_settings import DiffusionSettings
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training.command import resolve_device
 from grandpp.training.loop import TrainingRun
 from grandpp.training.memory import PeakMemory, keep_freed_memory
-from grandpp.training.settings import tuned_config
+from grandpp.training.options import positive_int
+from grandpp.training.settings import build_optimizer
 
 PROGRAM = "epoch"
 GROUPS = {"ALL": ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Computers", "Photo")}
@@ -100,8 +102,9 @@ def contestant(
     kind = (
         "gcn" if name in OTHERS else {"reference": "grand-l", "gcn-sparse": "gcn"}.get(name, name)
     )
-    rtol = TOLERANCE if kind.endswith("-l") else None
-    config = tuned_config(str(data.name), kind, labels_per_class, rtol=rtol)
+    config = tuned_run(str(data.name), kind, labels_per_class)
+    if isinstance(config.settings, DiffusionSettings) and config.settings.mode == "linear":
+        config = config.with_settings(rtol=TOLERANCE)
     if name not in (*OTHERS, "reference"):
         ours = TrainingRun.begin(config, data, data.x.device)
         return partial(ours.train_epoch, build_optimizer(config, ours.model)), ours.model

@@ -30,10 +30,9 @@ from grandpp.data import sbm
 from grandpp.fields import MLPField
 from grandpp.image import PointCloudClassifier, point_cloud
 from grandpp.solvers import Solution, solve
-from grandpp.training.build import build_model
-from grandpp.training.cli import resolve_device
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training.command import resolve_device
 from grandpp.training.memory import keep_freed_memory
-from grandpp.training.settings import tuned_config
 
 SOLVERS = ("dopri5", "tsit5")
 TOLERANCES = tuple(10 ** (-k / 4) for k in range(4, 41))
@@ -66,16 +65,16 @@ def mlp(device: torch.device) -> Problem:
 
 def grand_nl(device: torch.device) -> Problem:
     """The layer of a tuned GRAND-nl on a random state."""
-    config = tuned_config("cora", "grand-nl", 20)
+    config = tuned_run("cora", "grand-nl", 20)
     data = sbm(num_features=64).to(device)
-    conv: Any = build_model(config, 64, 7).conv.to(device)
-    x = torch.randn(data.num_nodes, config.hidden, device=device)
+    conv: Any = config.settings.build(64, 7).conv.to(device)
+    x = torch.randn(data.num_nodes, config.settings.hidden, device=device)
 
     def start(layer: Any) -> tuple[Any, Tensor]:
         state = x.to(next(layer.parameters()))
         return layer.prepare(state, data.edge_index), state
 
-    return Problem(conv, start, float(config.time))
+    return Problem(conv, start, float(config.settings.time))
 
 
 def cloud(device: torch.device) -> Problem:

@@ -30,8 +30,9 @@ from torch import Tensor
 
 from grandpp.graph import Graph, prepare_graph
 from grandpp.linalg import spmm, use_triton
-from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.command import resolve_device
 from grandpp.training.memory import keep_freed_memory
+from grandpp.training.options import positive_int
 
 CASES = (("Cora", 80), ("sbm-170k", 81))
 

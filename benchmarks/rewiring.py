@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from grandpp.data import rewire
 from grandpp.data.diffusion_rewiring import KERNELS
-from grandpp.training.cli import fail
+from grandpp.training.command import Console
 from grandpp.training.memory import PeakMemory
 
 PROGRAM = "rewiring"
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(rows)} finished rows follow\n")
         code = 130
     except (ValueError, TypeError, RuntimeError, OSError) as error:
-        fail(PROGRAM, error)
+        raise SystemExit(Console(PROGRAM).complain(error)) from None
     if rows:
         Table(rows).show(args.json)
     return code

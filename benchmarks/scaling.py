@@ -32,7 +32,7 @@ from common import SIZES, Row, alternate, graph, in_own_process, median_ms, pars
 from tqdm import tqdm
 
 from grandpp.layers import GRANDConv, GRANDPPConv
-from grandpp.training.cli import resolve_device
+from grandpp.training.command import resolve_device
 from grandpp.training.memory import PeakMemory, keep_freed_memory
 
 PROGRAM = "scaling"

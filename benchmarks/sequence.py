@@ -35,7 +35,8 @@ from grandpp.data.windows import Windows
 from grandpp.sequence import ODERNN, plane_vibration_model
 from grandpp.studies.sequences.forecasting import Forecasting
 from grandpp.studies.sequences.window_set import Splits
-from grandpp.training.cli import positive_int, resolve_device
+from grandpp.training.command import resolve_device
+from grandpp.training.options import positive_int
 
 KINDS = ("node", "anode", "sonode", "hbnode", "ghbnode")
 BATCH, STAMPS, AHEAD, CHANNELS = 64, 64, 8, 5

@@ -32,11 +32,13 @@ from tqdm import tqdm
 
 from grandpp.data import low_label_split
 from grandpp.studies.low_label import plan_runs
-from grandpp.training import MODELS, run_sweep
-from grandpp.training.build import build_optimizer
-from grandpp.training.cli import positive_int, resolve_device
+from grandpp.studies.low_label.zoo import MODELS
+from grandpp.training import run_sweep
+from grandpp.training.command import resolve_device
 from grandpp.training.loop import TrainingRun
 from grandpp.training.memory import keep_freed_memory
+from grandpp.training.options import positive_int
+from grandpp.training.settings import build_optimizer
 from grandpp.training.threads import Threads, threads_per_run
 
 PROGRAM = "throughput"

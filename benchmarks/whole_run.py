@@ -20,9 +20,11 @@ import torch
 from common import SIZES, Row, graph, parser, run
 
 from grandpp.studies.low_label import plan_runs
-from grandpp.training import MODELS, Record, run_sweep
-from grandpp.training.cli import positive_int, resolve_device
+from grandpp.studies.low_label.zoo import MODELS
+from grandpp.training import Record, run_sweep
+from grandpp.training.command import resolve_device
 from grandpp.training.memory import keep_freed_memory
+from grandpp.training.options import positive_int
 from grandpp.training.threads import threads_per_run
 
 PROGRAM = "whole_run"

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from records_of import records_of
 
 from grandpp.studies.thesis.printed import ModelVariant
-from grandpp.studies.thesis.table_runs import cell_config
+from grandpp.studies.thesis.table_runs import cell_run
 
 ORIGIN = {"device": "cpu", "git_commit": "c1", "versions": {"torch": "2"}, "seconds": 36.0}
 
@@ -15,16 +13,14 @@ ORIGIN = {"device": "cpu", "git_commit": "c1", "versions": {"torch": "2"}, "seco
 def reproduced_of(model, values, *, dataset="Cora", labels=1, depth=None, epochs=None, **more):
     """One record per value on the splits 0, 1, ..., with the settings of this version."""
     protocol = more.get("protocol", "grand")
-    config = cell_config(
-        ModelVariant(model), dataset, labels, depth, protocol=protocol, epochs=epochs
-    )
+    own = cell_run(ModelVariant(model), dataset, labels, depth, protocol=protocol, epochs=epochs)
     records = records_of(
         model, values, dataset=dataset, labels=labels,
-        **{**ORIGIN, "config_hash": config.config_hash, **more},
+        **{**ORIGIN, "config_hash": own.config_hash, **more},
     )  # fmt: skip
     for record in records:
         run = {"split": record["split"], "seed": record["seed"]}
-        record["config"] = {**asdict(config), **run}
+        record["config"] = {**own.choices(), **run}
         record["status"] = "max_nfe" if record["test_accuracy"] is None else "success"
     return records
 

@@ -9,7 +9,13 @@ from grandpp.data.oscillators import DampedOscillators
 from grandpp.data.rewiring import REWIRINGS, TwoHopRewiring, rewire
 from grandpp.data.sequences import SEQUENCES, PlaneVibration, Walker2D, load_sequences
 from grandpp.data.silverbox import Silverbox, load_silverbox
-from grandpp.data.splits import PROTOCOLS, low_label_split, low_label_splits, split_digest
+from grandpp.data.splits import (
+    PROTOCOLS,
+    count_validation_nodes,
+    low_label_split,
+    low_label_splits,
+    split_digest,
+)
 from grandpp.data.statistics import GraphStatistics, graph_statistics
 from grandpp.data.synthetic import sbm
 from grandpp.data.windows import SequenceData, Windows
@@ -34,6 +40,7 @@ __all__ = [
     "Walker2D",
     "Windows",
     "check_data",
+    "count_validation_nodes",
     "graph_statistics",
     "load_dataset",
     "load_images",

@@ -19,6 +19,7 @@ IntArray = NDArray[np.int64]
 
 PROTOCOLS = ("grand", "per_class_val", "no_val")
 _DEVELOPMENT_NODES = 1500
+_VAL_PER_CLASS = 30
 _DEVELOPMENT_NODES_OF = {"CoauthorCS": 5000}
 
 
@@ -29,7 +30,7 @@ def low_label_split(
     protocol: str = "grand",
     *,
     num_development: int | None = None,
-    val_per_class: int = 30,
+    val_per_class: int = _VAL_PER_CLASS,
 ) -> Data:
     """Mark ``labels_per_class`` training nodes of every class, and the rest by ``protocol``.
 
@@ -65,10 +66,7 @@ def low_label_split(
         ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
             small for the pool, or a class has too few nodes (its number, what it has and needs).
     """
-    per_class = _integer("labels_per_class", labels_per_class, 1)
-    seed = _integer("seed", seed, 0, 2**32 - 1)
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"expected 'protocol' to be one of {PROTOCOLS} (got {protocol!r})")
+    per_class, seed = _numbers(labels_per_class, seed, protocol)
     check_data(data)
     label = data.y.cpu().numpy()
     if protocol == "grand":
@@ -87,7 +85,7 @@ def low_label_splits(
     protocol: str = "grand",
     *,
     num_development: int | None = None,
-    val_per_class: int = 30,
+    val_per_class: int = _VAL_PER_CLASS,
 ) -> Iterator[Data]:
     """Yield :func:`low_label_split` for one seed after the other.
 
@@ -111,6 +109,34 @@ def low_label_splits(
             num_development=num_development,
             val_per_class=val_per_class,
         )
+
+
+def count_validation_nodes(
+    data: Data, labels_per_class: int, seed: int, protocol: str = "grand"
+) -> int:
+    """Check that :func:`low_label_split` can draw a split, and count its validation nodes.
+
+    No split is made: for protocol "grand" the classes of the pool are counted, for the others those
+    of the graph.
+
+    Args:
+        data, labels_per_class, seed, protocol: As in :func:`low_label_split`.
+
+    Raises:
+        ValueError: as :func:`low_label_split`.
+    """
+    per_class, seed = _numbers(labels_per_class, seed, protocol)
+    check_data(data)
+    label = data.y.cpu().numpy()
+    classes = int(label.max()) + 1
+    if protocol == "grand":
+        size = _development_size(data, None)
+        _check_pool(label[_pool(label, seed, size)], per_class, seed, classes)
+        return size - per_class * classes
+    held = _VAL_PER_CLASS if protocol == "per_class_val" else 0
+    for value, size in enumerate(np.bincount(label[label >= 0], minlength=classes)):
+        _check_class(value, int(size), per_class, held)
+    return held * classes
 
 
 def split_digest(data: Data) -> str:
@@ -138,20 +164,28 @@ def _grand(
     label: IntArray, per_class: int, seed: int, num_development: int
 ) -> tuple[IntArray, IntArray]:
     """The official draw: legacy numpy generators, started afresh for the training nodes."""
-    known = np.flatnonzero(label >= 0)  # all nodes of the published graphs: the official draw
-    pool = known[np.random.RandomState(seed).choice(known.size, num_development, replace=False)]
+    pool, classes = _pool(label, seed, num_development), int(label.max()) + 1
+    _check_pool(label[pool], per_class, seed, classes)
     rng = np.random.RandomState(seed)
-    chosen = []
-    for value in range(int(label.max()) + 1):
-        members = pool[label[pool] == value]
-        if members.size < per_class:
-            raise ValueError(
-                f"class {value} has {members.size} nodes among the {num_development} development "
-                f"nodes of seed {seed} but needs {per_class}"
-            )
-        chosen.append(rng.choice(members, per_class, replace=False))
+    chosen = [
+        rng.choice(pool[label[pool] == value], per_class, replace=False) for value in range(classes)
+    ]
     train = np.concatenate(chosen)
     return train, np.setdiff1d(pool, train)
+
+
+def _pool(label: IntArray, seed: int, size: int) -> IntArray:
+    known = np.flatnonzero(label >= 0)  # all nodes of the published graphs: the official draw
+    return known[np.random.RandomState(seed).choice(known.size, size, replace=False)]
+
+
+def _check_pool(label: IntArray, per_class: int, seed: int, classes: int) -> None:
+    for value, size in enumerate(np.bincount(label, minlength=classes)):
+        if size < per_class:
+            raise ValueError(
+                f"class {value} has {size} nodes among the {label.size} development "
+                f"nodes of seed {seed} but needs {per_class}"
+            )
 
 
 def _per_class(label: IntArray, per_class: int, seed: int, held: int) -> tuple[IntArray, IntArray]:
@@ -160,15 +194,19 @@ def _per_class(label: IntArray, per_class: int, seed: int, held: int) -> tuple[I
     train, val = [], []
     for value in range(int(label.max()) + 1):
         members = rng.permutation(np.flatnonzero(label == value))
-        if members.size < per_class + held:
-            raise ValueError(
-                f"class {value} has {members.size} nodes but needs {per_class + held} "
-                f"({per_class} to train, {held} to validate)"
-                + ("; protocol 'no_val' holds none back to validate" if held else "")
-            )
+        _check_class(value, members.size, per_class, held)
         train.append(members[:per_class])
         val.append(members[members.size - held :])
     return np.concatenate(train), np.concatenate(val)
+
+
+def _check_class(value: int, size: int, per_class: int, held: int) -> None:
+    if size < per_class + held:
+        raise ValueError(
+            f"class {value} has {size} nodes but needs {per_class + held} "
+            f"({per_class} to train, {held} to validate)"
+            + ("; protocol 'no_val' holds none back to validate" if held else "")
+        )
 
 
 def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
@@ -198,6 +236,14 @@ def _development_size(data: Data, num_development: int | None) -> int:
             "'per_class_val', for example --protocol no_val"
         )
     return size
+
+
+def _numbers(labels_per_class: int, seed: int, protocol: str) -> tuple[int, int]:
+    """The two numbers of a split, checked like the name of its protocol."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"expected 'protocol' to be one of {PROTOCOLS} (got {protocol!r})")
+    per_class = _integer("labels_per_class", labels_per_class, 1)
+    return per_class, _integer("seed", seed, 0, 2**32 - 1)
 
 
 def _integer(name: str, value: int, least: int, most: float = math.inf) -> int:

@@ -1,32 +1,26 @@
-"""Configurations, training, records and statistics of experiments."""
+"""Settings, training, records and statistics of runs."""
 
-from grandpp.training.build import build_model, build_optimizer
-from grandpp.training.comparison import Comparison, compare
-from grandpp.training.config import RunConfig, with_run
 from grandpp.training.loop import train_run
 from grandpp.training.pools import WorkerError
 from grandpp.training.reading import load_records
 from grandpp.training.record_file import Record, append_record
 from grandpp.training.records import make_record, read_records, record_key
-from grandpp.training.registry import MODELS
 from grandpp.training.result import RunResult
-from grandpp.training.settings import tuned_config
+from grandpp.training.settings import ModelSettings, Run, TrainedSettings, build_optimizer
 from grandpp.training.statistics import PairedDifference, Summary, paired_difference, summarize
 from grandpp.training.sweep import run_sweep
 
 __all__ = [
-    "MODELS",
-    "Comparison",
+    "ModelSettings",
     "PairedDifference",
     "Record",
-    "RunConfig",
+    "Run",
     "RunResult",
     "Summary",
+    "TrainedSettings",
     "WorkerError",
     "append_record",
-    "build_model",
     "build_optimizer",
-    "compare",
     "load_records",
     "make_record",
     "paired_difference",
@@ -35,6 +29,4 @@ __all__ = [
     "run_sweep",
     "summarize",
     "train_run",
-    "tuned_config",
-    "with_run",
 ]

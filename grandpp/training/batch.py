@@ -18,21 +18,17 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch_geometric.data import Data
 
-from grandpp.models import Member, can_classify_batched, classify_batched
+from grandpp.models import Member, classify_batched
 from grandpp.solvers import SolveStats
-from grandpp.training.build import build_optimizer
-from grandpp.training.config import RunConfig
 from grandpp.training.loop import TrainingRun, check_selection
 from grandpp.training.memory import PeakMemory
 from grandpp.training.random_stream import RandomStream
 from grandpp.training.result import DIVERGED, FAILURES, DivergedError, RunResult
-
-BATCH_MODELS: tuple[str, ...] = ("grand-l", "grand++-l", "grand++-cluster-l")
-"""Models that can be trained in batches, with the exact solver, which is their own."""
+from grandpp.training.settings import Run, build_optimizer
 
 
 def train_batch(
-    configs: Sequence[RunConfig],
+    runs: Sequence[Run],
     splits: Sequence[Data],
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
@@ -42,7 +38,7 @@ def train_batch(
     A run that fails or is out of patience leaves the batch, and the others go on.
 
     Args:
-        configs: The runs, alike but for split and seed.
+        runs: The runs, alike but for split and seed.
         splits: The graph with the masks of each run; the edges and features are the same.
         device: Where to run.
         on_epoch: Called after every epoch of every run, with its place in the batch.
@@ -60,41 +56,41 @@ def train_batch(
             :func:`grandpp.data.check_data`.
         IndexError: If an edge names a node that does not exist.
     """
-    for config, data in zip(configs, splits, strict=True):
-        check_selection(config, data)
-    if len({config.config_hash for config in configs}) != 1:
+    for run, data in zip(runs, splits, strict=True):
+        check_selection(run, data)
+    if len({run.config_hash for run in runs}) != 1:
         raise ValueError("expected runs that differ in split and seed alone (got other choices)")
-    start = time.perf_counter()
-    batch = _Batch.begin(configs, splits, device)
+    start, settings = time.perf_counter(), runs[0].settings
+    batch = _Batch.begin(runs, splits, device)
     with PeakMemory(device) as memory:
-        for epoch in range(1, configs[0].epochs + 1):
+        for epoch in range(1, settings.epochs + 1):
             batch.train_epoch()
             batch.evaluate(epoch)
             for entry in batch.alive:
                 on_epoch(entry.place)
-            batch.finish([e for e in batch.alive if e.result.out_of_patience(configs[0].patience)])
+            batch.finish([e for e in batch.alive if e.result.out_of_patience(settings.patience)])
             if not batch.alive:
                 break
         batch.finish(batch.alive)
-    seconds = (time.perf_counter() - start) / len(configs)
+    seconds = (time.perf_counter() - start) / len(runs)
     for entry in batch.entries:
         entry.run.record_cost(entry.result, seconds, memory)
-        entry.result.together = len(configs)
+        entry.result.together = len(runs)
     return [entry.result for entry in batch.entries]
 
 
-def check_batch(config: RunConfig, model: nn.Module) -> None:
-    """Refuse a model whose runs cannot be joined.
+def check_batch(run: Run) -> None:
+    """Refuse a run that cannot be trained in a batch.
 
     Raises:
-        ValueError: If it is none of :data:`BATCH_MODELS`, or has another solver than theirs.
+        ValueError: If its model is no linear diffusion, or has another solver than the exact one.
     """
-    if not can_classify_batched(model):
-        solver = f" with solver {config.solver}, time {config.time}" if config.solver else ""
+    if not run.settings.trains_in_batches:
+        solver = run.choices().get("solver")
         raise ValueError(
-            f"expected {', '.join(BATCH_MODELS)} with solver exact and a finite time for runs in "
-            f"batches (got {config.model}{solver}): train the others without batches, several at "
-            "once by workers"
+            "expected linear GRAND or GRAND++ with solver exact for runs in batches "
+            f"(got {run.model}{f' with solver {solver}' if solver else ''}): train the others "
+            "without batches, several at once by workers"
         )
 
 
@@ -129,16 +125,16 @@ class _Batch:
         self.alive = list(self.entries)
 
     @classmethod
-    def begin(
-        cls, configs: Sequence[RunConfig], splits: Sequence[Data], device: torch.device
-    ) -> _Batch:
+    def begin(cls, runs: Sequence[Run], splits: Sequence[Data], device: torch.device) -> _Batch:
         entries: list[_Entry] = []
-        for place, (config, data) in enumerate(zip(configs, splits, strict=True)):
-            run = TrainingRun.begin(config, data, device, entries[0].run.x if entries else None)
-            check_batch(config, run.model)
-            entries.append(_Entry(place, run, RandomStream(device)))
+        for place, (run, data) in enumerate(zip(runs, splits, strict=True)):
+            check_batch(run)
+            x = entries[0].run.x if entries else None
+            entries.append(
+                _Entry(place, TrainingRun.begin(run, data, device, x), RandomStream(device))
+            )
         models = nn.ModuleList([entry.run.model for entry in entries])
-        return cls(entries, build_optimizer(configs[0], models))
+        return cls(entries, build_optimizer(runs[0], models))
 
     def train_epoch(self) -> None:
         self._for_all(self._learn)

@@ -5,21 +5,37 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
 from grandpp.training.batch import check_batch
-from grandpp.training.build import build_model
-from grandpp.training.config import RunConfig
+from grandpp.training.options import option, positive_int
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import Record
+from grandpp.training.settings import Run
 from grandpp.training.threads import Threads
-from grandpp.training.worker import run_config_batch
+from grandpp.training.worker import record_batch
 
-Runs = Sequence[tuple[RunConfig, Data]]
+Runs = Sequence[tuple[Run, Data]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """Several runs in one program."""
+
+    batch_splits: int | None = option(
+        "train B runs of a model (splits and seeds) at once as one program, the single runs up to "
+        "rounding: saves calls, which a GPU waits for; for linear GRAND and GRAND++ with the exact "
+        "solver, not with --workers; Ctrl-C loses the batch under way",
+        default=None,
+        parse=positive_int,
+        metavar="B",
+        shown_default="one by one",
+    )
 
 
 def check_batches(runs: Runs) -> None:
@@ -28,24 +44,23 @@ def check_batches(runs: Runs) -> None:
     Raises:
         ValueError: See :func:`grandpp.training.batch.check_batch`.
     """
-    kinds = {(config.config_hash, id(data)): (config, data) for config, data in runs}
-    for config, data in kinds.values():
-        check_batch(config, build_model(config, data.num_features, int(data.y.max()) + 1))
+    for run, _ in runs:
+        check_batch(run)
 
 
 def plan_batches(runs: Runs, size: int) -> list[list[int]]:
     """Put runs on one graph that differ in split and seed alone together.
 
     Args:
-        runs: Configurations with the graph of each.
+        runs: Runs with the graph of each.
         size: Most runs in a batch.
 
     Returns:
         The places of the runs of every batch, in the order of their first ones.
     """
     alike: dict[tuple[str, int], list[int]] = {}
-    for place, (config, data) in enumerate(runs):
-        alike.setdefault((config.config_hash, id(data)), []).append(place)
+    for place, (run, data) in enumerate(runs):
+        alike.setdefault((run.config_hash, id(data)), []).append(place)
     return [
         places[first : first + size]
         for places in alike.values()
@@ -65,7 +80,7 @@ def run_batches(
     """Do one batch after the other; write its records when it ends.
 
     Args:
-        runs: Configurations with the graph of each.
+        runs: Runs with the graph of each.
         size: Most runs in a batch.
         device: Where to run.
         file: Where records go; runs that are in it by now are left out.
@@ -86,11 +101,11 @@ def run_batches(
 
         alone = True
         if left:
-            configs = [runs[place][0] for place in left]
-            bar.start(configs[0])
+            batched = [runs[place][0] for place in left]
+            bar.start(batched[0])
             data = runs[left[0]][1]
-            with threads.limit(configs[0], data, len(left)) if threads else nullcontext():
-                records = run_config_batch(configs, data, device, on_epoch)
+            with threads.limit(batched[0], data, len(left)) if threads else nullcontext():
+                records = record_batch(batched, data, device, on_epoch)
             added = [file.add(record) for record in records]
             alone = all(added)
         if not alone:

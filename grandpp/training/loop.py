@@ -21,24 +21,23 @@ from grandpp.linalg import all_finite
 from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
 from grandpp.solvers import SolveStats
 from grandpp.training.best_time import record_best_time
-from grandpp.training.build import build_model, build_optimizer
-from grandpp.training.config import RunConfig
 from grandpp.training.memory import PeakMemory
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
 from grandpp.training.rewired import rewired
+from grandpp.training.settings import Run, build_optimizer
 from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
 
 
 def train_run(
-    config: RunConfig,
+    run: Run,
     data: Data,
     device: torch.device,
     on_epoch: Callable[[], object] = lambda: None,
 ) -> RunResult:
-    """Train and evaluate; on the CPU the same configuration gives the same bits again.
+    """Train and evaluate; on the CPU the same run gives the same bits again.
 
     Args:
-        config: The run.
+        run: The run.
         data: Graph with ``x``, ``edge_index``, ``y`` and the three masks of its split; rewired
             here where the run asks for it and :func:`run_sweep` has not done so.
         device: Where to run.
@@ -52,50 +51,56 @@ def train_run(
             the data are malformed, see :func:`grandpp.data.check_data`.
         IndexError: If an edge names a node that does not exist.
     """
-    check_selection(config, data)
-    data = rewired(config, data)
+    check_selection(run, data)
+    data = rewired(run, data)
     start = time.perf_counter()
-    run = TrainingRun.begin(config, data, device)
-    optimizer = build_optimizer(config, run.model) if run.model.is_trained else None
+    training = TrainingRun.begin(run, data, device)
+    optimizer = build_optimizer(run, training.model) if training.model.is_trained else None
     result = RunResult()
     with PeakMemory(device) as memory:
         try:
             # A model without parameters is evaluated once, as its epoch 0.
-            for epoch in range(1, config.epochs + 1) if optimizer else (0,):
+            for epoch in range(1, run.settings.epochs + 1) if optimizer else (0,):
                 if optimizer:
-                    run.train_epoch(optimizer)
-                run.evaluate(epoch, result)
+                    training.train_epoch(optimizer)
+                training.evaluate(epoch, result)
                 if optimizer:
                     on_epoch()
-                if result.out_of_patience(config.patience):
+                if result.out_of_patience(run.settings.patience):
                     break
-            result.energy = run.energy()
+            result.energy = training.energy()
         except FAILURES as error:
             result = RunResult.failed(error)
-    run.record_cost(result, time.perf_counter() - start, memory)
+    training.record_cost(result, time.perf_counter() - start, memory)
     return result
 
 
-def check_selection(config: RunConfig, data: Data) -> None:
-    """Refuse to choose an end or a time by a validation accuracy that does not exist.
+def check_selection(run: Run, data: Data) -> None:
+    """Refuse to choose an epoch or a time by a validation accuracy that does not exist.
+
+    Args:
+        run: The run.
+        data: Graph with the masks of its split.
 
     Raises:
-        ValueError: If ``config.patience`` is not positive, ``config.best_time`` is asked for on a
-            trajectory of no length or without an end, or one of them needs validation nodes and
-            the split has none.
+        ValueError: If ``patience`` or ``best_time`` is asked for and no validation node has a known
+            label.
     """
-    if config.best_time and not (config.time and math.isfinite(config.time)):
-        raise ValueError(
-            f"expected 'time' to be positive and finite for best_time (got {config.time})"
-        )
-    if config.patience is not None and config.patience < 1:
-        raise ValueError(f"expected 'patience' to be positive (got {config.patience})")
+    check_validation(run, int((data.val_mask & (data.y >= 0)).sum()))
+
+
+def check_validation(run: Run, nodes: int) -> None:
+    """:func:`check_selection` for a number of validation nodes.
+
+    Raises:
+        ValueError: If there is none where one is needed.
+    """
     for name in ("patience", "best_time"):
-        value = getattr(config, name)
-        if value and not bool((data.val_mask & (data.y >= 0)).any()):
+        value = getattr(run.settings, name)
+        if value and not nodes:
             raise ValueError(
                 f"expected validation nodes for {name}={value} "
-                f"(got none with protocol '{config.protocol}')"
+                f"(got none with protocol '{run.protocol}')"
             )
 
 
@@ -109,11 +114,11 @@ class TrainingRun:
     Args:
         model: The model.
         data: Graph with the masks of its split.
-        features: See :class:`RunConfig`. (default: ``None``)
-        cluster_labels: See :class:`RunConfig`. (default: ``None``)
+        features: See :class:`TrainedSettings`. (default: ``None``)
+        cluster_labels: See :class:`TrainedSettings`. (default: ``None``)
         x: The features as models take them, for runs that share them.
             (default: ``None``, made from those of ``data``)
-        best_time: See :class:`RunConfig`. (default: ``None``)
+        best_time: Look for the best time of the trajectory. (default: ``None``)
         nfe_forward, nfe_backward: Evaluations of every epoch so far.
     """
 
@@ -137,9 +142,7 @@ class TrainingRun:
             self.targets = clustered_targets(self.data, self.x, classes, self.cluster_labels)
 
     @classmethod
-    def begin(
-        cls, config: RunConfig, data: Data, device: torch.device, x: Any = None
-    ) -> TrainingRun:
+    def begin(cls, run: Run, data: Data, device: torch.device, x: Any = None) -> TrainingRun:
         """Set the seeds, build the model and tell it the labels of its split.
 
         Raises:
@@ -150,15 +153,17 @@ class TrainingRun:
         if not bool((data.train_mask & (data.y >= 0)).any()):
             raise ValueError("expected training nodes with a known label (got none)")
         # Initialisation and dropout differ from split to split, reproducibly.
-        state = np.random.SeedSequence([config.split, config.seed]).generate_state(1)
+        state = np.random.SeedSequence([run.split, run.seed]).generate_state(1)
         torch.manual_seed(int(state[0]))
         num_classes = int(data.y.max()) + 1
-        model = build_model(config, data.num_features, num_classes).to(device)
+        settings = run.settings
+        model = settings.build(data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
-        run = cls(model, here, config.features, config.cluster_labels, x, config.best_time)
-        index = run.data.train_mask.nonzero().view(-1)
+        training = cls(model, here, settings.features, settings.cluster_labels, x,
+                       settings.best_time)  # fmt: skip
+        index = training.data.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
-        return run
+        return training
 
     def train_epoch(self, optimizer: torch.optim.Optimizer) -> None:
         """Train for an epoch.

@@ -11,7 +11,9 @@ An option is one field::
                                          default=("gcn",))
 
 The type of the field says how its text is parsed and how often it may stand; its default is
-added to the help. An option that several commands have is a field of a class that they inherit.
+added to the help. An option that several commands have is a field of a class that they inherit; a
+command that declares the field again without :func:`option` gives it another default. Settings of
+models declare their options, too: a command takes them over by :func:`options_of`.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from __future__ import annotations
 import argparse
 import math
 import types
-from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -80,6 +82,32 @@ def option(
     return field(default=default, metadata={"option": row})
 
 
+def options_of(
+    declared: Iterable[type[Any]], only: Iterable[str] | None = None, **defaults: Any
+) -> Any:
+    """Declare a field that stands for options of other dataclasses.
+
+    Its value is a dictionary of those that were given, by the names of their fields.
+
+    Args:
+        declared: Dataclasses with fields by :func:`option`; a field that several of them inherit
+            is one option.
+        only: Names of the fields to take. (default: ``None``, all)
+        **defaults: Values of options that are not given. (default: left out)
+    """
+    taken = OptionsOf(tuple(declared), None if only is None else tuple(only), defaults)
+    return field(default_factory=lambda: dict(defaults), metadata={"options_of": taken})
+
+
+@dataclass(frozen=True)
+class OptionsOf:
+    """What :func:`options_of` was asked for."""
+
+    declared: tuple[type[Any], ...]
+    only: tuple[str, ...] | None
+    defaults: Mapping[str, Any]
+
+
 def add_options(parser: argparse.ArgumentParser, declared: type[Any]) -> None:
     """Add every option that a dataclass declares; those it inherits stand in groups of their own.
 
@@ -87,17 +115,12 @@ def add_options(parser: argparse.ArgumentParser, declared: type[Any]) -> None:
         parser: Parser that gets the options.
         declared: A dataclass with fields by :func:`option`; other fields are left alone.
     """
-    hints = get_type_hints(declared)
-    owners = {f.name: _owner(declared, f.name) for f in fields(declared)}
     groups: dict[type[Any], Any] = {declared: parser}
-    for item in fields(declared):
-        row = item.metadata.get("option")
-        if row is None:
-            continue
-        owner = owners[item.name]
-        if owner not in groups:
-            groups[owner] = parser.add_argument_group((owner.__doc__ or "").partition("\n")[0][:-1])
-        _add_option(groups[owner], item.name, hints[item.name], item.default, row)
+    for item in _items(declared):
+        if item.owner not in groups:
+            title = (item.owner.__doc__ or "").partition("\n")[0][:-1]
+            groups[item.owner] = parser.add_argument_group(title)
+        _add_option(groups[item.owner], item)
 
 
 def read_options(args: argparse.Namespace, declared: type[T]) -> T:
@@ -110,25 +133,95 @@ def read_options(args: argparse.Namespace, declared: type[T]) -> T:
     Raises:
         ValueError: If the dataclass refuses a value.
     """
-    given = vars(args)
-    names = [f.name for f in fields(declared) if f.name in given]  # type: ignore[arg-type]
-    values = {k: tuple(v) if isinstance(v := given[k], list) else v for k in names}
+    given, values = vars(args), _collections(declared)
+    for item in _items(declared):
+        if item.dest in given:
+            value = given[item.dest]
+            value = tuple(value) if isinstance(value, list) else value
+            where = values if item.collected_in is None else values[item.collected_in]
+            where[item.name] = value
     return declared(**values)
 
 
-def _owner(declared: type[Any], name: str) -> type[Any]:
-    """The class in whose body a field is declared."""
-    return next(c for c in declared.__mro__ if name in vars(c).get("__annotations__", {}))
+@dataclass(frozen=True)
+class _Item:
+    """An option of a command: a field, how it stands on the command line, and where it goes."""
+
+    name: str
+    hint: Any
+    default: Any
+    row: Option
+    owner: type[Any]
+    collected_in: str | None = None
+
+    @property
+    def dest(self) -> str:
+        return self.name if self.collected_in is None else f"{self.collected_in}.{self.name}"
 
 
-def _add_option(group: Any, name: str, hint: Any, default: Any, row: Option) -> None:
-    kind, several = _value_type(hint)
-    text = _help_text(row, default)
-    flags = [name] if row.positional else _flags(name, row)
+def _items(declared: type[Any]) -> Iterator[_Item]:
+    hints = get_type_hints(declared)
+    for own in fields(declared):
+        taken = own.metadata.get("options_of")
+        if taken is not None:
+            yield from _taken(own.name, taken)
+            continue
+        found = _declaration(declared, own.name)
+        if found is not None:
+            yield _Item(own.name, hints[own.name], own.default, *found)
+
+
+def _taken(collected_in: str, taken: OptionsOf) -> Iterator[_Item]:
+    """The options of other dataclasses, each once."""
+    seen: dict[str, type[Any]] = {}
+    for declared in taken.declared:
+        hints = get_type_hints(declared)
+        for own in fields(declared):
+            found = _declaration(declared, own.name)
+            if found is None or (taken.only is not None and own.name not in taken.only):
+                continue
+            row, owner = found
+            if own.name not in seen:
+                default = taken.defaults.get(own.name, own.default)
+                if own.name in taken.defaults:
+                    row = replace(row, shown_default=None)
+                yield _Item(own.name, hints[own.name], default, row, owner, collected_in)
+            if seen.setdefault(own.name, owner) is not owner:
+                raise TypeError(
+                    f"expected one declaration of the option '{own.name}' "
+                    f"(got those of {seen[own.name].__name__} and {owner.__name__})"
+                )
+
+
+def _collections(declared: type[Any]) -> dict[str, Any]:
+    """The dictionaries that :func:`options_of` fills, with their defaults."""
+    taken = ((f.name, f.metadata.get("options_of")) for f in fields(declared))
+    return {name: dict(of.defaults) for name, of in taken if of is not None}
+
+
+def _declaration(declared: type[Any], name: str) -> tuple[Option, type[Any]] | None:
+    """How a field stands on the command line, and the class that says so, perhaps a base."""
+    told = {kind: _own_option(kind, name) for kind in declared.__mro__}
+    row = next((row for row in told.values() if row is not None), None)
+    if row is None:
+        return None
+    # Subclasses inherit the fields of their bases: the last one is the first to say it.
+    return row, [kind for kind, own in told.items() if own is row][-1]
+
+
+def _own_option(kind: type[Any], name: str) -> Option | None:
+    own = vars(kind).get("__dataclass_fields__", {}).get(name)
+    return None if own is None else own.metadata.get("option")
+
+
+def _add_option(group: Any, item: _Item) -> None:
+    row, required = item.row, item.default is MISSING
+    kind, several = _value_type(item.hint)
+    flags = [item.name] if row.positional else _flags(item.name, row)
     # What is not given is absent from the namespace: the dataclass has the defaults, once.
-    given: dict[str, Any] = {"help": text, "default": argparse.SUPPRESS}
+    given: dict[str, Any] = {"help": _help_text(row, item.default), "default": argparse.SUPPRESS}
     if not row.positional:
-        given |= {"dest": name, "required": default is MISSING}
+        given |= {"dest": item.dest, "required": required}
     if kind is bool:
         action = argparse.BooleanOptionalAction if row.negatable else "store_true"
         group.add_argument(*flags, action=action, **given)
@@ -139,7 +232,10 @@ def _add_option(group: Any, name: str, hint: Any, default: Any, row: Option) -> 
             given["action"] = "extend"
     if row.choices is not None:
         given["choices"] = tuple(row.choices)
-    group.add_argument(*flags, type=row.parse or kind, metavar=row.metavar, **given)
+    metavar = row.metavar
+    if metavar is None and row.choices is None and not row.positional:
+        metavar = item.name.upper()
+    group.add_argument(*flags, type=row.parse or kind, metavar=metavar, **given)
 
 
 def _flags(name: str, row: Option) -> list[str]:
@@ -161,7 +257,8 @@ def _help_text(row: Option, default: Any) -> str:
     shown = row.shown_default
     plain = default is not MISSING and default is not None and default is not False
     if shown is None and plain and default != ():
-        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+        values = default if isinstance(default, tuple) else (default,)
+        shown = ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
     text = f"{text} (default: {shown})" if shown is not None else text
     return text.replace("%", "%%")  # argparse formats it
 
@@ -189,13 +286,19 @@ def positive_float(text: str) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportOptions:
+class QuietOptions:
+    """How progress is shown."""
+
+    quiet: bool = option("no progress bar", default=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(QuietOptions):
     """What is printed."""
 
     json: bool = option(
         "print JSON, one line per result, instead of tables; these go to stderr", default=False
     )
-    quiet: bool = option("no progress bar", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
-"""Run configurations in this process or in worker processes of this machine."""
+"""Do runs in this process or in worker processes of this machine."""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import tempfile
@@ -11,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, fields
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,15 +23,64 @@ from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from grandpp.training.config import RunConfig
+from grandpp.training.options import option, positive_int
 from grandpp.training.records import Record
+from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import StoredGraphs, run_cached, run_config, start_worker
+from grandpp.training.worker import StoredGraphs, record_run, run_cached, start_worker
 
 BACKENDS: tuple[str, ...] = ("loky", "dask", "ray")
 
 # Read by the libraries when a worker process loads them; a run then takes the threads it is given.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def worker_count(text: str) -> int | None:
+    """Parse a number of workers, ``None`` for ``auto``, for ``parse=``."""
+    if text == "auto":
+        return None
+    try:
+        return positive_int(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected a positive integer or auto (got '{text}')"
+        ) from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """How many runs are done at once, and where."""
+
+    workers: int | None = option(
+        "runs at once on the CPU, each in a process of its own, with the same results; 1: in this "
+        "process; auto: one per core, fewer where memory is short or where there is less to do "
+        "than processes need to start, and 1 on a GPU, or all workers of a cluster",
+        default=None,
+        parse=worker_count,
+        metavar="N",
+        shown_default="auto",
+    )
+    threads: int | None = option(
+        "threads of each run on the CPU",
+        default=None,
+        parse=positive_int,
+        metavar="N",
+        shown_default="1, because on small graphs two threads wait for each other, above all "
+        "beside other programs; on a large graph, two million nodes times hidden channels, the "
+        "cores that other runs leave idle: all for a single run",
+    )
+    backend: str = option(
+        "where the workers are: on this machine (loky) or on a cluster (dask, ray)",
+        default="loky",
+        choices=BACKENDS,
+    )
+    scheduler: str | None = option(
+        "where the cluster is, as tcp://node1:8786", default=None, metavar="ADDRESS"
+    )
+
+    def pool(self) -> dict[str, Any]:
+        """These options, as arguments of :func:`grandpp.training.run_sweep`."""
+        return {f.name: getattr(self, f.name) for f in fields(WorkerOptions)}
 
 
 class WorkerError(RuntimeError):
@@ -49,7 +100,7 @@ class Pool(Protocol):
     lost: tuple[type[BaseException], ...]
     epochs: NDArray[np.int64]
 
-    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+    def submit(self, slot: int, which: int, run: Run) -> Future[Record]:
         """Begin the run of a slot, on one of the graphs."""
 
 
@@ -82,7 +133,7 @@ class InProcess(AbstractContextManager["InProcess"]):
     def __exit__(self, *exception: object) -> None:
         return None
 
-    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+    def submit(self, slot: int, which: int, run: Run) -> Future[Record]:
         """Do the run."""
 
         def on_epoch() -> None:
@@ -91,8 +142,8 @@ class InProcess(AbstractContextManager["InProcess"]):
 
         future: Future[Record] = Future()
         data, threads = self._graphs[which], self._threads
-        with threads.limit(config, data) if threads else nullcontext():
-            future.set_result(run_config(config, data, self._device, on_epoch))
+        with threads.limit(run, data) if threads else nullcontext():
+            future.set_result(record_run(run, data, self._device, on_epoch))
         return future
 
 
@@ -135,12 +186,12 @@ class Processes(AbstractContextManager["Processes"]):
             self._executor.shutdown(wait=True, kill_workers=True)
         self._folder.cleanup()
 
-    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+    def submit(self, slot: int, which: int, run: Run) -> Future[Record]:
         """Hand the run to the next free process."""
         try:
             with _deaf_to_interrupts():
                 return self._executor.submit(
-                    run_cached, self._sweep, which, config, slot, self._threads
+                    run_cached, self._sweep, which, run, slot, self._threads
                 )
         except BrokenProcessPool as error:
             future: Future[Record] = Future()

@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from grandpp.training.config import RunConfig
 from grandpp.training.records import Record
+from grandpp.training.settings import Run
 
 
 class Progress(AbstractContextManager["Progress"]):
     """A bar over the epochs of all runs, with the time left and each model's mean accuracy.
 
     Args:
-        configs: The runs; a run is named by its place here.
+        runs: The runs; a run is named by its place here.
         show: Whether anything is shown.
     """
 
-    def __init__(self, configs: Sequence[RunConfig], show: bool) -> None:
-        self._epochs = np.array([config.epochs for config in configs], dtype=np.int64)
-        self._finished = np.zeros(len(configs), dtype=bool)
+    def __init__(self, runs: Sequence[Run], show: bool) -> None:
+        self._epochs = np.array([run.settings.epochs for run in runs], dtype=np.int64)
+        self._finished = np.zeros(len(runs), dtype=bool)
         self._accuracies: dict[tuple[str, int], dict[str, list[float]]] = {}
         # Fast and slow models take turns: the mean speed so far tells the time left best.
         self._bar = tqdm(
@@ -38,10 +38,10 @@ class Progress(AbstractContextManager["Progress"]):
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
-    def start(self, config: RunConfig) -> None:
+    def start(self, run: Run) -> None:
         """Name the run that begins."""
-        k, model = config.labels_per_class, config.model
-        text = f"{config.dataset}, {k} per class, {model} split {config.split}"
+        k, model = run.labels_per_class, run.model
+        text = f"{run.dataset}, {k} per class, {model} split {run.split}"
         self._bar.set_description(text, refresh=False)
 
     def show(self, epochs: NDArray[np.int64]) -> None:

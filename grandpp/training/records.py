@@ -14,9 +14,9 @@ from torch_geometric.data import Data
 
 import grandpp
 from grandpp.data import split_digest
-from grandpp.training.config import RunConfig
 from grandpp.training.record_file import Record, RecordFormat, read_file
 from grandpp.training.result import RunResult
+from grandpp.training.settings import Run
 
 KEY_FIELDS: tuple[str, ...] = (
     "dataset",
@@ -34,15 +34,15 @@ RUN_RECORDS = RecordFormat(
 """What :func:`make_record` makes."""
 
 
-def make_record(config: RunConfig, result: RunResult, data: Data, device: str) -> Record:
+def make_record(run: Run, result: RunResult, data: Data, device: str) -> Record:
     """Return everything that repeats and explains a run, with stable field names."""
-    head = {name: getattr(config, name) for name in KEY_FIELDS}
+    head = {name: getattr(run, name) for name in KEY_FIELDS}
     return {
         **head,
         "split_digest": split_digest(data),
         **asdict(result),
         "device": device,
-        "config": asdict(config),
+        "config": run.choices(),
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
@@ -61,7 +61,7 @@ def read_records(path: Path) -> list[Record]:
 
 
 def record_key(record: Record) -> tuple[Any, ...]:
-    """The key of a record, comparable with :attr:`RunConfig.key`."""
+    """The key of a record, comparable with :attr:`Run.key`."""
     return RUN_RECORDS.key_of(record)
 
 

@@ -1,4 +1,4 @@
-"""Run configurations on other machines by dask or ray; both are optional."""
+"""Do runs on other machines by dask or ray; both are optional."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
-from grandpp.training.config import RunConfig
 from grandpp.training.records import Record
+from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import CPU, drop_graphs, keep_graphs, run_cached, run_config
+from grandpp.training.worker import CPU, drop_graphs, keep_graphs, record_run, run_cached
 
 PATIENCE = 10.0  # seconds to wait for a scheduler's answer
 
@@ -68,11 +68,11 @@ class Dask(AbstractContextManager["Dask"]):
             self._client.unregister_worker_plugin(self._sweep)
         self._client.close()
 
-    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+    def submit(self, slot: int, which: int, run: Run) -> Future[Record]:
         """Hand the run to the scheduler."""
         # Not pure: a second sweep on the same cluster must not be handed the results of this one.
         executor = self._client.get_executor(pure=False)
-        return executor.submit(run_cached, self._sweep, which, config, slot, self._threads)
+        return executor.submit(run_cached, self._sweep, which, run, slot, self._threads)
 
 
 def _dask_plugin(sweep: str, graphs: Sequence[Data]) -> Any:
@@ -126,14 +126,14 @@ class Ray(AbstractContextManager["Ray"]):
     def __exit__(self, *exception: object) -> None:
         self._ray.shutdown()
 
-    def submit(self, slot: int, which: int, config: RunConfig) -> Future[Record]:
+    def submit(self, slot: int, which: int, run: Run) -> Future[Record]:
         """Hand the run to the cluster."""
-        return self._perform.remote(self._graphs[which], config, self._threads).future()
+        return self._perform.remote(self._graphs[which], run, self._threads).future()
 
 
-def _perform_on_ray(data: Data, config: RunConfig, threads: Threads) -> Record:
-    with threads.limit(config, data):
-        return run_config(config, data, CPU)
+def _perform_on_ray(data: Data, run: Run, threads: Threads) -> Record:
+    with threads.limit(run, data):
+        return record_run(run, data, CPU)
 
 
 def _library(module: str, backend: str, package: str) -> Any:

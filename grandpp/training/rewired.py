@@ -1,4 +1,4 @@
-"""The training graph of a run: as loaded, or rewired by its configuration."""
+"""The training graph of a run: as loaded, or rewired by its settings."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch_geometric.data import Data
 
 from grandpp.data import rewire
 from grandpp.data.edges import replace_edges
-from grandpp.training.config import RunConfig
+from grandpp.training.settings import Run
 
 
-def rewired(config: RunConfig, data: Data, *, progress: bool = False) -> Data:
+def rewired(run: Run, data: Data, *, progress: bool = False) -> Data:
     """Return the graph with the rewiring that a run asks for.
 
     Args:
-        config: The run; its ``rewiring`` is a kind of :func:`grandpp.data.rewire` or ``None``.
+        run: The run, whose settings name the rewiring.
         data: Graph of a data set or of one of its splits; one that comes from this function is
             recognised and returned as it is.
         progress: Show a progress bar where it takes long. (default: ``False``)
@@ -23,7 +23,7 @@ def rewired(config: RunConfig, data: Data, *, progress: bool = False) -> Data:
     Raises:
         ValueError: See :func:`grandpp.data.rewire`; or if the graph was rewired otherwise.
     """
-    kind, have = config.rewiring, data.get("rewiring")
+    kind, have = run.settings.rewiring, data.get("rewiring")
     if have == kind:
         return data
     if have is not None:
@@ -34,12 +34,12 @@ def rewired(config: RunConfig, data: Data, *, progress: bool = False) -> Data:
 
 
 def rewire_once(
-    runs: Sequence[tuple[RunConfig, Data]], *, progress: bool = False
-) -> list[tuple[RunConfig, Data]]:
+    runs: Sequence[tuple[Run, Data]], *, progress: bool = False
+) -> list[tuple[Run, Data]]:
     """Give every run its graph; splits that share their edges share the rewired ones as well.
 
     Args:
-        runs: Configurations with the split data of each.
+        runs: Runs with the split data of each.
         progress: Show a progress bar where it takes long. (default: ``False``)
 
     Raises:
@@ -48,17 +48,18 @@ def rewire_once(
     made: dict[tuple[object, ...], Data] = {}  # edges by where they come from
     whole: dict[tuple[object, ...], Data] = {}  # runs on one graph keep sharing it
     ready = []
-    for config, data in runs:
-        if config.rewiring is not None and data.get("rewiring") != config.rewiring:
+    for run, data in runs:
+        kind = run.settings.rewiring
+        if kind is not None and data.get("rewiring") != kind:
             weight = data.get("edge_weight")
-            key = (id(data.edge_index), id(weight), config.rewiring)  # alive as long as the runs
+            key = (id(data.edge_index), id(weight), kind)  # alive as long as the runs
             if key not in made:
-                made[key] = rewired(config, data, progress=progress)
-            graph = (id(data), config.rewiring)
+                made[key] = rewired(run, data, progress=progress)
+            graph = (id(data), kind)
             if graph not in whole:
                 edges = made[key].edge_index, made[key].get("edge_weight")
                 whole[graph] = replace_edges(data, *edges)
-                whole[graph].rewiring = config.rewiring
+                whole[graph].rewiring = kind
             data = whole[graph]
-        ready.append((config, data))
+        ready.append((run, data))
     return ready

@@ -1,95 +1,316 @@
-"""Tuned settings from ``settings.csv``, and configurations built from them."""
+"""Settings of models as dataclasses that build them, and the run of one model on one split."""
 
 from __future__ import annotations
 
-import csv
-from dataclasses import fields
-from functools import cache
-from importlib.resources import files
-from typing import Any
+import hashlib
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from grandpp.fields import DEFAULT_GAIN
-from grandpp.training.config import RunConfig, check_config
-from grandpp.training.registry import MODELS, REGISTRY, is_diffusion
+import torch
 
-CLUSTER_LABELS = 1.0
-"""Chosen on validation nodes, see the README."""
+from grandpp.models import NodeClassifier
+from grandpp.training.options import option, positive_int
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
+
+FEATURES: tuple[str, ...] = ("rows", "binary")
+"""What a model gets of the node features, see :class:`TrainedSettings`."""
 
 
-def tuned_config(
-    dataset: str,
-    model: str,
-    labels_per_class: int,
-    *,
-    protocol: str = "grand",
-    split: int = 0,
-    seed: int = 0,
-    **overrides: Any,
-) -> RunConfig:
-    """Build a run from the table ``settings.csv``.
+class Cost(NamedTuple):
+    """What a training step costs, roughly, per node and edge.
 
-    It holds GRAND's tuned settings, and for the baselines those of their papers or official code
-    where they have some for such data; the row ``*`` serves data sets without one of their own.
+    Args:
+        channels: Size of the hidden state.
+        depth: Products with the graph.
+        work: Work of a product, in units of one with fixed weights.
+        arrays: Arrays of the hidden state that the backward pass needs.
+    """
+
+    channels: int = 1
+    depth: float = 2.0
+    work: int = 1
+    arrays: int = 5
+
+
+def constant(default: Any = MISSING) -> Any:
+    """Declare a field that tells the variants of a family apart.
+
+    It is set by the zoo alone: users cannot choose it, and it is no part of a record.
+
+    Args:
+        default: Its value where the variant does not name it. (default: every variant names it)
+    """
+    return field(default=default, metadata={"constant": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(ABC):
+    """Settings of a family of models: the choices of a run, checked, and how to build the model.
+
+    A subclass declares one field per choice. Its default serves every data set that has no row in
+    :attr:`tuned_rows`; ``None`` is no choice and leaves the hash of a run alone, so a new field
+    with the default ``None`` changes no hash. A field with :func:`grandpp.training.options.option`
+    is an option of the command lines.
+
+    The properties here are what training asks of every model; a field of the same name answers.
+    """
+
+    tuned_rows: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Tuned values by data set."""
+
+    def __post_init__(self) -> None:
+        """Check every choice.
+
+        Raises:
+            ValueError: If a value is out of range.
+        """
+        for name, value in self.choices().items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"expected '{name}' to be finite (got {value})")
+
+    @abstractmethod
+    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+        """Build the model, with parameters drawn from torch's generator.
+
+        Args:
+            in_channels: Size of the features.
+            out_channels: Number of classes.
+        """
+
+    @classmethod
+    def choice_names(cls) -> tuple[str, ...]:
+        """Names of the fields that a user may set."""
+        return tuple(f.name for f in fields(cls) if not f.metadata.get("constant"))
+
+    @classmethod
+    def tuned(cls, dataset: str, **values: Any) -> Self:
+        """Return the settings tuned for a data set, but for the values given."""
+        return cls(**{**cls.tuned_rows.get(dataset, {}), **values})
+
+    def choices(self) -> dict[str, Any]:
+        """Every choice by name, as it stands in a record."""
+        return {"epochs": self.epochs} | {name: getattr(self, name) for name in self.choice_names()}
+
+    def cost(self) -> Cost:
+        """Estimate the cost of a training step."""
+        return Cost()
+
+    @property
+    def epochs(self) -> int:
+        """Training epochs; 0 for a model without training by gradient."""
+        return 0
+
+    @property
+    def patience(self) -> int | None:
+        """Epochs without a better validation accuracy that end training."""
+        return None
+
+    @property
+    def features(self) -> str | None:
+        """One of :data:`FEATURES`; ``None`` is the first."""
+        return None
+
+    @property
+    def cluster_labels(self) -> float | None:
+        """Weight of seeded clusters in the loss, see :class:`TrainedSettings`."""
+        return None
+
+    @property
+    def rewiring(self) -> str | None:
+        """Edges to diffuse along, a kind of :func:`grandpp.data.rewire`; ``None``: the graph's."""
+        return None
+
+    @property
+    def best_time(self) -> bool | None:
+        """Whether the trajectory is searched for its best time."""
+        return None
+
+    @property
+    def trains_in_batches(self) -> bool:
+        """Whether runs on several splits can be trained as one program."""
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedSettings(ModelSettings):
+    """Training by gradient.
+
+    Args:
+        optimizer, lr, weight_decay: Optimiser of ``torch.optim`` and its settings.
+        input_dropout: Dropout on the features.
+        epochs: Training epochs.
+        patience: Epochs without a better validation accuracy that end training.
+        features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
+            zero, what the official GRAND code diffuses. (default: ``None``: ``"rows"``)
+        cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
+            class, see :func:`grandpp.training.targets.clustered_targets`.
+    """
+
+    optimizer: str = "Adam"
+    lr: float = 0.01
+    weight_decay: float = 0.0005
+    input_dropout: float = 0.5
+    epochs: int = option(
+        "training epochs", default=100, parse=positive_int, shown_default="tuned per data set"
+    )
+    patience: int | None = option(
+        "stop after P epochs without a better validation accuracy",
+        default=None,
+        parse=positive_int,
+        metavar="P",
+        shown_default="never",
+    )
+    features: str | None = option(
+        "rows that sum to 1, or binary: 1 for every entry, as in GRAND's official code",
+        default=None,
+        choices=FEATURES,
+        shown_default="rows",
+    )
+    cluster_labels: float | None = option(
+        "train on seeded clusters too, which count as L labelled nodes per class",
+        default=None,
+        metavar="L",
+        shown_default="1 for grand++-cluster",
+    )
+
+    def __post_init__(self) -> None:
+        """Check every choice."""
+        # Without an epoch the random start would be reported.
+        check_positive(self, "lr", "epochs", "patience")
+        check_not_negative(self, "weight_decay", "cluster_labels")
+        check_shares(self, "input_dropout")
+        check_one_of("optimizer", self.optimizer, OPTIMIZERS)
+        if self.features is not None:
+            check_one_of("features", self.features, FEATURES)
+        super().__post_init__()
+
+    def build_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """Build the optimiser of a model's parameters that are to be trained."""
+        kind = getattr(torch.optim, self.optimizer)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        # The same arithmetic for all parameters at once, which the CPU does not do unless asked to:
+        # the same bits in a third of the time.
+        optimizer: torch.optim.Optimizer = kind(
+            parameters, lr=self.lr, weight_decay=self.weight_decay, foreach=True
+        )
+        return optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training run of one model on one split.
 
     Args:
         dataset: Name of the data set.
-        model: One of :data:`grandpp.training.MODELS`.
+        model: Name of the model, for tables; its settings build it.
         labels_per_class: Labelled training nodes per class.
-        protocol, split, seed: See :class:`RunConfig`.
-        **overrides: Fields of :class:`RunConfig` to set; ``None`` keeps the table's value, and
-            fields that mean nothing to the model are left alone.
+        protocol: How the other nodes are split, see :func:`grandpp.data.low_label_split`.
+        split: Seed of the split.
+        seed: Seed of initialisation and dropout.
+        settings: Settings of the model.
 
     Raises:
-        ValueError: For an unknown model or a value out of range.
-        TypeError: For a field that does not exist.
+        ValueError: If ``labels_per_class`` is not positive.
     """
-    if model not in MODELS:
-        raise ValueError(f"expected 'model' to be one of {', '.join(MODELS)} (got '{model}')")
-    unknown = sorted(set(overrides) - {f.name for f in fields(RunConfig)})
-    if unknown:
-        raise TypeError(f"expected fields of RunConfig (got {', '.join(unknown)})")
-    row = REGISTRY[model]
-    table, name = settings_table(), row.settings or model
-    values = dict(table.get((name, dataset)) or table[(name, "*")], **_defaults(model))
-    values.update({k: v for k, v in overrides.items() if v is not None})
-    config = RunConfig(
-        dataset=dataset,
-        model=model,
-        labels_per_class=labels_per_class,
-        protocol=protocol,
-        split=split,
-        seed=seed,
-        **{k: v for k, v in values.items() if k in row.fields},
-    )
-    check_config(config)
-    return config
+
+    dataset: str
+    model: str
+    labels_per_class: int
+    settings: ModelSettings
+    protocol: str = "grand"
+    split: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_positive(self, "labels_per_class")
+
+    def choices(self) -> dict[str, Any]:
+        """Everything that is chosen for the run, by name, as it stands in its record."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "settings"}
+        return own | self.settings.choices()
+
+    @property
+    def config_hash(self) -> str:
+        """Twelve hex digits that name every choice but split and seed; ``None`` is no choice."""
+        return hash_choices(self.choices())
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two runs the same run."""
+        return (
+            self.dataset,
+            self.labels_per_class,
+            self.protocol,
+            self.model,
+            self.split,
+            self.seed,
+            self.config_hash,
+        )
+
+    def on(self, split: int, seed: int = 0) -> Run:
+        """Return the same run on another split, with another seed."""
+        return replace(self, split=split, seed=seed)
+
+    def with_settings(self, **changes: Any) -> Run:
+        """Return the same run with other settings.
+
+        Raises:
+            ValueError: If a value is out of range.
+            TypeError: For a setting that the model does not have.
+        """
+        return replace(self, settings=replace(self.settings, **changes))
 
 
-def _defaults(model: str) -> dict[str, Any]:
-    """Settings that hang on the kind of model, not on the data set."""
-    exact = model.startswith("grand") and model.endswith("-l")
-    values = {"layer_norm": True, "source": "balanced", "source_gain": DEFAULT_GAIN}
-    values["initial"], values["rewiring"] = "features", "gdc"
-    if "-cluster" in model:
-        values["cluster_labels"] = CLUSTER_LABELS
-    return values | ({"solver": "exact" if exact else "auto"} if is_diffusion(model) else {})
+def hash_choices(choices: Mapping[str, Any]) -> str:
+    """Return the hash of a run from its choices, for example from the ``config`` of its record."""
+    told = {k: v for k, v in choices.items() if v is not None and k not in ("split", "seed")}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
-@cache
-def settings_table() -> dict[tuple[str, str], dict[str, Any]]:
-    """Rows of ``settings.csv`` by model and data set; an empty cell is ``None``."""
-    types = {f.name: str(f.type) for f in fields(RunConfig)}
-    text = files("grandpp.training").joinpath("settings.csv").read_text(encoding="utf-8")
-    table = {}
-    for row in csv.DictReader(text.splitlines()):
-        key = (row.pop("model"), row.pop("dataset"))
-        table[key] = {name: _parse(value, types[name]) for name, value in row.items()}
-    return table
+def build_optimizer(run: Run, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """Build the optimiser of a run.
+
+    Raises:
+        ValueError: If the model is not trained by gradient.
+    """
+    if not isinstance(run.settings, TrainedSettings):
+        raise ValueError(f"expected a model that is trained by gradient (got '{run.model}')")
+    return run.settings.build_optimizer(model)
 
 
-def _parse(value: str, kind: str) -> Any:
-    if value == "":
-        return None
-    if kind.startswith("int"):
-        return int(value)
-    return float(value) if kind.startswith("float") else value
+def check_positive(settings: object, *names: str) -> None:
+    """Raise ``ValueError`` unless the named fields are positive and finite, or ``None``."""
+    _check(settings, names, lambda value: 0 < value < math.inf, "to be positive")
+
+
+def check_not_negative(settings: object, *names: str) -> None:
+    """Raise ``ValueError`` unless the named fields are 0, positive and finite, or ``None``."""
+    _check(settings, names, lambda value: 0 <= value < math.inf, "to be finite and not negative")
+
+
+def check_shares(settings: object, *names: str) -> None:
+    """Raise ``ValueError`` unless the named fields are in [0, 1), or ``None``."""
+    _check(settings, names, lambda value: 0 <= value < 1, "in [0, 1)")
+
+
+def check_one_of(name: str, value: object, choices: Iterable[str]) -> None:
+    """Raise ``ValueError`` unless a value is one of some choices."""
+    if value not in tuple(choices):
+        raise ValueError(f"expected '{name}' to be one of {', '.join(choices)} (got '{value}')")
+
+
+def _check(
+    settings: object, names: Iterable[str], holds: Callable[[Any], bool], words: str
+) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not holds(value):
+            raise ValueError(f"expected '{name}' {words} (got {value})")

@@ -1,4 +1,4 @@
-"""Run many configurations, in parallel and resumably, and append their records."""
+"""Do many runs, in parallel and resumably, and append their records."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import torch
 from torch_geometric.data import Data
 
 from grandpp.training.batches import check_batches, run_batches
-from grandpp.training.config import RunConfig
 from grandpp.training.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import RUN_RECORDS, Record
 from grandpp.training.remote_pools import Dask, Ray
 from grandpp.training.rewired import rewire_once
+from grandpp.training.settings import Run
 from grandpp.training.threads import Threads, auto_workers, threads_per_run
 
-Runs = Sequence[tuple[RunConfig, Data]]
+Runs = Sequence[tuple[Run, Data]]
 
 
 def run_sweep(
@@ -40,8 +40,8 @@ def run_sweep(
     """Run what is not in a file of records yet, and report every record.
 
     Args:
-        runs: Configurations with the graph of each. A graph without masks is split by its
-            configuration where the run is done, so that a hundred splits are one graph in memory.
+        runs: Runs with the graph of each. A graph without masks is split by its
+            settings where the run is done, so that a hundred splits are one graph in memory.
         device: Where to run.
         on_record: Called with each record, those found in the file first.
         out: File to append to; created with the first record. Several commands may share it:
@@ -76,28 +76,28 @@ def run_sweep(
         check_batches(runs)
     file = RecordFile(out, RUN_RECORDS)
     todo = []
-    for config, data in runs:
-        if config.key in file.records:
-            on_record(file.records[config.key])
+    for run, data in runs:
+        if run.key in file.records:
+            on_record(file.records[run.key])
         else:
-            todo.append((config, data))
+            todo.append((run, data))
     if not todo:
         return
     todo = rewire_once(todo, progress=progress)
-    configs = [config for config, _ in todo]
+    left = [run for run, _ in todo]
     # On a GPU the threads of the CPU have little to do: they stay as they are.
     limits = None
     if device.type == "cpu":
         limits = threads_per_run(todo[:1] if batch_splits else todo, threads)
     if batch_splits is not None:
-        with Progress(configs, progress) as bar:
+        with Progress(left, progress) as bar:
             run_batches(todo, batch_splits, device, file, bar, on_record, limits)
         return
     graphs = list({id(data): data for _, data in todo}.values())
     which = {id(data): n for n, data in enumerate(graphs)}
-    numbered = [(config, which[id(data)]) for config, data in todo]
+    numbered = [(run, which[id(data)]) for run, data in todo]
     with (
-        Progress(configs, progress) as bar,
+        Progress(left, progress) as bar,
         _open(graphs, todo, device, bar, limits, workers, backend, scheduler) as pool,
     ):
         _drive(numbered, pool, file, bar, on_record)
@@ -150,7 +150,7 @@ def _open(
 
 
 def _drive(
-    todo: Sequence[tuple[RunConfig, int]],
+    todo: Sequence[tuple[Run, int]],
     pool: Pool,
     file: RecordFile,
     bar: Progress,
@@ -168,13 +168,13 @@ def _drive(
     while waiting or pending:
         while waiting and len(pending) < pool.workers:
             slot = waiting.pop()
-            config, which = todo[slot]
+            run, which = todo[slot]
             file.refresh()
-            if config.key in file.records:  # another command was here
+            if run.key in file.records:  # another command was here
                 report(slot)
             else:
-                bar.start(config)
-                pending[pool.submit(slot, which, config)] = slot
+                bar.start(run)
+                pending[pool.submit(slot, which, run)] = slot
         done, _ = wait(pending, timeout=_GLANCE, return_when=FIRST_COMPLETED)
         lost = {future for future in done if _is_lost(future, pool)}
         for future in done - lost:

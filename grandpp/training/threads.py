@@ -13,11 +13,9 @@ from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 from torch_geometric.data import Data
 
-from grandpp.training.config import RunConfig
-from grandpp.training.diffusion_models import family_of
-from grandpp.training.registry import is_diffusion
+from grandpp.training.settings import Run
 
-Runs = Sequence[tuple[RunConfig, Data]]
+Runs = Sequence[tuple[Run, Data]]
 
 LARGE = 2_000_000
 """Nodes times hidden channels from which a single run takes several threads.
@@ -49,15 +47,15 @@ class Threads:
     small: int
     large: int
 
-    def of(self, config: RunConfig, data: Data, copies: int = 1) -> int:
+    def of(self, run: Run, data: Data, copies: int = 1) -> int:
         """Threads of a run, or of a batch of ``copies`` runs."""
-        size = copies * int(data.num_nodes or 0) * (config.hidden or 1)
+        size = copies * int(data.num_nodes or 0) * run.settings.cost().channels
         return self.large if size >= LARGE else self.small
 
     @contextmanager
-    def limit(self, config: RunConfig, data: Data, copies: int = 1) -> Iterator[None]:
+    def limit(self, run: Run, data: Data, copies: int = 1) -> Iterator[None]:
         """Hold torch and BLAS to the threads of a run; afterwards they have theirs back."""
-        before, number = torch.get_num_threads(), self.of(config, data, copies)
+        before, number = torch.get_num_threads(), self.of(run, data, copies)
         torch.set_num_threads(number)
         try:
             with threadpool_limits(number, user_api="blas"):
@@ -91,36 +89,26 @@ def auto_workers(runs: Runs, threads: Threads) -> int:
         runs: All runs that are to be done, with the graph of each.
         threads: Threads of each run.
     """
-    most = max((threads.of(config, data) for config, data in runs), default=1)
+    most = max((threads.of(*run) for run in runs), default=1)
     worth = int(sum(rough_seconds(*run) for run in runs) / _SECONDS_PER_WORKER)
     return max(1, min(len(runs), cpu_count() // most, _runs_in_memory(runs), worth))
 
 
-def rough_seconds(config: RunConfig, data: Data) -> float:
+def rough_seconds(run: Run, data: Data) -> float:
     """Estimate the duration of a run on one thread, within a factor of about three."""
-    depth = min(config.time or config.layers or config.hops or 2, 64)
-    work = _entries(config, data) * depth * (20 if _is_nonlinear(config) else 1)
-    return max(config.epochs, 1) * (2e-3 + 1.5e-9 * work)
+    cost = run.settings.cost()
+    work = _entries(run, data) * min(cost.depth, 64) * cost.work
+    return max(run.settings.epochs, 1) * (2e-3 + 1.5e-9 * work)
 
 
-def rough_bytes(config: RunConfig, data: Data) -> float:
+def rough_bytes(run: Run, data: Data) -> float:
     """Estimate the peak memory of a process that does a run, rather too high than too low."""
-    arrays = 5
-    if _is_nonlinear(config):
-        # The exponentials of grand-nl and grand++-nl keep few states, other methods every stage.
-        few = config.solver == "auto" and family_of(config.model).startswith("grand")
-        arrays = 32 if few else 64
-    return _PROCESS_BYTES + 4 * arrays * _entries(config, data)
+    return _PROCESS_BYTES + 4 * run.settings.cost().arrays * _entries(run, data)
 
 
-def _entries(config: RunConfig, data: Data) -> int:
+def _entries(run: Run, data: Data) -> int:
     """Nodes and edges times hidden channels."""
-    return (int(data.num_nodes or 0) + int(data.num_edges)) * (config.hidden or 1)
-
-
-def _is_nonlinear(config: RunConfig) -> bool:
-    """Whether every evaluation computes new weights and is kept for the gradient."""
-    return is_diffusion(config.model) and config.solver != "exact"
+    return (int(data.num_nodes or 0) + int(data.num_edges)) * run.settings.cost().channels
 
 
 def _runs_in_memory(runs: Runs) -> int:

@@ -1,4 +1,4 @@
-"""Run one configuration in a worker process, with its graphs cached between runs."""
+"""Do one run in a worker process, with its graphs cached between runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from torch_geometric.data import Data
 
 from grandpp.data import low_label_split
 from grandpp.training.batch import train_batch
-from grandpp.training.config import RunConfig
 from grandpp.training.loop import train_run
 from grandpp.training.memory import keep_freed_memory
 from grandpp.training.records import Record, make_record
+from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
 
 CPU = torch.device("cpu")
@@ -51,35 +51,35 @@ class StoredGraphs(dict[int, Data]):
         return self.setdefault(which, Data.from_dict(parts))
 
 
-def split_of(config: RunConfig, data: Data) -> Data:
+def split_of(run: Run, data: Data) -> Data:
     """The run's split of a graph; a graph that has masks already is taken as it is."""
     if "train_mask" in data:
         return data
-    return low_label_split(data, config.labels_per_class, config.split, config.protocol)
+    return low_label_split(data, run.labels_per_class, run.split, run.protocol)
 
 
-def run_config(
-    config: RunConfig,
+def record_run(
+    run: Run,
     data: Data,
     device: torch.device,
     on_epoch: Callable[[], object] = lambda: None,
 ) -> Record:
     """Split the graph, train, and return the record."""
-    split = split_of(config, data)
-    return make_record(config, train_run(config, split, device, on_epoch), split, str(device))
+    split = split_of(run, data)
+    return make_record(run, train_run(run, split, device, on_epoch), split, str(device))
 
 
-def run_config_batch(
-    configs: Sequence[RunConfig],
+def record_batch(
+    runs: Sequence[Run],
     data: Data,
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
 ) -> list[Record]:
     """Split the graph for every run of a batch, train them together, and return their records."""
     here = copy.copy(data).to(device)  # once: the splits share its edges
-    splits = [split_of(config, here) for config in configs]
-    results = train_batch(configs, splits, device, on_epoch)
-    return [make_record(*run, str(device)) for run in zip(configs, results, splits, strict=True)]
+    splits = [split_of(run, here) for run in runs]
+    results = train_batch(runs, splits, device, on_epoch)
+    return [make_record(*done, str(device)) for done in zip(runs, results, splits, strict=True)]
 
 
 def keep_graphs(sweep: str, graphs: Iterable[Data]) -> None:
@@ -108,14 +108,14 @@ def start_worker(sweep: str, folder: Path, parent: int) -> None:
 
 
 def run_cached(
-    sweep: str, which: int, config: RunConfig, slot: int, threads: Threads = ONE_THREAD
+    sweep: str, which: int, run: Run, slot: int, threads: Threads = ONE_THREAD
 ) -> Record:
     """A run on one of the graphs that this process keeps.
 
     Args:
         sweep: Name of the sweep.
         which: Number of the graph.
-        config: The run.
+        run: The run.
         slot: Number of the run, whose epochs are counted where the parent can see it.
         threads: Threads of each run. (default: one)
     """
@@ -126,8 +126,8 @@ def run_cached(
             count[slot] += 1
 
     data = _graphs[sweep][which]
-    with _one_run, threads.limit(config, data):
-        return run_config(config, data, CPU, on_epoch)
+    with _one_run, threads.limit(run, data):
+        return record_run(run, data, CPU, on_epoch)
 
 
 def _end_with(parent: int, folder: Path) -> None:

@@ -36,9 +36,9 @@ def test_both_ways_do_the_same_runs(benchmark, capsys):
 
 def test_other_accuracies_would_show(benchmark, capsys, monkeypatch):
     def perform_batch(configs, data, device):
-        return [benchmark.run_config(c, data, device) | {"test_accuracy": -1.0} for c in configs]
+        return [benchmark.record_run(c, data, device) | {"test_accuracy": -1.0} for c in configs]
 
-    monkeypatch.setattr(benchmark, "run_config_batch", perform_batch)
+    monkeypatch.setattr(benchmark, "record_batch", perform_batch)
     assert benchmark.main([*SMALL, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["same_accuracies"] for r in rows] == [True, False]

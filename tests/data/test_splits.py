@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 
 from grandpp.data import (
     PROTOCOLS,
+    count_validation_nodes,
     load_dataset,
     low_label_split,
     low_label_splits,
@@ -213,3 +214,30 @@ def test_a_graph_without_labels_is_refused():
     data = Data(x=torch.zeros(4, 1), edge_index=torch.empty(2, 0, dtype=torch.long))
     with pytest.raises(ValueError, match="a tensor 'y'"):
         low_label_split(data, 1, 0)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_validation_nodes_are_counted_without_a_split(graph, protocol):
+    for per_class in (1, 20):
+        split = low_label_split(graph, per_class, 3, protocol)
+        assert count_validation_nodes(graph, per_class, 3, protocol) == int(split.val_mask.sum())
+
+
+@pytest.mark.parametrize(
+    ("per_class", "protocol"),
+    [
+        (10_000, "grand"),
+        (10_000, "no_val"),
+        (500, "grand"),
+        (0, "no_val"),
+        (1, "none"),
+        (400, "per_class_val"),
+    ],
+)
+def test_a_split_that_cannot_be_drawn_is_refused_in_the_same_words(graph, per_class, protocol):
+    messages = []
+    for function in (low_label_split, count_validation_nodes):
+        with pytest.raises(ValueError, match=r"expected|class") as error:
+            function(graph, per_class, 3, protocol)
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]

@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 import pytest
-from programs import load_program
+from commands import main_of
 from records_of import records_of
 
-script = load_program("scripts/compare.py")
+from grandpp.studies.low_label import compare as module
+
+main = main_of(module.COMMAND, "compare")
 
 BASE = records_of("grand-l", [0.50, 0.52, 0.61, 0.40, 0.55])
 OTHER = records_of("gcn", [0.53, 0.56, 0.63, 0.45, 0.57])
@@ -26,7 +28,7 @@ def write(path, records):
 def test_two_files_one_of_them_compressed_give_one_table(capsys, tmp_path):
     files = [write(tmp_path / "a.jsonl", BASE), write(tmp_path / "b.jsonl.gz", OTHER)]
     before = [Path(f).read_bytes() for f in files]
-    assert script.main(files) == 0
+    assert main(files) == 0
     out = capsys.readouterr().out
     assert out.startswith("Cora with 1 label per class, protocol grand, test_accuracy")
     assert "better (p = 0.005)" in out
@@ -35,7 +37,7 @@ def test_two_files_one_of_them_compressed_give_one_table(capsys, tmp_path):
 
 def test_json_prints_one_line_per_row_and_nothing_else(capsys, tmp_path):
     path = write(tmp_path / "a.jsonl", [*BASE, *OTHER])
-    assert script.main([path, "--json", "--baseline", "gcn", "--metric", "val_accuracy"]) == 0
+    assert main([path, "--json", "--baseline", "gcn", "--metric", "val_accuracy"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [r["model"] for r in rows] == ["gcn", "grand-l"]
     assert rows[1]["difference"] == pytest.approx(-0.032)
@@ -48,7 +50,7 @@ def test_filters_choose_what_is_compared_and_corrected_for(capsys, tmp_path):
             *records_of("gcn", [0.5], protocol="no_val")]  # fmt: skip
     path = write(tmp_path / "a.jsonl", [*BASE, *OTHER, *more])
     arguments = ["--dataset", "Cora", "--labels", "1", "--models", "gcn", "--protocol", "grand"]
-    assert script.main([path, *arguments, "--json"]) == 0
+    assert main([path, *arguments, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(r["labels_per_class"], r["model"]) for r in rows] == [(1, "grand-l"), (1, "gcn")]
     assert rows[1]["holm_p"] == rows[1]["paired_p"]
@@ -58,7 +60,7 @@ def test_all_files_asked_for_are_written_whole(capsys, tmp_path):
     path = write(tmp_path / "a.jsonl", [*BASE, *OTHER])
     names = {"--csv": "t.csv", "--markdown": "t.md", "--latex": "t.tex", "--plot": "t.png"}
     arguments = [a for flag, name in names.items() for a in (flag, str(tmp_path / name))]
-    assert script.main([path, *arguments]) == 0
+    assert main([path, *arguments]) == 0
     assert sorted(os.listdir(tmp_path)) == sorted(["a.jsonl", *names.values()])
     for name in ("t.md", "t.tex"):
         text = (tmp_path / name).read_text()
@@ -96,9 +98,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 ):
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path / "a.jsonl", records)
-    with pytest.raises(SystemExit) as stop:
-        script.main([path, *arguments])
-    assert stop.value.code == 2
+    assert main([path, *arguments]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("compare: error: ")
@@ -109,15 +109,14 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_a_configuration_is_chosen_by_its_hash(capsys, tmp_path):
     path = write(tmp_path / "a.jsonl", [*BASE, *TWO_HASHES, *OTHER])
-    assert script.main([path, "--config", "abcdef012345"]) == 0
+    assert main([path, "--config", "abcdef012345"]) == 0
     assert "grand-l" in capsys.readouterr().out
 
 
 def test_an_input_is_never_written_over(capsys, tmp_path):
     path = write(tmp_path / "a.jsonl", [*BASE, *OTHER])
     content = Path(path).read_bytes()
-    with pytest.raises(SystemExit):
-        script.main([path, "--csv", path])
+    assert main([path, "--csv", path]) == 2
     assert Path(path).read_bytes() == content
 
 
@@ -125,14 +124,12 @@ def test_ctrl_c_is_exit_code_130(monkeypatch, capsys, tmp_path):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "compare", interrupted)
-    assert script.main([write(tmp_path / "a.jsonl", BASE)]) == 130
+    monkeypatch.setattr(module, "compare_records", interrupted)
+    assert main([write(tmp_path / "a.jsonl", BASE)]) == 130
     assert "interrupted" in capsys.readouterr().err
 
 
 def test_help_teaches_the_columns(capsys):
-    with pytest.raises(SystemExit) as stop:
-        script.main(["--help"])
-    assert stop.value.code == 0
+    assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("paired t", "Wilcoxon", "Holm", "d_z", "verdict"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from programs import load_program
+from commands import main_of
 
-depth_study = load_program("scripts/depth_study.py")
+from grandpp.studies.low_label.depth import COMMAND
+
+main = main_of(COMMAND, "depth_study")
 
 SMALL = ["--dataset", "sbm", "--labels-per-class", "2", "--epochs", "2", "--quiet"]
 
@@ -15,7 +17,7 @@ SMALL = ["--dataset", "sbm", "--labels-per-class", "2", "--epochs", "2", "--quie
 def test_every_cell_is_finite_and_a_second_run_repeats_nothing(capsys, tmp_path):
     out, picture = tmp_path / "runs.jsonl", tmp_path / "depth.png"
     command = [*SMALL, "--time", "1", "--time", "200", "--out", str(out), "--json"]
-    assert depth_study.main([*command, "--plot", str(picture)]) == 0
+    assert main([*command, "--plot", str(picture)]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(r["model"], r["time"]) for r in rows] == [
         (m, t) for t in (1.0, 200.0) for m in ("grand-l", "grand++-l", "hb-l")
@@ -25,7 +27,7 @@ def test_every_cell_is_finite_and_a_second_run_repeats_nothing(capsys, tmp_path)
     assert all(energy[m, 200.0] < 0.1 * energy[m, 1.0] for m in ("grand-l", "grand++-l", "hb-l"))
     assert picture.read_bytes().startswith(b"\x89PNG")
     lines = out.read_text()
-    assert depth_study.main(command) == 0
+    assert main(command) == 0
     assert out.read_text() == lines
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == rows
 
@@ -41,9 +43,7 @@ def test_every_cell_is_finite_and_a_second_run_repeats_nothing(capsys, tmp_path)
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments, words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        depth_study.main([*SMALL, *arguments])
-    assert stop.value.code == 2
+    assert main([*SMALL, *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert words in lines[0]

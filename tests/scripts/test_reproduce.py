@@ -6,12 +6,13 @@ import json
 import os
 
 import pytest
-from programs import load_program
+from commands import main_of
 from reproduced_of import around, reproduced_of
 
+from grandpp.studies.thesis import reproduce as module
 from grandpp.training import append_record, load_records
 
-script = load_program("scripts/reproduce.py")
+main = main_of(module.COMMAND, "reproduce")
 
 SMALL = ["--table", "4.3", "--datasets", "sbm", "--labels", "1", "--epochs", "1", "--quiet"]
 
@@ -20,13 +21,13 @@ SMALL = ["--table", "4.3", "--datasets", "sbm", "--labels", "1", "--epochs", "1"
 def trained(monkeypatch):
     """Keys of the runs that were trained, in order."""
     keys = []
-    original = script.run_sweep
+    original = module.run_sweep
 
     def run_sweep(runs, *args, **kwargs):
         keys.extend(config.key for config, _ in runs)
         original(runs, *args, **kwargs)
 
-    monkeypatch.setattr(script, "run_sweep", run_sweep)
+    monkeypatch.setattr(module, "run_sweep", run_sweep)
     return keys
 
 
@@ -38,19 +39,19 @@ def write(path, records):
 def test_a_table_is_run_reported_and_continued_without_repeating(trained, capsys, tmp_path):
     folder = tmp_path / "new" / "results"
     command = [*SMALL, "--results", str(folder), "--models", "poisson", "mlp"]
-    assert script.main([*command, "--splits", "1"]) == 0
+    assert main([*command, "--splits", "1"]) == 0
     assert "not in the thesis" in capsys.readouterr().out
     assert sorted(name for name in os.listdir(folder) if not name.endswith(".lock")) == [
         "RESULTS.md", "table-4.3.csv", "table-4.3.jsonl", "table-4.3.jsonl.gz", "table-4.3.png"
     ]  # fmt: skip
-    assert script.main([*command, "--splits", "2"]) == 0
+    assert main([*command, "--splits", "2"]) == 0
     assert len(trained) == len(set(trained)) == 4
     raw = (folder / "table-4.3.jsonl").read_text()
     assert raw.count("\n") == 4
     # The packed records alone are enough to go on from.
     page = (folder / "RESULTS.md").read_text()
     (folder / "table-4.3.jsonl").unlink()
-    assert script.main([*command, "--splits", "2"]) == 0
+    assert main([*command, "--splits", "2"]) == 0
     assert len(trained) == 4
     assert (folder / "RESULTS.md").read_text() == page
 
@@ -60,7 +61,7 @@ def test_the_report_alone_trains_nothing_and_takes_other_files(trained, capsys, 
     path = write(tmp_path / "mine.jsonl", records)
     folder = tmp_path / "results"
     command = ["--table", "4.3", "--report-only", "--results", str(folder)]
-    assert script.main([*command, "--records", path]) == 0
+    assert main([*command, "--records", path]) == 0
     out = capsys.readouterr().out
     assert "better (p < 0.001)" in out
     assert "mlp" not in out
@@ -68,7 +69,7 @@ def test_the_report_alone_trains_nothing_and_takes_other_files(trained, capsys, 
     packed = list(load_records([folder / "table-4.3.jsonl.gz"]))
     assert [r["model"] for r in packed] == ["grand-l"] * 20
     before = (folder / "RESULTS.md").read_bytes()
-    assert script.main(command) == 0
+    assert main(command) == 0
     assert (folder / "RESULTS.md").read_bytes() == before
 
 
@@ -77,15 +78,15 @@ def test_the_tables_of_t_tests_are_part_of_table_43(capsys, tmp_path):
                *reproduced_of("grand++-l", [0.53, 0.56, 0.63, 0.45, 0.57])]  # fmt: skip
     path = write(tmp_path / "a.jsonl", records)
     arguments = ["--report-only", "--records", path, "--results", str(tmp_path)]
-    assert script.main(["--table", "4.5", *arguments]) == 0
+    assert main(["--table", "4.5", *arguments]) == 0
     assert "1.06 +- 6.24" in capsys.readouterr().out
     assert (tmp_path / "table-4.3.jsonl.gz").exists()
-    assert script.main(["--table", "4.4", *arguments]) == 0
+    assert main(["--table", "4.4", *arguments]) == 0
     assert "1.05" in capsys.readouterr().out
 
 
 def test_ctrl_c_keeps_what_is_done(monkeypatch, trained, capsys, tmp_path):
-    counted = script.run_sweep
+    counted = module.run_sweep
 
     def interrupted(runs, device, on_record, *, out, **kwargs):
         record = reproduced_of("poisson", [0.5], dataset="sbm")[0]
@@ -93,16 +94,16 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch, trained, capsys, tmp_path):
         on_record(record)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "run_sweep", interrupted)
+    monkeypatch.setattr(module, "run_sweep", interrupted)
     command = [*SMALL, "--models", "poisson", "--splits", "2", "--results", str(tmp_path)]
-    assert script.main(command) == 130
+    assert main(command) == 130
     out, err = capsys.readouterr()
     assert out == ""
     assert "runs of the table kept: 1" in err
-    assert script.main(["--table", "4.3", "--report-only", "--results", str(tmp_path)]) == 0
+    assert main(["--table", "4.3", "--report-only", "--results", str(tmp_path)]) == 0
     assert "50.00" in capsys.readouterr().out
-    monkeypatch.setattr(script, "run_sweep", counted)
-    assert script.main(command) == 0
+    monkeypatch.setattr(module, "run_sweep", counted)
+    assert main(command) == 0
     assert [key[4] for key in trained] == [1]  # split 0 is not repeated
 
 
@@ -127,9 +128,7 @@ def test_errors_are_one_line_and_exit_code_2(arguments, words, capsys, tmp_path,
         (tmp_path / "results").mkdir()
         write(tmp_path / "results" / "table-4.3.jsonl",
               reproduced_of("gcn", [0.5], config_hash="1ea"))  # fmt: skip
-    with pytest.raises(SystemExit) as stop:
-        script.main(arguments)
-    assert stop.value.code == 2
+    assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("reproduce: error: ")
@@ -139,8 +138,6 @@ def test_errors_are_one_line_and_exit_code_2(arguments, words, capsys, tmp_path,
 
 
 def test_help_teaches(capsys):
-    with pytest.raises(SystemExit) as stop:
-        script.main(["--help"])
-    assert stop.value.code == 0
+    assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("verdict", "filled", "RESULTS.md", "--report-only"))

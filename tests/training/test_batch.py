@@ -11,8 +11,10 @@ import torch
 import grandpp.training.batch as batch_module
 from grandpp.data import low_label_split, sbm
 from grandpp.linalg.singular import ConvergenceError
-from grandpp.training import MODELS, build_model, build_optimizer, tuned_config, with_run
-from grandpp.training.batch import BATCH_MODELS, check_batch, train_batch
+from grandpp.models import can_classify_batched
+from grandpp.studies.low_label.zoo import BATCH_MODELS, MODELS, tuned_run
+from grandpp.training import build_optimizer
+from grandpp.training.batch import check_batch, train_batch
 from grandpp.training.loop import TrainingRun, train_run
 
 CPU = torch.device("cpu")
@@ -28,8 +30,8 @@ def graph():
 
 def runs_of(graph, model, places=PLACES, **settings):
     settings = {"epochs": 6, "time": 4.0, "hidden": 16, "attention_channels": 16, **settings}
-    base = tuned_config("sbm", model, 5, **settings)
-    configs = [with_run(base, *place) for place in places]
+    base = tuned_run("sbm", model, 5, **settings)
+    configs = [base.on(*place) for place in places]
     return configs, [split_of(graph, config) for config in configs]
 
 
@@ -117,7 +119,7 @@ def test_runs_out_of_patience_leave_and_the_others_go_on(graph):
 
 def test_gradients_of_the_joint_loss_are_those_of_each_loss(graph):
     configs, splits = runs_of(graph, "grand++-cluster-l", input_dropout=0.5, dropout=0.3)
-    configs = [replace(c, rtol=1e-12) for c in configs]
+    configs = [c.with_settings(rtol=1e-12) for c in configs]
     batch = batch_module._Batch.begin(configs, splits, CPU)
     for entry in batch.entries:
         to_double(entry.run)
@@ -240,24 +242,25 @@ def test_the_time_of_a_batch_is_shared_by_its_runs(graph, monkeypatch):
 
 def test_which_models_can_be_trained_in_batches():
     for model in MODELS:
-        config = tuned_config("sbm", model, 5)
-        built = build_model(config, 64, 3)
+        config = tuned_run("sbm", model, 5)
+        assert can_classify_batched(config.settings.build(64, 3)) == (model in BATCH_MODELS)
         if model in BATCH_MODELS:
-            check_batch(config, built)
+            check_batch(config)
         else:
             with pytest.raises(ValueError, match=rf"with solver exact.*got {re.escape(model)}[ )]"):
-                check_batch(config, built)
-    endless = tuned_config("sbm", "grand-l", 5, solver="auto")
+                check_batch(config)
+    inexact = tuned_run("sbm", "grand-l", 5, solver="auto")
+    assert not can_classify_batched(inexact.settings.build(64, 3))
     with pytest.raises(ValueError, match="solver auto"):
-        check_batch(endless, build_model(endless, 64, 3))
+        check_batch(inexact)
 
 
 def test_runs_of_several_kinds_and_patience_for_nothing_are_refused(graph):
     configs, splits = runs_of(graph, "grand-l", PLACES[:2])
     with pytest.raises(ValueError, match="split and seed alone"):
-        train_batch([configs[0], replace(configs[1], lr=0.5)], splits, CPU)
-    gcn = [with_run(tuned_config("sbm", "gcn", 5), *place) for place in PLACES[:2]]
-    with pytest.raises(ValueError, match="grand-l, grand"):
+        train_batch([configs[0], configs[1].with_settings(lr=0.5)], splits, CPU)
+    gcn = [tuned_run("sbm", "gcn", 5).on(*place) for place in PLACES[:2]]
+    with pytest.raises(ValueError, match="linear GRAND"):
         train_batch(gcn, splits, CPU)
     hopeless, none = runs_of(graph, "grand-l", PLACES[:2], protocol="no_val", patience=2)
     with pytest.raises(ValueError, match="validation nodes"):

@@ -68,13 +68,13 @@ def test_finished_runs_are_left_out_of_the_batches(graph, tmp_path, monkeypatch)
     out, asked = tmp_path / "runs.jsonl", []
     runs = plan(graph, models=["grand-l"], splits=4)
     first = sweep([runs[1]], out=out)
-    real = batches.run_config_batch
+    real = batches.record_batch
 
     def perform(configs, *arguments):
         asked.append([config.split for config in configs])
         return real(configs, *arguments)
 
-    monkeypatch.setattr(batches, "run_config_batch", perform)
+    monkeypatch.setattr(batches, "record_batch", perform)
     records = sweep(runs, out=out, batch_splits=2)
     assert asked == [[0, 2], [3]]
     assert records[0] == first[0]
@@ -89,7 +89,7 @@ def test_runs_that_another_command_finishes_are_left_out_or_kept_as_theirs(
     out, asked = tmp_path / "runs.jsonl", []
     runs = plan(graph, models=["grand-l"], splits=6)
     theirs = {c.split: replace(c) for c, _ in runs}
-    real = batches.run_config_batch
+    real = batches.record_batch
 
     def perform(configs, *arguments):
         asked.append([config.split for config in configs])
@@ -100,7 +100,7 @@ def test_runs_that_another_command_finishes_are_left_out_or_kept_as_theirs(
                 RecordFile(out, RUN_RECORDS).add({**done, "test_accuracy": 0.123})
         return records
 
-    monkeypatch.setattr(batches, "run_config_batch", perform)
+    monkeypatch.setattr(batches, "record_batch", perform)
     monkeypatch.setattr(random, "shuffle", lambda waiting: waiting.reverse())
     records = sweep(runs, out=out, batch_splits=2)
     assert asked == [[0, 1], [4, 5], [2]]
@@ -112,14 +112,14 @@ def test_runs_that_another_command_finishes_are_left_out_or_kept_as_theirs(
 
 
 def test_an_interruption_loses_the_batch_under_way_and_no_other(graph, tmp_path, monkeypatch):
-    out, real = tmp_path / "runs.jsonl", batches.run_config_batch
+    out, real = tmp_path / "runs.jsonl", batches.record_batch
 
     def perform(configs, *arguments):
         if out.exists():
             raise KeyboardInterrupt
         return real(configs, *arguments)
 
-    monkeypatch.setattr(batches, "run_config_batch", perform)
+    monkeypatch.setattr(batches, "record_batch", perform)
     with pytest.raises(KeyboardInterrupt):
         sweep(plan(graph, models=["grand-l"]), out=out, batch_splits=2)
     assert [r["split"] for r in read_records(out)] == [0, 1]

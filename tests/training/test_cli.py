@@ -9,12 +9,10 @@ import torch
 
 from grandpp.training.cli import (
     OneLineParser,
-    add_worker_options,
     fail,
     positive_float,
     positive_int,
     resolve_device,
-    worker_count,
 )
 
 
@@ -76,14 +74,3 @@ def test_numbers_above_zero():
     for text in ("0", "-1", "x", "nan", "inf"):
         with pytest.raises(argparse.ArgumentTypeError, match=f"positive number \\(got '{text}'"):
             positive_float(text)
-
-
-def test_workers_are_a_number_or_as_many_as_pay():
-    parser = OneLineParser(prog="prog")
-    add_worker_options(parser)
-    assert parser.parse_args([]).workers is None
-    assert parser.parse_args(["--workers", "auto"]).workers is None
-    assert parser.parse_args(["--workers", "3"]).workers == 3
-    for text in ("0", "all", ""):
-        with pytest.raises(argparse.ArgumentTypeError, match=f"integer or auto .got '{text}'"):
-            worker_count(text)

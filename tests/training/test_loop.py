@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from grandpp.data import low_label_split
-from grandpp.training import RunResult, build_model, build_optimizer, train_run, tuned_config
-from grandpp.training.batch import BATCH_MODELS, train_batch
+from grandpp.studies.low_label.zoo import BATCH_MODELS, tuned_run
+from grandpp.training import RunResult, build_optimizer, train_run
+from grandpp.training.batch import train_batch
 from grandpp.training.json_lines import to_json
 from grandpp.training.loop import TrainingRun
 from grandpp.training.records import make_record
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def run(data, model, **overrides):
-    config = tuned_config("sbm", model, 5, epochs=6, **overrides)
+    config = tuned_run("sbm", model, 5, epochs=6, **overrides)
     return train_run(config, data, CPU)
 
 
@@ -28,8 +29,8 @@ def test_the_same_configuration_gives_the_same_bits(data, model):
     states = []
     for _ in range(2):
         torch.manual_seed(5)
-        config = tuned_config("sbm", model, 5, time=2.0)
-        built = build_model(config, data.num_features, 3)
+        config = tuned_run("sbm", model, 5, time=2.0)
+        built = config.settings.build(data.num_features, 3)
         runner, optimizer = TrainingRun(built, data), build_optimizer(config, built)
         for _ in range(3):
             runner.train_epoch(optimizer)
@@ -46,7 +47,7 @@ def test_the_same_configuration_gives_the_same_bits(data, model):
 
 
 def test_learning_beats_chance_and_the_record_is_complete(data):
-    config = tuned_config("sbm", "grand-l", 5, epochs=40, time=4.0)
+    config = tuned_run("sbm", "grand-l", 5, epochs=40, time=4.0)
     result = train_run(config, data, CPU)
     assert result.status == "success"
     assert result.test_accuracy > 0.6
@@ -81,10 +82,10 @@ def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(on
 
 
 def test_patience_ends_training_and_changes_nothing_before(data):
-    whole = train_run(tuned_config("sbm", "gcn", 5, epochs=60), data, CPU)
+    whole = train_run(tuned_run("sbm", "gcn", 5, epochs=60), data, CPU)
     assert whole.epochs == 60
     for patience in (1, 4, 60):
-        short = train_run(tuned_config("sbm", "gcn", 5, epochs=60, patience=patience), data, CPU)
+        short = train_run(tuned_run("sbm", "gcn", 5, epochs=60, patience=patience), data, CPU)
         assert short.epochs == min(60, short.best_epoch + patience)
         assert short.val_accuracy <= whole.val_accuracy
     assert short.best_epoch == whole.best_epoch
@@ -94,9 +95,9 @@ def test_patience_ends_training_and_changes_nothing_before(data):
 def test_patience_without_validation_nodes_is_refused(data):
     split = low_label_split(data, 5, seed=0, protocol="no_val")
     with pytest.raises(ValueError, match="validation nodes for patience=3"):
-        train_run(tuned_config("sbm", "gcn", 5, patience=3), split, CPU)
+        train_run(tuned_run("sbm", "gcn", 5, patience=3), split, CPU)
     with pytest.raises(ValueError, match="'patience' to be positive"):
-        train_run(tuned_config("sbm", "gcn", 5, patience=0), data, CPU)
+        train_run(tuned_run("sbm", "gcn", 5, patience=0), data, CPU)
 
 
 def test_without_validation_nodes_the_last_epoch_counts(data):
@@ -126,11 +127,11 @@ def test_test_labels_never_reach_training(data):
     changed = data.clone()
     hidden = ~changed.train_mask
     changed.y = torch.where(hidden, (changed.y + 1) % 3, changed.y)
-    config = tuned_config("sbm", "grand++-l", 5, epochs=3, time=2.0)
+    config = tuned_run("sbm", "grand++-l", 5, epochs=3, time=2.0)
     logits = []
     for graph in (data, changed):
         torch.manual_seed(0)
-        model = build_model(config, graph.num_features, 3)
+        model = config.settings.build(graph.num_features, 3)
         runner, optimizer = TrainingRun(model, graph), build_optimizer(config, model)
         for _ in range(3):
             runner.train_epoch(optimizer)
@@ -181,7 +182,7 @@ def test_nodes_without_a_known_label_neither_train_nor_count(data, model):
         unknown.y[hidden] = -1
         without[name] = data[name].index_fill(0, hidden, False)
     settings = {} if model in ("label_propagation", "laplace", "clusters") else {"time": 2.0}
-    config = tuned_config("sbm", model, 5, epochs=3, **settings)
+    config = tuned_run("sbm", model, 5, epochs=3, **settings)
     found, expected = (train_run(config, graph, CPU) for graph in (unknown, without))
     for name in ("test_accuracy", "val_accuracy", "last_test_accuracy", "energy"):
         assert getattr(found, name) == getattr(expected, name), name
@@ -198,7 +199,7 @@ def test_training_nodes_without_any_known_label_are_an_error(data):
     unseen = data.clone()
     unseen.y[data.val_mask] = -1
     with pytest.raises(ValueError, match="validation nodes for patience=3"):
-        train_run(tuned_config("sbm", "gcn", 5, patience=3), unseen, CPU)
+        train_run(tuned_run("sbm", "gcn", 5, patience=3), unseen, CPU)
 
 
 def test_without_test_nodes_there_is_no_accuracy_and_a_message(data):
@@ -210,7 +211,7 @@ def test_without_test_nodes_there_is_no_accuracy_and_a_message(data):
     )  # fmt: skip
     assert result.val_accuracy > 0
     assert "no test node" in result.message
-    line = to_json(make_record(tuned_config("sbm", "gcn", 5), result, untested, "cpu"))
+    line = to_json(make_record(tuned_run("sbm", "gcn", 5), result, untested, "cpu"))
     assert json.loads(line, parse_constant=pytest.fail)["test_accuracy"] is None
     summary = summarize([json.loads(line)])
     assert (summary.n, summary.failed, summary.mean) == (0, 0, None)
@@ -228,7 +229,7 @@ def test_features_in_compressed_rows_give_the_same_run(data, model, features):
     sparse = data.clone()
     sparse.x = data.x.to_sparse_csr()
     settings = {} if model == "clusters" else {"time": 2.0, "features": features, "epochs": 3}
-    config = tuned_config("sbm", model, 5, **settings)
+    config = tuned_run("sbm", model, 5, **settings)
     found, expected = (train_run(config, graph, CPU) for graph in (sparse, data))
     for name in ("test_accuracy", "val_accuracy", "last_test_accuracy", "energy"):
         assert getattr(found, name) == getattr(expected, name), name

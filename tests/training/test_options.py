@@ -12,6 +12,7 @@ from grandpp.training.options import (
     ReportOptions,
     add_options,
     option,
+    options_of,
     positive_int,
     read_options,
 )
@@ -117,3 +118,97 @@ def test_an_option_may_have_a_second_name():
 def test_resuming_needs_a_checkpoint():
     with pytest.raises(ValueError, match="expected --checkpoint with --resume"):
         CheckpointOptions(resume=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of all models."""
+
+    epochs: int = option("training epochs", default=100, shown_default="tuned")
+    norm: bool = option("normalise", default=True, negatable=True)
+    width: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deep(Settings):
+    """Settings of deep models."""
+
+    epochs: int = 7
+    depth: float = option("how deep", default=2.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wide(Settings):
+    """Settings of wide models."""
+
+    seeds: int = option("runs", default=1)
+
+
+def read(declared, *argv):
+    parser = argparse.ArgumentParser()
+    add_options(parser, declared)
+    return read_options(parser.parse_args(argv), declared), parser.format_help()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Few:
+    """Options of a command that takes over one option and gives it another default."""
+
+    settings: dict = options_of((Deep, Wide), only=("epochs",), epochs=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class All:
+    """Options of a command that takes over all of them."""
+
+    settings: dict = options_of((Deep, Wide))
+
+
+def test_options_of_models_are_taken_over_once_and_hold_what_was_given():
+    given, text = read(All, "--depth", "3", "--no-norm", "--seeds", "2")
+    assert given.settings == {"depth": 3.0, "norm": False, "seeds": 2}
+    assert read(All)[0].settings == All().settings == {}
+    assert text.count("training epochs (default: tuned)") == 1
+    assert "how deep (default: 2.5)" in text and "--width" not in text
+    for title in ("Settings of all models", "Settings of deep models", "Settings of wide models"):
+        assert text.count(title) == 1
+
+
+def test_a_command_takes_over_some_options_with_other_defaults():
+    given, text = read(Few, "--epochs", "5")
+    assert given.settings == {"epochs": 5}
+    assert read(Few)[0].settings == Few().settings == {"epochs": 30}
+    assert "training epochs (default: 30)" in text and "--norm" not in text
+
+
+def test_one_option_with_two_descriptions_is_refused():
+    @dataclass(frozen=True, kw_only=True)
+    class Other:
+        """Settings of other models."""
+
+        epochs: int = option("something else", default=1)
+
+    globals()["Other"] = Other
+
+    @dataclass(frozen=True, kw_only=True)
+    class Both:
+        """Options of a command."""
+
+        settings: dict = options_of((Deep, Other))
+
+    globals()["Both"] = Both
+    with pytest.raises(TypeError, match=r"declaration of the option 'epochs'.*Settings and Oth"):
+        read(Both)
+
+
+def test_a_field_declared_again_has_the_description_of_its_first_declaration():
+    @dataclass(frozen=True, kw_only=True)
+    class Fewer(Deep):
+        """Fewer."""
+
+        depth: float = 1.5
+
+    globals()["Fewer"] = Fewer
+    given, text = read(Fewer)
+    assert given.depth == 1.5
+    assert "how deep (default: 1.5)" in text

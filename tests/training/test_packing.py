@@ -9,7 +9,8 @@ import random
 import pytest
 from records_of import records_of
 
-from grandpp.training import compare, load_records
+from grandpp.studies.low_label.comparison import compare
+from grandpp.training import load_records
 from grandpp.training.packing import pack_records, unpack_records
 
 CONFIG = {"model": "a", "time": 4.0, "layers": None, "split": 0, "seed": 0, "epochs": 100}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grandpp.training import tuned_config, with_run
+from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.progress import Progress
 
 
 @pytest.fixture
 def bar():
-    config = tuned_config("sbm", "gcn", 1, epochs=10)
-    with Progress([with_run(config, split, 0) for split in range(3)], show=True) as progress:
+    config = tuned_run("sbm", "gcn", 1, epochs=10)
+    with Progress([config.on(split, 0) for split in range(3)], show=True) as progress:
         yield progress
 
 

@@ -1,108 +1,99 @@
-"""The table of settings and what is built from it."""
+"""Settings and runs: what names them, and what they refuse."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
-import torch
 
-from grandpp.training import RunConfig, build_model, build_optimizer, tuned_config
-from grandpp.training.registry import REGISTRY
-from grandpp.training.settings import settings_table
-
-
-def test_rows_set_what_their_models_know_and_nothing_else():
-    known = {f.name for f in fields(RunConfig)}
-    used = {}
-    for name, row in REGISTRY.items():
-        assert row.fields <= known, name
-        used.setdefault(row.settings or name, set()).update(row.fields)
-    for (name, dataset), values in settings_table().items():
-        given = {k for k, v in values.items() if v is not None}
-        foreign = given - used[name] - {"epochs"}
-        assert not foreign, (name, dataset)
-        assert values["epochs"] is not None
-        assert (values["epochs"] == 0) == (values["lr"] is None)
-    assert {(name, "*") for name in used} <= set(settings_table())
+from grandpp.models import gcn
+from grandpp.training.settings import (
+    ModelSettings,
+    Run,
+    TrainedSettings,
+    constant,
+    hash_choices,
+)
 
 
-def test_tuned_values_of_the_papers_are_in_the_table():
-    cora = tuned_config("Cora", "grand-l", 1)
-    assert (cora.time, cora.hidden, cora.heads, cora.attention_channels) == (18.2948, 80, 8, 128)
-    assert (cora.optimizer, cora.lr, cora.normalization) == ("Adamax", 0.0229, "squareplus")
-    assert tuned_config("CiteSeer", "grand++-l", 1).time == 8.0
-    assert tuned_config("sbm", "grand++-l", 1).time == tuned_config("Cora", "grand++-l", 1).time
+@dataclass(frozen=True, kw_only=True)
+class Toy(TrainedSettings):
+    """A model with a choice and a constant."""
+
+    size: int = 8
+    kind: str = constant("plain")
+
+    tuned_rows: ClassVar = {"Cora": {"size": 16, "lr": 0.5}}
+
+    def build(self, in_channels, out_channels):
+        return gcn(in_channels, self.size, out_channels, 0.5)
 
 
-def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
-    config = tuned_config(
-        "Cora",
-        "grand++-nl",
-        1,
-        source_gain=0.7,
-        source="paper",
-        solver="rk4",
-        step_size=0.5,
-        initial="zero",
-        time=2.0,
-        gradient="adjoint",
+@dataclass(frozen=True, kw_only=True)
+class Wider(Toy):
+    """The same model when a choice was added that old runs do not make."""
+
+    weather: str | None = None
+
+
+class Untrained(ModelSettings):
+    """A model without training."""
+
+    def build(self, in_channels, out_channels):
+        raise NotImplementedError
+
+
+def run(settings, **names):
+    return Run(
+        **{"dataset": "Cora", "model": "toy", "labels_per_class": 1, **names}, settings=settings
     )
-    conv = build_model(config, 5, 2).conv
-    assert (conv.mode, conv.time, conv.source.kind, conv.source.initial_gain) == (
-        "nonlinear",
-        2.0,
-        "paper",
-        0.7,
-    )
-    solver = conv.solver
-    assert (solver.method, solver.step_size, solver.gradient) == ("rk4", 0.5, "adjoint")
-    assert conv.source.initial == "zero"
-    bare = tuned_config("Cora", "grand-l", 1, layer_norm=False)
-    assert isinstance(build_model(bare, 5, 2).norm, torch.nn.Identity)
-    assert build_model(bare, 5, 2).conv.beta is None
-    for model in ("grand-l", "grand++-nl"):
-        conv = build_model(tuned_config("Cora", model, 1, learn_beta=True), 5, 2).conv
-        assert float(conv.beta.detach()) == 0.0
-    assert not conv.source.gain.requires_grad
-    own = build_model(tuned_config("Cora", "grand++-l", 1, learn_gain=True), 5, 2).conv.source
-    assert own.gain.requires_grad and float(own.gain.detach()) == pytest.approx(0.2)
-    assert tuned_config("Cora", "grand-l", 1, learn_gain=True) == tuned_config("Cora", "grand-l", 1)
-    assert tuned_config("Cora", "hb-l", 1, learn_beta=True) == tuned_config("Cora", "hb-l", 1)
-    plain = tuned_config("Cora", "gcn", 1)
-    assert tuned_config("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain
-    grand = tuned_config("Cora", "grand-l", 1)
-    assert tuned_config("Cora", "grand-l", 1, source="paper", initial="zero") == grand
+
+
+def test_the_hash_names_every_choice_but_split_and_seed():
+    toy = run(Toy())
+    assert toy.on(5, 7).config_hash == toy.config_hash
+    assert toy.on(5, 7).key != toy.key
+    for change in ({"size": 9}, {"epochs": 7}, {"features": "rows"}):
+        assert toy.with_settings(**change).config_hash != toy.config_hash
+    assert run(Toy(), protocol="no_val").config_hash != toy.config_hash
+    assert hash_choices(toy.choices()) == toy.config_hash
+
+
+def test_a_new_choice_leaves_the_hashes_of_runs_without_it_alone():
+    assert run(Wider()).config_hash == run(Toy()).config_hash
+    assert run(Wider(weather="fine")).config_hash != run(Toy()).config_hash
+
+
+def test_constants_are_no_choice():
+    assert run(Toy(kind="other")).config_hash == run(Toy()).config_hash
+    assert "kind" not in Toy.choice_names() and "kind" not in Toy().choices()
+
+
+def test_tuned_values_stand_before_defaults_and_after_what_is_given():
+    assert (Toy.tuned("Cora").size, Toy.tuned("Cora").lr, Toy.tuned("sbm").size) == (16, 0.5, 8)
+    assert Toy.tuned("Cora", size=3).size == 3
+
+
+def test_a_model_without_training_has_no_epochs_and_no_choice_of_training():
+    assert Untrained().choices() == {"epochs": 0}
+    assert Untrained().patience is Untrained().rewiring is Untrained().best_time is None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("change", "words"),
     [
-        ({"model": "grand"}, "grand-l.*got 'grand'"),
-        ({"model": "gcn", "lr": -1.0}, "lr"),
-        ({"model": "grand-l", "time": -2.0}, "time.*-2"),
-        ({"model": "gcn", "dropout": 1.0}, "dropout"),
-        ({"model": "gcn", "optimizer": "SGD"}, "Adam.*SGD"),
-        ({"model": "gcn", "features": "raw"}, "rows, binary.*raw"),
-        ({"model": "gcn", "labels_per_class": 0}, "labels_per_class"),
+        ({"lr": -1.0}, "'lr' to be positive"),
+        ({"epochs": 0}, "'epochs' to be positive"),
+        ({"weight_decay": float("nan")}, "'weight_decay'"),
+        ({"input_dropout": 1.0}, "'input_dropout' in"),
+        ({"optimizer": "SGD"}, "Adam.*SGD"),
+        ({"features": "raw"}, "rows, binary.*raw"),
+        ({"cluster_labels": -1.0}, "'cluster_labels'"),
     ],
 )
-def test_wrong_values_are_refused_in_words(arguments, words):
-    arguments = {"dataset": "Cora", "labels_per_class": 1, **arguments}
+def test_values_out_of_range_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        tuned_config(**arguments)
-    with pytest.raises(TypeError, match="color"):
-        tuned_config("Cora", "gcn", 1, color="red")
-
-
-def test_settings_table_reads_as_typed_values():
-    config = tuned_config("ogbn-arxiv", "grand-l", 1)
-    assert isinstance(config.hidden, int)
-    assert isinstance(config.weight_decay, float)
-    assert tuned_config("Cora", "mlp", 1).attention is None
-    assert torch.optim.Adamax is type(
-        build_optimizer(
-            tuned_config("Cora", "grand-l", 1),
-            build_model(tuned_config("Cora", "grand-l", 1), 4, 2),
-        )
-    )
+        replace(Toy(), **change)
+    with pytest.raises(ValueError, match="labels_per_class"):
+        run(Toy(), labels_per_class=0)

@@ -16,18 +16,12 @@ import grandpp.training.pools as pools
 import grandpp.training.sweep as sweep
 from grandpp.data import load_dataset, low_label_split, split_digest
 from grandpp.studies.low_label import plan_runs
-from grandpp.training import (
-    WorkerError,
-    read_records,
-    record_key,
-    run_sweep,
-    tuned_config,
-    with_run,
-)
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training import WorkerError, read_records, record_key, run_sweep
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import RUN_RECORDS
 from grandpp.training.threads import ONE_THREAD
-from grandpp.training.worker import run_config
+from grandpp.training.worker import record_run
 
 CPU = torch.device("cpu")
 
@@ -47,7 +41,7 @@ def test_workers_give_the_records_of_one_process_until_one_of_them_is_killed(run
     out, alone, records = tmp_path / "runs.jsonl", [], []
     run_sweep(runs, CPU, alone.append, progress=False)
     config, graph = runs[0]
-    more = [(with_run(config, split, 0), graph) for split in range(2, 40)]
+    more = [(config.on(split, 0), graph) for split in range(2, 40)]
 
     def kill_a_worker(record):
         records.append(record)
@@ -118,7 +112,7 @@ def test_finished_runs_are_not_repeated(runs, tmp_path, monkeypatch):
     out, first, again = tmp_path / "runs.jsonl", [], []
     run_sweep(runs[:2], CPU, first.append, out=out, progress=False)
     lines = out.read_text()
-    monkeypatch.setattr(pools, "run_config", None)
+    monkeypatch.setattr(pools, "record_run", None)
     run_sweep(runs[:2], CPU, again.append, out=out, progress=False)
     assert out.read_text() == lines
     assert again == first
@@ -147,7 +141,7 @@ def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
     runs, tmp_path, monkeypatch
 ):
     out, records, done = tmp_path / "runs.jsonl", [], []
-    theirs = {**run_config(*runs[1], CPU), "test_accuracy": 0.123}
+    theirs = {**record_run(*runs[1], CPU), "test_accuracy": 0.123}
 
     def on_record(record):
         if not records:
@@ -156,9 +150,9 @@ def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
 
     def perform_and_tell(config, *arguments):
         done.append(config.key)
-        return run_config(config, *arguments)
+        return record_run(config, *arguments)
 
-    monkeypatch.setattr(pools, "run_config", perform_and_tell)
+    monkeypatch.setattr(pools, "record_run", perform_and_tell)
     run_sweep(runs, CPU, on_record, out=out, progress=False)
     keys = [config.key for config, _ in runs]
     assert [record_key(r) for r in records] == keys
@@ -171,13 +165,13 @@ def test_two_commands_in_step_part_after_the_first_run_done_twice(runs, tmp_path
     out, order = tmp_path / "runs.jsonl", []
 
     def perform_like_the_other(config, data, device, on_epoch):
-        record = run_config(config, data, device, on_epoch)
+        record = record_run(config, data, device, on_epoch)
         if not order:
             RecordFile(out, RUN_RECORDS).add({**record, "test_accuracy": 0.123})
         order.append(config.key)
         return record
 
-    monkeypatch.setattr(pools, "run_config", perform_like_the_other)
+    monkeypatch.setattr(pools, "record_run", perform_like_the_other)
     monkeypatch.setattr(random, "shuffle", lambda waiting: waiting.reverse())
     records = []
     run_sweep(runs, CPU, records.append, out=out, progress=False)
@@ -189,7 +183,7 @@ def test_two_commands_in_step_part_after_the_first_run_done_twice(runs, tmp_path
 
 def test_a_worker_counts_its_epochs_and_hands_on_its_errors(runs):
     config, graph = runs[0]
-    hopeless = tuned_config("sbm", "grand-l", 2, protocol="no_val", patience=1)
+    hopeless = tuned_run("sbm", "grand-l", 2, protocol="no_val", patience=1)
     with pools.Processes([graph], 3, 1) as pool:
         error = pool.submit(1, 0, hopeless).exception(timeout=120)
         pool.submit(2, 0, config).result(timeout=120)

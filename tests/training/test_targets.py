@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from grandpp.data import low_label_split, sbm
 from grandpp.models import diffused_components, seeded_clusters
-from grandpp.training import train_run, tuned_config
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training import train_run
 from grandpp.training.targets import clustered_targets, labelled_targets
 
 
@@ -58,8 +57,8 @@ def test_clusters_make_up_for_missing_labels(data):
     gains = []
     for split in range(6):  # the gain differs much between single splits
         graph = low_label_split(data, 1, seed=split, num_development=150)
-        base = tuned_config("sbm", "grand-l", 1, epochs=10)
-        clustered = replace(base, cluster_labels=1.0)
+        base = tuned_run("sbm", "grand-l", 1, epochs=10)
+        clustered = base.with_settings(cluster_labels=1.0)
         plain, helped = (train_run(c, graph, torch.device("cpu")) for c in (base, clustered))
         gains.append(helped.last_test_accuracy - plain.last_test_accuracy)
     assert sum(gains) / 6 > 0.05, gains
@@ -83,10 +82,14 @@ def test_nodes_without_a_known_label_are_no_targets(data):
 
 
 def test_the_model_with_clusters_has_them_by_default_and_keeps_its_name():
-    config = tuned_config("Cora", "grand++-cluster-l", 1)
-    assert config.cluster_labels == 1.0
-    assert (config.source, config.initial, config.time) == ("balanced", "features", 18.3)
-    assert tuned_config("Cora", "grand++-l", 1).cluster_labels is None
-    assert tuned_config("Cora", "gcn", 1, cluster_labels=2.0).cluster_labels == 2.0
+    config = tuned_run("Cora", "grand++-cluster-l", 1)
+    assert config.settings.cluster_labels == 1.0
+    assert (config.settings.source, config.settings.initial, config.settings.time) == (
+        "balanced",
+        "features",
+        18.3,
+    )
+    assert tuned_run("Cora", "grand++-l", 1).settings.cluster_labels is None
+    assert tuned_run("Cora", "gcn", 1, cluster_labels=2.0).settings.cluster_labels == 2.0
     with pytest.raises(ValueError, match="cluster_labels"):
-        tuned_config("Cora", "gcn", 1, cluster_labels=-1.0)
+        tuned_run("Cora", "gcn", 1, cluster_labels=-1.0)

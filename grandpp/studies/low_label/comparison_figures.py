@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from grandpp.studies.low_label.comparison import Comparison
 from grandpp.training.atomic_files import write_whole
-from grandpp.training.comparison import Comparison
 from grandpp.training.figures import check_picture, line_styles
 
 # Share of the distance between two numbers of labels over which the models are spread.

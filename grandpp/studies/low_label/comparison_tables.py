@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any
 
-from grandpp.training.comparison import LEVEL, Comparison, p_text
+from grandpp.studies.low_label.comparison import LEVEL, Comparison, p_text
 from grandpp.training.table_cells import cell_title
 from grandpp.training.tables import paragraph, styled
 

@@ -1,61 +1,119 @@
-"""Summaries of runs at growing depth."""
+"""The command that trains the same models at growing depth."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from grandpp.studies.low_label.depth_figures import draw_depth
+from grandpp.studies.low_label.depth_summary import summarise, table
+from grandpp.studies.low_label.options import DATASET_HELP, FirstSplitOptions, load_graphs
+from grandpp.studies.low_label.plan import plan_runs, sort_records
+from grandpp.studies.low_label.zoo import FAMILIES, ZOO
+from grandpp.training.command import Command, Console, resolve_device
+from grandpp.training.figures import check_picture
+from grandpp.training.options import (
+    DataOptions,
+    DeviceOptions,
+    RecordOptions,
+    ReportOptions,
+    option,
+    options_of,
+    positive_int,
+)
+from grandpp.training.pools import WorkerOptions
 from grandpp.training.records import Record
-from grandpp.training.tables import aligned
+from grandpp.training.sweep import run_sweep
 
 
-def summarise(records: list[Record]) -> list[dict[str, Any]]:
-    """One row per model and depth."""
-    groups: dict[tuple[str, float], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record["model"], record["config"]["time"]), []).append(record)
-    rows = []
-    for (model, time), group in groups.items():
-        good = [r for r in group if r["status"] == "success"]
-        energies = [r["energy"] for r in good if r["energy"]]
-        rows.append({
-            "model": model,
-            "time": time,
-            "runs": len(good),
-            "failed": len(group) - len(good),
-            "val_accuracy": _mean([r["val_accuracy"] for r in good]),
-            "test_accuracy": _mean([r["test_accuracy"] for r in good]),
-            "last_test_accuracy": _mean([r["last_test_accuracy"] for r in good]),
-            "energy": math.exp(_mean([math.log(e) for e in energies]) or 0) if energies else None,
-            "nfe_forward": _mean([r["nfe_forward"] for r in good]),
-        })  # fmt: skip
-    return rows
+@dataclass(frozen=True, kw_only=True)
+class DepthOptions(
+    ReportOptions, RecordOptions, DeviceOptions, DataOptions, WorkerOptions, FirstSplitOptions
+):
+    """What is trained, and how deep."""
 
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as text."""
-    head = ("model", "T", "runs", "failed", "validation", "test", "last epoch", "energy", "NFE")
-    formats = {
-        "val_accuracy": "{:.2%}",
-        "test_accuracy": "{:.2%}",
-        "last_test_accuracy": "{:.2%}",
-        "energy": "{:.2e}",
-        "nfe_forward": "{:.0f}",
-    }
-    return aligned(
-        head,
-        [
-            [
-                r["model"],
-                f"{r['time']:g}",
-                str(r["runs"]),
-                str(r["failed"]),
-                *("-" if r[k] is None else f.format(r[k]) for k, f in formats.items()),
-            ]
-            for r in rows
-        ],
+    splits: int = 1
+    dataset: str | None = option(
+        f"one {DATASET_HELP}",
+        default=None,
+        metavar="NAME",
+        shown_default="Cora, or the embedded sbm without it",
     )
+    models: tuple[str, ...] = option(
+        "models that solve an equation, one or more of {choices}",
+        default=("grand-l", "grand++-l", "hb-l"),
+        flag="--model",
+        choices=tuple(name for name, variant in ZOO.items() if variant.has_time),
+        metavar="NAME",
+    )
+    times: tuple[float, ...] = option(
+        "one or more integration times",
+        default=(1.0, 4.0, 16.0, 64.0, 256.0, 1024.0),
+        flag="--time",
+        metavar="T",
+    )
+    labels_per_class: int = option(
+        "labelled training nodes per class", default=20, parse=positive_int, metavar="K"
+    )
+    settings: Mapping[str, Any] = options_of(FAMILIES, only=("gamma", "epochs"), epochs=100)
+    plot: Path | None = option("save accuracy and energy against T", default=None, metavar="FILE")
+
+
+def study_depth(options: DepthOptions, console: Console) -> int:
+    """Do all runs that have no record yet, and print one row per model and depth."""
+    if options.plot:
+        check_picture(options.plot)
+    records: list[Record] = []
+    console.kept = lambda: "the finished runs are shown"
+    try:
+        _sweep(options, console, records)
+    finally:
+        _report(options, console, records)
+    return 0
+
+
+def _sweep(options: DepthOptions, console: Console, records: list[Record]) -> None:
+    device = resolve_device(options.device)
+    names = [options.dataset] if options.dataset else []
+    graphs, numbers = load_graphs(console, names, options.root, device), [options.labels_per_class]
+    runs = [
+        run
+        for time in options.times
+        for run in plan_runs(
+            graphs, options.models, numbers, options.split_seeds, time=time, **options.settings
+        )
+    ]
+    progress = not options.quiet
+    run_sweep(runs, device, records.append, out=options.out, progress=progress, **options.pool())
+    sort_records(records, runs)
+
+
+def _report(options: DepthOptions, console: Console, records: list[Record]) -> None:
+    rows = summarise(records)
+    for row in rows:
+        console.emit(row)
+    if rows and not console.as_json:
+        console.show(table(rows))
+    if options.plot and rows:
+        title = "{dataset}, {labels_per_class} labels per class, {splits} split(s)"
+        draw_depth(rows, title.format(**records[0], splits=options.splits), options.plot)
+
+
+COMMAND = Command(
+    "depth",
+    """Train the same models at growing depth T: accuracy, over-smoothing and cost.
+
+Examples:
+    grandpp depth
+    grandpp depth --dataset CiteSeer --model grand++-l --model grand-l \\
+        --time 16 --time 256 --splits 5 --out depth.jsonl --plot depth.png
+
+"energy" is the Dirichlet energy of the diffused features over that of the encoded ones, averaged
+geometrically: near 0 all nodes look alike. "NFE" counts evaluations, products for exact solves,
+per training forward pass. A failed run is counted as failed, not as accuracy 0. With --out runs
+already in the file are not repeated. scripts/depth_study.py is the same command.""",
+    DepthOptions,
+    study_depth,
+)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch_geometric.data import Data
 
-from grandpp.training.build import build_model
-from grandpp.training.config import RunConfig, with_run
-from grandpp.training.loop import check_selection
+from grandpp.data import count_validation_nodes
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training.loop import check_selection, check_validation
 from grandpp.training.records import Record, record_key
-from grandpp.training.settings import tuned_config
-from grandpp.training.worker import split_of
+from grandpp.training.settings import Run
 
 
 def plan_runs(
@@ -23,19 +21,18 @@ def plan_runs(
     splits: Sequence[int],
     seeds: Sequence[int] = (0,),
     **settings: Any,
-) -> list[tuple[RunConfig, Data]]:
+) -> list[tuple[Run, Data]]:
     """List every model on every split of every number of labels of every graph, in that order.
 
-    The splits themselves are drawn where the runs are done; here they are drawn once to see that
-    they exist, for the largest number of labels, which has the others' nodes among its own.
+    Nothing is built or drawn: settings check themselves, and of the splits the classes are counted.
 
     Args:
-        graphs: Graphs with a ``name`` and ``num_classes``.
+        graphs: Graphs with a ``name``.
         models: Names of models.
         labels_per_class: Numbers of labelled nodes per class.
         splits: Seeds of the splits.
         seeds: Seeds of initialisation and dropout on each split. (default: ``(0,)``)
-        **settings: As the overrides of :func:`tuned_config`.
+        **settings: As the overrides of :func:`tuned_run`.
 
     Raises:
         ValueError: If a setting is out of range, a model does not take it, or a class has too few
@@ -46,28 +43,46 @@ def plan_runs(
     runs = []
     for data in graphs:
         for k in numbers:
-            configs = [tuned_config(data.name, model, k, **settings) for model in models]
-            if k == numbers[0]:
-                for config in configs:
-                    build_model(config, data.num_features, data.num_classes)
+            wanted = [tuned_run(data.name, model, k, **settings) for model in models]
             runs += [
-                (with_run(config, split, seed), data)
-                for split in splits
-                for seed in seeds
-                for config in configs
+                (run.on(split, seed), data) for split in splits for seed in seeds for run in wanted
             ]
-        _check_splits([replace(c, labels_per_class=max(numbers)) for c in configs], data, splits)
+    check_splits(runs)
     return runs
 
 
-def _check_splits(configs: Sequence[RunConfig], data: Data, splits: Sequence[int]) -> None:
-    for split in splits:
-        here = split_of(replace(configs[0], split=split), data)
-        for config in configs:
-            check_selection(config, here)
+def check_splits(runs: Iterable[tuple[Run, Data]]) -> None:
+    """Refuse runs whose split cannot be drawn, or lacks the validation nodes that they need.
+
+    Args:
+        runs: Runs with the graph of each; one that has masks already is not split.
+
+    Raises:
+        ValueError: If a class has too few nodes, or validation nodes are missing.
+    """
+    # The training nodes of a smaller number of labels are among those of a larger one.
+    groups: dict[tuple[int, str], list[Run]] = {}
+    graphs: dict[int, Data] = {}
+    for run, data in runs:
+        graphs[id(data)] = data
+        groups.setdefault((id(data), run.protocol), []).append(run)
+    for (which, protocol), group in groups.items():
+        data = graphs[which]
+        if "train_mask" in data:
+            for run in group:
+                check_selection(run, data)
+            continue
+        most: dict[int, int] = {}
+        for run in group:
+            most[run.split] = max(run.labels_per_class, most.get(run.split, 0))
+        nodes = min(
+            count_validation_nodes(data, number, split, protocol) for split, number in most.items()
+        )
+        for run in group:
+            check_validation(run, nodes)
 
 
-def sort_records(records: list[Record], runs: Sequence[tuple[RunConfig, Data]]) -> None:
+def sort_records(records: list[Record], runs: Sequence[tuple[Run, Data]]) -> None:
     """Bring records, which several workers finish in any order, into the order of the plan."""
-    place = {config.key: n for n, (config, _) in enumerate(runs)}
+    place: Mapping[Any, int] = {run.key: n for n, (run, _) in enumerate(runs)}
     records.sort(key=lambda record: place[record_key(record)])

@@ -5,7 +5,7 @@ from grandpp.studies.thesis.figures import draw_reproduction
 from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
 from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS, TableLayout
 from grandpp.studies.thesis.page import results_page
-from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction, reproduce
+from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
 from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
 from grandpp.studies.thesis.tables import (
     accuracy_tables,
@@ -36,7 +36,6 @@ __all__ = [
     "file_of",
     "merge",
     "paired_table",
-    "reproduce",
     "results_page",
     "t_test_table",
     "table_records",

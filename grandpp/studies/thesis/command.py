@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grandpp.data import DATASETS
+from grandpp.studies.low_label.zoo import MODELS
 from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.printed import ModelVariant
-from grandpp.studies.thesis.table_runs import TableRequest, cell_config
+from grandpp.studies.thesis.table_runs import TableRequest, cell_run
 from grandpp.training.records import Record
-from grandpp.training.registry import MODELS
 
 FOLDER = Path("results")
 """Where a reproduction goes unless told otherwise."""
@@ -147,10 +147,10 @@ def _present_hash(
 ) -> str | None:
     """The hash that this version gives a cell; ``None`` where it cannot run it."""
     try:
-        config = cell_config(variant, dataset, labels, depth, protocol=protocol, epochs=epochs)
+        run = cell_run(variant, dataset, labels, depth, protocol=protocol, epochs=epochs)
     except (ValueError, TypeError, KeyError):
         return None
-    return config.config_hash
+    return run.config_hash
 
 
 def _known_first(names: set[str], order: Sequence[str]) -> list[str]:

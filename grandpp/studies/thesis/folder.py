@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from grandpp.data import PROTOCOLS
 from grandpp.studies.thesis.layouts import LAYOUTS, TableLayout
-from grandpp.training.config import RunConfig
 from grandpp.training.packing import unpack_records
 from grandpp.training.reading import METRICS, load_records
 from grandpp.training.records import Record, read_records, record_key
+from grandpp.training.settings import Run, hash_choices
 from grandpp.training.table_cells import cell_title
-
-_FIELDS = {field.name for field in fields(RunConfig)}
 
 
 def file_of(folder: Path, table: str, protocol: str, ending: str) -> Path:
@@ -46,7 +43,7 @@ def table_records(folder: Path, table: str, protocol: str) -> list[Record]:
     return merge(own, unpack_records(load_records([packed])) if packed.exists() else [])
 
 
-def adopt(paths: Sequence[Path], configs: Iterable[RunConfig]) -> list[Record]:
+def adopt(paths: Sequence[Path], runs: Iterable[Run]) -> list[Record]:
     """Records of other files whose runs are wanted; the others are passed over.
 
     A run is recognised by its choices. An earlier version may have hashed the same choices
@@ -54,13 +51,13 @@ def adopt(paths: Sequence[Path], configs: Iterable[RunConfig]) -> list[Record]:
 
     Args:
         paths: Files, plain or compressed.
-        configs: Runs that are wanted.
+        runs: Runs that are wanted.
 
     Raises:
         ValueError: If a file is broken.
         OSError: If a file cannot be read.
     """
-    keys = {config.key for config in configs}
+    keys = {run.key for run in runs}
     found = []
     for path in paths:
         for record in unpack_records(load_records([path])):
@@ -71,11 +68,8 @@ def adopt(paths: Sequence[Path], configs: Iterable[RunConfig]) -> list[Record]:
 
 
 def _present_hash(record: Record) -> str:
-    choices = record.get("config", {})
-    if not choices or not set(choices) <= _FIELDS:
-        return record["config_hash"]
-    run = {"split": record["split"], "seed": record["seed"]}
-    return RunConfig(**{**choices, **run}).config_hash
+    choices = record.get("config")
+    return hash_choices(choices) if choices else str(record["config_hash"])
 
 
 def merge(*sources: Iterable[Record]) -> list[Record]:
@@ -99,23 +93,22 @@ def merge(*sources: Iterable[Record]) -> list[Record]:
 
 
 def check_settings(
-    layout: TableLayout, records: Iterable[Record], configs: Iterable[RunConfig] = ()
+    layout: TableLayout, records: Iterable[Record], runs: Iterable[Run] = ()
 ) -> None:
     """Refuse two configurations in one cell, before anything is run or replaced.
 
     Args:
         layout: The table.
         records: What is there.
-        configs: What is to be added. (default: ``()``)
+        runs: What is to be added. (default: ``()``)
 
     Raises:
         ValueError: If a cell would hold runs with different settings.
     """
     planned: Iterator[Record] = (
-        {"model": c.model, "dataset": c.dataset, "labels_per_class": c.labels_per_class,
-         "config_hash": c.config_hash,
-         "config": {name: getattr(c, name, None) for name in ("time", "layers", "rewiring")}}
-        for c in configs
+        {"model": run.model, "dataset": run.dataset, "labels_per_class": run.labels_per_class,
+         "config_hash": run.config_hash, "config": run.choices()}
+        for run in runs
     )  # fmt: skip
     hashes: dict[tuple[Any, ...], str] = {}
     for source in (records, planned):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from grandpp.studies.low_label.zoo import ZOO
 from grandpp.studies.thesis.printed import ModelVariant, ThesisCell, thesis_cells, thesis_tests
 from grandpp.training.records import Record
-from grandpp.training.registry import REGISTRY, is_diffusion
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class TableLayout:
         alike = [
             cell
             for cell in self.cells
-            if cell.variant.model in REGISTRY
-            and is_diffusion(cell.variant.model) == is_diffusion(variant.model)
+            if cell.variant.model in ZOO
+            and ZOO[cell.variant.model].has_time == ZOO[variant.model].has_time
         ]
         for chosen in (
             [c for c in self.cells if (c.dataset, c.variant) == (dataset, variant)],
@@ -89,7 +90,7 @@ class TableLayout:
         """Numbers of labels per class, in ascending order."""
         return self.columns or tuple(sorted({c.labels for c in self.cells if c.labels is not None}))
 
-    def choose(self, models: list[str] | None = None) -> list[ModelVariant]:
+    def choose(self, models: Sequence[str] | None = None) -> list[ModelVariant]:
         """The rows to run.
 
         Args:
@@ -101,15 +102,15 @@ class TableLayout:
         names = list(
             dict.fromkeys(models or self.models or [variant.model for variant in self.variants])
         )
-        missing = [name for name in names if name not in REGISTRY]
+        missing = [name for name in names if name not in ZOO]
         if missing:
-            there = " ".join(name for name in names if name in REGISTRY)
+            there = " ".join(name for name in names if name in ZOO)
             raise ValueError(
                 f"expected models of this version, which does not have {', '.join(missing)}; "
                 f"choose others{f', for example --models {there}' if there else ' (--models)'}"
             )
         for name in names:
-            if self.axis == "depth" and not REGISTRY[name].fields & {"time", "layers"}:
+            if self.axis == "depth" and not {"time", "layers"} & set(ZOO[name].choices):
                 raise ValueError(f"expected models with a depth for table {self.table} "
                                  f"(got {name})")  # fmt: skip
         known = {

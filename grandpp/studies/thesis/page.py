@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grandpp.studies.low_label.diffusion_settings import GRANDSettings
+from grandpp.studies.low_label.zoo import ZOO
 from grandpp.studies.thesis.command import rebuild_command
 from grandpp.studies.thesis.folder import file_of, packed_tables
 from grandpp.studies.thesis.layouts import LAYOUTS, TEST_LAYOUTS
@@ -126,7 +128,8 @@ def _model_notes(records: Sequence[Record]) -> list[str]:
     if any(r.get("config", {}).get("layer_norm") for r in records):
         notes.append("Our diffusion models normalise the state before the decoder, which the "
                      "thesis does not mention.")  # fmt: skip
-    if any(str(r["model"]).startswith("grand") for r in records):
+    families = {ZOO[r["model"]].settings for r in records if r["model"] in ZOO}
+    if any(issubclass(family, GRANDSettings) for family in families):
         notes.append("GRAND and GRAND++ are the thesis's equations. GRAND's code tuned these "
                      "settings with a further term, beta x(0) with learned beta, which brings "
                      "GRAND-l on Cora to the thesis's accuracy at 20 labels (--learn-beta of "

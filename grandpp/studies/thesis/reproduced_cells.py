@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from grandpp.studies.low_label.comparison import LEVEL, Comparison, compare, p_text
 from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.printed import SPLITS, ThesisCell
-from grandpp.training.comparison import LEVEL, Comparison, compare, p_text
 from grandpp.training.reading import METRICS
 from grandpp.training.records import Record
 from grandpp.training.statistics import UnpairedDifference, holm, split_means, welch_from_moments

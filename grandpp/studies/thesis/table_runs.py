@@ -8,13 +8,11 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+from grandpp.studies.low_label.plan import check_splits
+from grandpp.studies.low_label.zoo import ZOO, tuned_run
 from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.printed import SPLITS, ModelVariant
-from grandpp.training.build import build_model
-from grandpp.training.config import RunConfig, with_run
-from grandpp.training.registry import is_diffusion
-from grandpp.training.settings import tuned_config
-from grandpp.training.worker import split_of
+from grandpp.training.settings import Run
 
 
 @dataclass(frozen=True)
@@ -65,25 +63,25 @@ class TableRequest:
             for depth in dict.fromkeys(self.depths or self.layout.depths(dataset, variant))
         ]
 
-    def configs(self) -> list[RunConfig]:
+    def runs(self) -> list[Run]:
         """All runs, split by split, so that a sweep cut short has something in every cell.
 
         Raises:
             ValueError: If a value is out of range, or the table has no depth for a row.
         """
         cells = [
-            cell_config(variant, dataset, labels, depth, protocol=self.protocol, epochs=self.epochs)
+            cell_run(variant, dataset, labels, depth, protocol=self.protocol, epochs=self.epochs)
             for dataset, labels, depth, variant in self.cells()
         ]
         return [
-            with_run(config, split, seed)
+            run.on(split, seed)
             for split in range(self.splits)
             for seed in range(self.seeds)
-            for config in cells
+            for run in cells
         ]
 
 
-def cell_config(
+def cell_run(
     variant: ModelVariant,
     dataset: str,
     labels: int,
@@ -91,7 +89,7 @@ def cell_config(
     *,
     protocol: str,
     epochs: int | None = None,
-) -> RunConfig:
+) -> Run:
     """The run of one cell, with the tuned settings but for what the table varies.
 
     Raises:
@@ -100,7 +98,7 @@ def cell_config(
     overrides: dict[str, Any] = {"epochs": epochs}
     if variant.rewiring is not None:
         overrides["rewiring"] = variant.rewiring
-    if depth is not None and is_diffusion(variant.model):
+    if depth is not None and ZOO[variant.model].has_time:
         overrides["time"] = depth
     elif depth is not None:
         if depth != int(depth):
@@ -108,35 +106,19 @@ def cell_config(
                 f"expected a whole number of layers of {variant.model} (got {depth:g})"
             )
         overrides["layers"] = int(depth)
-    return tuned_config(dataset, variant.model, labels, protocol=protocol, **overrides)
+    return tuned_run(dataset, variant.model, labels, protocol=protocol, **overrides)
 
 
-def with_graphs(
-    configs: Sequence[RunConfig], graphs: Mapping[str, Data]
-) -> list[tuple[RunConfig, Data]]:
+def with_graphs(runs: Sequence[Run], graphs: Mapping[str, Data]) -> list[tuple[Run, Data]]:
     """Give every run its graph, which is split where the run is done.
 
-    Models are built and splits drawn once here, for the largest number of labels, so that what
-    cannot be run fails before the first run.
-
     Args:
-        configs: Runs.
+        runs: Runs.
         graphs: Graphs by the name of their data set.
 
     Raises:
-        ValueError: If a class has too few nodes, or a model does not take a setting.
+        ValueError: If a class has too few nodes in a split.
     """
-    built: set[str] = set()
-    most: dict[tuple[str, str, int], RunConfig] = {}
-    for config in configs:
-        graph = graphs[config.dataset]
-        if config.config_hash not in built:
-            built.add(config.config_hash)
-            build_model(config, graph.num_features, graph.num_classes)
-        place = (config.dataset, config.protocol, config.split)
-        known = most.setdefault(place, config)
-        if config.labels_per_class > known.labels_per_class:
-            most[place] = config
-    for config in most.values():
-        split_of(config, graphs[config.dataset])
-    return [(config, graphs[config.dataset]) for config in configs]
+    ready = [(run, graphs[run.dataset]) for run in runs]
+    check_splits(ready)
+    return ready

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from grandpp.studies.low_label.comparison import Comparison, p_text
 from grandpp.studies.thesis.printed import SPLITS, thesis_tests
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
-from grandpp.training.comparison import Comparison, p_text
 from grandpp.training.tables import styled
 
 _AXES = {"labels": "labels", "depth": "T or layers"}

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from records_of import records_of
 
 from grandpp.studies.low_label import comparison_figures as figures
-from grandpp.training import compare
+from grandpp.studies.low_label.comparison import compare
 from grandpp.training.figures import line_styles
 
 

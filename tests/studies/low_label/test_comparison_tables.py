@@ -10,8 +10,8 @@ import pytest
 from records_of import records_of
 
 from grandpp.studies.low_label import comparison_table
+from grandpp.studies.low_label.comparison import compare
 from grandpp.studies.low_label.comparison_tables import as_csv, as_row, paired_table, unpaired_table
-from grandpp.training import compare
 
 
 def rows():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from grandpp.data import sbm
-from grandpp.studies.low_label import plan_runs, sort_records
+from grandpp.studies.low_label import MODELS, ZOO, plan_runs, sort_records
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_every_combination_is_planned_once_in_the_order_of_the_tables(graph):
         for seed in (0, 1)
         for model in ("gcn", "mlp")
     ]
-    assert {c.epochs for c, _ in runs} == {3}
+    assert {c.settings.epochs for c, _ in runs} == {3}
     assert all(data is graph for _, data in runs)
     assert "train_mask" not in graph
 
@@ -54,3 +54,13 @@ def test_records_are_brought_into_the_order_of_the_plan(graph):
     shuffled = [records[2], records[0], records[1]]
     sort_records(shuffled, runs)
     assert shuffled == records
+
+
+def test_a_plan_builds_no_model_and_draws_no_split(graph, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("expected nothing to be built or drawn")
+
+    monkeypatch.setattr("grandpp.data.splits._with_masks", refuse)
+    for variant in ZOO.values():
+        monkeypatch.setattr(variant.settings, "build", refuse)
+    assert len(plan_runs([graph], MODELS, [1], range(2))) == 2 * len(MODELS)

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 from reproduced_of import around, reproduced_of
 
-from grandpp.studies.thesis import LAYOUTS, draw_reproduction, reproduce
+from grandpp.studies.thesis import LAYOUTS, draw_reproduction
+from grandpp.studies.thesis.reproduced_cells import reproduce
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_two_results_of_one_run_are_refused():
 
 
 def test_only_wanted_runs_are_adopted(tmp_path):
-    configs = TableRequest(FEW, ["Cora"], FEW.choose(["gcn"]), labels=[1], splits=2).configs()
+    configs = TableRequest(FEW, ["Cora"], FEW.choose(["gcn"]), labels=[1], splits=2).runs()
     path = write(tmp_path / "a.jsonl", [
         *reproduced_of("gcn", [0.5, 0.6, 0.7]), *reproduced_of("mlp", [0.5]),
         *reproduced_of("gcn", [0.5], epochs=3), *reproduced_of("gcn", [0.5], labels=2),
@@ -64,7 +64,7 @@ def test_only_wanted_runs_are_adopted(tmp_path):
 
 
 def test_a_run_with_the_same_choices_and_an_earlier_hash_is_adopted(tmp_path):
-    configs = TableRequest(FEW, ["Cora"], FEW.choose(["gcn"]), labels=[1], splits=1).configs()
+    configs = TableRequest(FEW, ["Cora"], FEW.choose(["gcn"]), labels=[1], splits=1).runs()
     path = write(tmp_path / "a.jsonl", reproduced_of("gcn", [0.5], config_hash="0123456789ab"))
     (found,) = adopt([path], configs)
     assert found["config_hash"] == configs[0].config_hash
@@ -75,7 +75,7 @@ def test_a_run_with_the_same_choices_and_an_earlier_hash_is_adopted(tmp_path):
 
 def test_other_settings_in_one_cell_are_refused_before_anything_runs():
     records = reproduced_of("gcn", [0.5], epochs=3)
-    configs = TableRequest(FEW, ["Cora"], FEW.choose(["gcn"]), labels=[1]).configs()
+    configs = TableRequest(FEW, ["Cora"], FEW.choose(["gcn"]), labels=[1]).runs()
     with pytest.raises(ValueError, match=r"one configuration of gcn on Cora with 1 label.*another"):
         check_settings(FEW, records, configs)
     check_settings(FEW, records, [c for c in configs if c.labels_per_class == 2])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from grandpp.studies.low_label.zoo import ZOO
 from grandpp.studies.thesis import LAYOUTS, TABLES, TEST_LAYOUTS
 from grandpp.studies.thesis.printed import ModelVariant
-from grandpp.training.registry import REGISTRY
 
 
 def test_the_tables_are_those_of_chapter_4_but_for_ogbn_arxiv():
@@ -39,8 +39,8 @@ def test_models_of_43_are_diffusion_and_what_stands_beside_it():
 
 
 def test_a_model_this_version_lacks_is_refused_politely(monkeypatch):
-    monkeypatch.delitem(REGISTRY, "grand-nl-rw", raising=False)
-    monkeypatch.delitem(REGISTRY, "grand++-nl-rw", raising=False)
+    monkeypatch.delitem(ZOO, "grand-nl-rw", raising=False)
+    monkeypatch.delitem(ZOO, "grand++-nl-rw", raising=False)
     with pytest.raises(ValueError) as error:
         LAYOUTS["4.10"].choose()
     assert "does not have grand-nl-rw, grand++-nl-rw" in str(error.value)
@@ -48,7 +48,7 @@ def test_a_model_this_version_lacks_is_refused_politely(monkeypatch):
 
 
 def test_both_rewirings_of_one_name_are_run(monkeypatch):
-    monkeypatch.setitem(REGISTRY, "grand-nl-rw", REGISTRY["grand-nl"])
+    monkeypatch.setitem(ZOO, "grand-nl-rw", ZOO["grand-nl"])
     names = [variant.name for variant in LAYOUTS["4.6"].choose(["grand-nl-rw", "gcn"])]
     assert names == ["grand-nl-rw (gdc)", "grand-nl-rw (two_hop)", "gcn"]
     record = {"model": "grand-nl-rw", "config": {"rewiring": "gdc"}}

@@ -6,7 +6,8 @@ import pytest
 from reproduced_of import around, reproduced_of
 from scipy import stats
 
-from grandpp.studies.thesis import LAYOUTS, reproduce
+from grandpp.studies.thesis import LAYOUTS
+from grandpp.studies.thesis.reproduced_cells import reproduce
 
 FEW, DEPTH = LAYOUTS["4.3"], LAYOUTS["4.1"]
 

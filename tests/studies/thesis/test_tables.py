@@ -13,9 +13,9 @@ from grandpp.studies.thesis import (
     as_csv,
     counts,
     paired_table,
-    reproduce,
     t_test_table,
 )
+from grandpp.studies.thesis.reproduced_cells import reproduce
 from grandpp.studies.thesis.tables import has_t_tests
 
 FEW, DEPTH = LAYOUTS["4.3"], LAYOUTS["4.1"]

@@ -11,7 +11,8 @@ from operations import LargestTensor
 
 from grandpp.data import load_dataset, low_label_split
 from grandpp.data.digests import RAW_SETS
-from grandpp.training import MODELS, train_run, tuned_config
+from grandpp.studies.low_label.zoo import MODELS, tuned_run
+from grandpp.training import train_run
 
 DATA = Path(os.environ.get("GRANDPP_DATA", "nowhere"))
 GRAPHS = ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Computers", "Photo")
@@ -37,7 +38,7 @@ def test_an_epoch_of_every_family_is_finite(name):
         pytest.skip(f"GRANDPP_DATA has no {name}")
     data = low_label_split(load_dataset(name, DATA, download=False), 5, seed=0)
     for model in FAMILIES:
-        result = train_run(tuned_config(name, model, 5, **SMALL), data, torch.device("cpu"))
+        result = train_run(tuned_run(name, model, 5, **SMALL), data, torch.device("cpu"))
         assert (result.status, result.message) == ("success", ""), model
         assert 0 <= result.test_accuracy <= 1, model
         assert 0 <= result.val_accuracy <= 1, model
@@ -50,5 +51,5 @@ def test_features_of_coauthorcs_are_never_held_dense():
     with LargestTensor() as seen:
         data = low_label_split(load_dataset("CoauthorCS", DATA, download=False), 5, seed=0)
         for model in ("grand-l", "gcn", "grand++-cluster-l"):
-            train_run(tuned_config("CoauthorCS", model, 5, **SMALL), data, torch.device("cpu"))
+            train_run(tuned_run("CoauthorCS", model, 5, **SMALL), data, torch.device("cpu"))
     assert seen.largest < 18333 * 6805 / 10

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
 
 from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
-from grandpp.training import build_model, build_optimizer, tuned_config
-from grandpp.training.config import OPTIMIZERS
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training import build_optimizer
+from grandpp.training.settings import OPTIMIZERS
 
 
 def build(model, **overrides):
-    return build_model(tuned_config("Cora", model, 20, **overrides), 12, 3)
+    return tuned_run("Cora", model, 20, **overrides).settings.build(12, 3)
 
 
 @pytest.mark.parametrize(
@@ -47,27 +47,33 @@ def test_the_same_seed_draws_the_same_parameters(model):
 
 
 def test_the_optimiser_is_the_one_named_and_trains_what_is_to_be_trained():
-    config = tuned_config("Cora", "grand-l", 20)
-    model = build_model(config, 12, 3)
+    config = tuned_run("Cora", "grand-l", 20)
+    model = config.settings.build(12, 3)
     model.decoder.bias.requires_grad_(False)
     optimizer = build_optimizer(config, model)
-    assert type(optimizer).__name__ == config.optimizer == "Adamax"
+    assert type(optimizer).__name__ == config.settings.optimizer == "Adamax"
     (group,) = optimizer.param_groups
-    assert (group["lr"], group["weight_decay"]) == (config.lr, config.weight_decay)
+    assert (group["lr"], group["weight_decay"]) == (
+        config.settings.lr,
+        config.settings.weight_decay,
+    )
     trained = {id(p) for p in group["params"]}
     assert trained == {id(p) for p in model.parameters()} - {id(model.decoder.bias)}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_stepping_all_parameters_at_once_takes_the_same_steps(name):
-    config = tuned_config("Cora", "grand-l", 20, hidden=8, attention_channels=8)
-    config = replace(config, optimizer=name)
+    config = tuned_run("Cora", "grand-l", 20, hidden=8, attention_channels=8)
+    config = config.with_settings(optimizer=name)
     torch.manual_seed(0)
-    model = build_model(config, 12, 3)
+    model = config.settings.build(12, 3)
     twin = copy.deepcopy(model)
-    ours = build_optimizer(config, model)
+    ours, settings = build_optimizer(config, model), config.settings
     plain = getattr(torch.optim, name)(
-        twin.parameters(), lr=config.lr, weight_decay=config.weight_decay, foreach=False
+        twin.parameters(),
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        foreach=False,
     )
     for _ in range(6):
         for p, q in zip(model.parameters(), twin.parameters(), strict=True):

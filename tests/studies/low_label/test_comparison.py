@@ -9,7 +9,7 @@ import pytest
 from records_of import records_of
 from scipy import stats
 
-from grandpp.training import compare
+from grandpp.studies.low_label.comparison import compare
 
 BASE = [0.50, 0.52, 0.61, 0.40, 0.55]
 BETTER = [0.53, 0.56, 0.63, 0.45, 0.57]

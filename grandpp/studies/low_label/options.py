@@ -1,0 +1,87 @@
+"""Options that the commands on few labels share, and the graphs that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch_geometric.data import Data
+
+from grandpp.data import DATASETS, PROTOCOLS, DatasetNotFoundError, load_dataset
+from grandpp.training.command import Console
+from grandpp.training.options import option, positive_int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitOptions:
+    """Which splits."""
+
+    splits: int = option("number of splits", default=3, parse=positive_int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstSplitOptions(SplitOptions):
+    """Where the splits begin."""
+
+    first_split: int = option(
+        "seed of the first split, to keep splits for choosing settings apart from those reported",
+        default=0,
+        metavar="S",
+    )
+
+    @property
+    def split_seeds(self) -> range:
+        """Seeds of the splits."""
+        return range(self.first_split, self.first_split + self.splits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedOptions:
+    """Repeated runs."""
+
+    seeds: int = option("runs per split", default=1, parse=positive_int, metavar="N")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolOptions:
+    """Which nodes choose the epoch."""
+
+    protocol: str = option(
+        "which nodes choose the epoch: the rest of a pool of 1500 labelled nodes (grand, as in the "
+        "papers), 30 per class, or none: the last epoch counts",
+        default="grand",
+        choices=PROTOCOLS,
+    )
+
+
+DATASET_HELP = f"of {', '.join(DATASETS)}"
+"""Names of data sets, for the help of an option."""
+
+
+def load_graphs(
+    console: Console, names: Sequence[str], root: Path | None, device: torch.device
+) -> list[Data]:
+    """Load the data sets asked for, or Cora; take the embedded one only if none was named.
+
+    Args:
+        console: Where to say that the embedded set is taken.
+        names: Names of data sets.
+        root: Folder of raw data files. (default: ``None``)
+        device: Where the graphs go.
+
+    Raises:
+        DatasetError: If a set that was named cannot be had, or its files are not the right ones.
+        ValueError: If a name is unknown.
+    """
+    try:
+        wanted = dict.fromkeys(names or ["Cora"])
+        graphs = [load_dataset(name, root, progress=not console.quiet) for name in wanted]
+    except DatasetNotFoundError as error:
+        if names:
+            raise
+        console.notice(error)
+        console.notice("using the embedded synthetic set 'sbm'")
+        graphs = [load_dataset("sbm")]
+    return [graph.to(device) for graph in graphs]

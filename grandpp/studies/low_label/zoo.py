@@ -1,0 +1,168 @@
+"""Models by name: the settings of each, and runs with tuned settings.
+
+A new model is one file in :mod:`grandpp.models`, one settings dataclass and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grandpp.models import (
+    AdaLanczosNet,
+    ClusterClassifier,
+    LaplaceLearning,
+    PoissonLearning,
+    gcn,
+    mlp,
+    sage,
+)
+from grandpp.studies.low_label.diffusion_settings import (
+    CGNNSettings,
+    EquationSettings,
+    GRANDPPSettings,
+    GRANDSettings,
+    MomentumSettings,
+    MomentumSourceSettings,
+    RewiredGRANDPPSettings,
+    RewiredGRANDSettings,
+)
+from grandpp.studies.low_label.network_settings import (
+    APPNPSettings,
+    CorrectAndSmoothSettings,
+    GATSettings,
+    GCNIISettings,
+    LabelPropagationSettings,
+    LanczosSettings,
+    LayeredSettings,
+    MoNetSettings,
+    PlainSettings,
+    SGCSettings,
+)
+from grandpp.training.settings import ModelSettings, Run
+
+
+class Variant:
+    """A model of the zoo: a family of settings, and what sets this member apart.
+
+    Args:
+        settings: The settings dataclass of the family.
+        **values: Its constants, and defaults that stand before the tuned values.
+    """
+
+    def __init__(self, settings: type[ModelSettings], **values: Any) -> None:
+        self.settings, self.values = settings, values
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the model solves an equation over a time that can be chosen."""
+        return issubclass(self.settings, EquationSettings)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Names of the settings that can be chosen."""
+        return self.settings.choice_names()
+
+    def tuned(self, dataset: str, overrides: Mapping[str, Any]) -> ModelSettings:
+        """Return tuned settings, but for the overrides that the model has."""
+        own = {k: v for k, v in overrides.items() if v is not None and k in self.choices}
+        return self.settings.tuned(dataset, **{**self.values, **own})
+
+
+CLUSTER_LABELS = 1.0
+"""Chosen on validation nodes, see the README."""
+
+_LINEAR = {"mode": "linear", "solver": "exact"}
+
+ZOO: dict[str, Variant] = {
+    "grand-l": Variant(GRANDSettings, **_LINEAR),
+    "grand-nl": Variant(GRANDSettings),
+    "grand-nl-rw": Variant(RewiredGRANDSettings),
+    "grand++-l": Variant(GRANDPPSettings, **_LINEAR),
+    "grand++-nl": Variant(GRANDPPSettings),
+    "grand++-nl-rw": Variant(RewiredGRANDPPSettings),
+    "grand++-cluster-l": Variant(GRANDPPSettings, cluster_labels=CLUSTER_LABELS, **_LINEAR),
+    "grand++-cluster-nl": Variant(GRANDPPSettings, cluster_labels=CLUSTER_LABELS),
+    "hb-l": Variant(MomentumSettings, mode="linear"),
+    "hb-nl": Variant(MomentumSettings),
+    "hb++-l": Variant(MomentumSourceSettings, mode="linear"),
+    "hb++-nl": Variant(MomentumSourceSettings),
+    "ghb-l": Variant(MomentumSettings, kind="generalized", mode="linear"),
+    "ghb-nl": Variant(MomentumSettings, kind="generalized"),
+    "wave-l": Variant(MomentumSettings, kind="wave", mode="linear"),
+    "adam-l": Variant(MomentumSettings, kind="adam", mode="linear"),
+    "adam-nl": Variant(MomentumSettings, kind="adam"),
+    "gcn": Variant(LayeredSettings, network=gcn),
+    "gat": Variant(GATSettings),
+    "mlp": Variant(LayeredSettings, network=mlp),
+    "sage": Variant(LayeredSettings, network=sage),
+    "monet": Variant(MoNetSettings),
+    "cgnn": Variant(CGNNSettings),
+    "lanczosnet": Variant(LanczosSettings),
+    "adalanczosnet": Variant(LanczosSettings, network=AdaLanczosNet),
+    "appnp": Variant(APPNPSettings),
+    "gcnii": Variant(GCNIISettings),
+    "sgc": Variant(SGCSettings),
+    "correct_and_smooth": Variant(CorrectAndSmoothSettings),
+    "label_propagation": Variant(LabelPropagationSettings),
+    "clusters": Variant(PlainSettings, kind=ClusterClassifier),
+    "laplace": Variant(PlainSettings, kind=LaplaceLearning),
+    "poisson": Variant(PlainSettings, kind=PoissonLearning),
+}
+"""All models."""
+
+MODELS: tuple[str, ...] = tuple(ZOO)
+"""Names of all models."""
+
+FAMILIES: tuple[type[ModelSettings], ...] = tuple(dict.fromkeys(v.settings for v in ZOO.values()))
+"""Settings dataclasses of all models."""
+
+BATCH_MODELS: tuple[str, ...] = tuple(
+    name for name, variant in ZOO.items() if variant.tuned("", {}).trains_in_batches
+)
+"""Models whose runs can be trained in batches as they are."""
+
+
+def tuned_run(
+    dataset: str,
+    model: str,
+    labels_per_class: int,
+    *,
+    protocol: str = "grand",
+    split: int = 0,
+    seed: int = 0,
+    **overrides: Any,
+) -> Run:
+    """Return a run with tuned settings.
+
+    Those of the diffusion models are GRAND's and GRAND++'s, those of the baselines are from their
+    papers or official code where they have some for such data.
+
+    Args:
+        dataset: Name of the data set.
+        model: One of :data:`MODELS`.
+        labels_per_class: Labelled training nodes per class.
+        protocol, split, seed: See :class:`grandpp.training.Run`.
+        **overrides: Settings of any model to set; ``None`` keeps the tuned value, and a setting
+            that this model does not have is left alone.
+
+    Raises:
+        ValueError: For an unknown model, a value out of range or a choice that the model does not
+            take.
+        TypeError: For a setting that no model has.
+    """
+    if model not in ZOO:
+        raise ValueError(f"expected 'model' to be one of {', '.join(ZOO)} (got '{model}')")
+    known = {name for variant in ZOO.values() for name in variant.choices}
+    unknown = sorted(set(overrides) - known)
+    if unknown:
+        raise TypeError(f"expected settings of a model (got {', '.join(unknown)})")
+    return Run(
+        dataset=dataset,
+        model=model,
+        labels_per_class=labels_per_class,
+        protocol=protocol,
+        split=split,
+        seed=seed,
+        settings=ZOO[model].tuned(dataset, overrides),
+    )

@@ -1,0 +1,105 @@
+"""The table of settings and what is built from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from grandpp.studies.low_label.zoo import FAMILIES, tuned_run
+from grandpp.training import build_optimizer
+
+
+def test_tuned_rows_set_what_their_family_has():
+    for family in FAMILIES:
+        for dataset, row in family.tuned_rows.items():
+            assert set(row) <= set(family.choice_names()), (family, dataset)
+
+
+def test_tuned_values_of_the_papers_are_in_the_table():
+    cora = tuned_run("Cora", "grand-l", 1)
+    assert (
+        cora.settings.time,
+        cora.settings.hidden,
+        cora.settings.heads,
+        cora.settings.attention_channels,
+    ) == (18.2948, 80, 8, 128)
+    assert (cora.settings.optimizer, cora.settings.lr, cora.settings.normalization) == (
+        "Adamax",
+        0.0229,
+        "squareplus",
+    )
+    assert tuned_run("CiteSeer", "grand++-l", 1).settings.time == 8.0
+    assert tuned_run("sbm", "grand++-l", 1).settings.time == 18.3
+
+
+def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():
+    config = tuned_run(
+        "Cora",
+        "grand++-nl",
+        1,
+        source_gain=0.7,
+        source="paper",
+        solver="rk4",
+        step_size=0.5,
+        initial="zero",
+        time=2.0,
+        gradient="adjoint",
+    )
+    conv = config.settings.build(5, 2).conv
+    assert (conv.mode, conv.time, conv.source.kind, conv.source.initial_gain) == (
+        "nonlinear",
+        2.0,
+        "paper",
+        0.7,
+    )
+    solver = conv.solver
+    assert (solver.method, solver.step_size, solver.gradient) == ("rk4", 0.5, "adjoint")
+    assert conv.source.initial == "zero"
+    bare = tuned_run("Cora", "grand-l", 1, layer_norm=False)
+    assert isinstance(bare.settings.build(5, 2).norm, torch.nn.Identity)
+    assert bare.settings.build(5, 2).conv.beta is None
+    for model in ("grand-l", "grand++-nl"):
+        conv = tuned_run("Cora", model, 1, learn_beta=True).settings.build(5, 2).conv
+        assert float(conv.beta.detach()) == 0.0
+    assert not conv.source.gain.requires_grad
+    own = tuned_run("Cora", "grand++-l", 1, learn_gain=True).settings.build(5, 2).conv.source
+    assert own.gain.requires_grad and float(own.gain.detach()) == pytest.approx(0.2)
+    assert tuned_run("Cora", "grand-l", 1, learn_gain=True) == tuned_run("Cora", "grand-l", 1)
+    assert tuned_run("Cora", "hb-l", 1, learn_beta=True) == tuned_run("Cora", "hb-l", 1)
+    plain = tuned_run("Cora", "gcn", 1)
+    assert tuned_run("Cora", "gcn", 1, time=3.0, source_gain=0.1, rtol=1e-3) == plain
+    grand = tuned_run("Cora", "grand-l", 1)
+    assert tuned_run("Cora", "grand-l", 1, source="paper", initial="zero") == grand
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"model": "grand"}, "grand-l.*got 'grand'"),
+        ({"model": "gcn", "lr": -1.0}, "lr"),
+        ({"model": "grand-l", "time": -2.0}, "time.*-2"),
+        ({"model": "gcn", "dropout": 1.0}, "dropout"),
+        ({"model": "gcn", "optimizer": "SGD"}, "Adam.*SGD"),
+        ({"model": "gcn", "features": "raw"}, "rows, binary.*raw"),
+        ({"model": "gcn", "labels_per_class": 0}, "labels_per_class"),
+    ],
+)
+def test_wrong_values_are_refused_in_words(arguments, words):
+    arguments = {"dataset": "Cora", "labels_per_class": 1, **arguments}
+    with pytest.raises(ValueError, match=words):
+        tuned_run(**arguments)
+    with pytest.raises(TypeError, match="color"):
+        tuned_run("Cora", "gcn", 1, color="red")
+
+
+def test_tuned_values_have_types():
+    config = tuned_run("ogbn-arxiv", "grand-l", 1)
+    assert isinstance(config.settings.hidden, int)
+    assert isinstance(config.settings.weight_decay, float)
+    assert "attention" not in tuned_run("Cora", "mlp", 1).choices()
+    assert torch.optim.Adamax is type(
+        build_optimizer(
+            tuned_run("Cora", "grand-l", 1),
+            tuned_run("Cora", "grand-l", 1).settings.build(4, 2),
+        )
+    )
