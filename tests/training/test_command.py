@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 import pytest
+import torch
 
-from grandpp.training.command import Command, Console, run_command
+from grandpp.training.command import Command, Console, resolve_device, run_command
 from grandpp.training.options import ReportOptions, option
 from grandpp.training.pools import WorkerError
 
@@ -82,3 +83,13 @@ def test_an_answer_is_json_on_stdout_in_any_case(capsys):
     for as_json in (True, False):
         Console("try", as_json=as_json).answer({"layers": [1]})
     assert capsys.readouterr().out == '{"layers": [1]}\n' * 2
+
+
+def test_devices_are_found_or_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == resolve_device("cpu") == torch.device("cpu")
+    with pytest.raises(ValueError, match="CUDA device"):
+        resolve_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto") == resolve_device("cuda") == torch.device("cuda")
+    assert resolve_device("cpu") == torch.device("cpu")

@@ -13,6 +13,7 @@ from grandpp.training.options import (
     add_options,
     option,
     options_of,
+    positive_float,
     positive_int,
     read_options,
 )
@@ -212,3 +213,17 @@ def test_a_field_declared_again_has_the_description_of_its_first_declaration():
     given, text = read(Fewer)
     assert given.depth == 1.5
     assert "how deep (default: 1.5)" in text
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "many", "", "1e3"])
+def test_counts_are_positive_integers(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"positive integer .got '{text}'"):
+        positive_int(text)
+    assert positive_int("12") == 12
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "inf", "nan", "many", ""])
+def test_numbers_above_zero(text):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"positive number .got '{text}'"):
+        positive_float(text)
+    assert positive_float("1e-3") == 1e-3
