@@ -14,6 +14,8 @@ from grandpp.training.statistics import holm, paired_test, split_means, welch_te
 from grandpp.training.table_cells import Cell, CellRun, cell_title, collect_cells
 
 LEVEL = 0.05
+NOT_SIGNIFICANT = "n.s."
+"""Verdict where the corrected test does not reject at ``LEVEL``: no proof of equality."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,9 @@ class Comparison:
             return f"{'better' if self.difference > 0 else 'worse'} (p {p_text(self.holm_p)})"
         span = f"{100 * self.low:+.1f} to {100 * self.high:+.1f} points"
         if self.low <= 0 <= self.high:
-            return f"not distinguishable; the interval allows {span}"
+            return f"{NOT_SIGNIFICANT}; the interval allows {span}"
         return (
-            f"not distinguishable after Holm's correction (p {p_text(self.holm_p)}); "
+            f"{NOT_SIGNIFICANT} after Holm's correction (p {p_text(self.holm_p)}); "
             f"the interval alone has {span}"
         )
 

@@ -18,6 +18,7 @@ from grandpp.studies.thesis.tables import (
     paired_table,
     t_test_table,
 )
+from grandpp.training.comparison import LEVEL
 from grandpp.training.packing import unpack_records
 from grandpp.training.reading import load_records
 from grandpp.training.records import Record
@@ -88,9 +89,9 @@ def _section(result: Reproduction, records: Sequence[Record], folder: Path) -> s
 def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:
     notes = [
         f"Verdicts: Welch's t-test of our splits against the thesis's mean and deviation with "
-        f"n = {SPLITS}, two-sided, corrected by Holm for all tested cells of the table; \"equal\" "
-        f"means that the test does not tell the two apart, and the interval (not corrected) how "
-        f"large a difference it leaves open.",
+        f"n = {SPLITS}, two-sided, corrected by Holm for all tested cells of the table. \"n.s.\" "
+        f"(not significant, p >= {LEVEL}) is no proof that the two are equal: the interval (not "
+        f"corrected) shows how large a difference remains possible.",
         f"n is {SPLITS}, the thesis's splits, and not {SPLITS} x {SEEDS}, its runs: seeds are no "
         f"independent evidence about splits, and Table 4.4 computes with {SPLITS} too. Whether "
         f"the printed deviation is one of splits or of runs is not said.",

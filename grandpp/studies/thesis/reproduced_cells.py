@@ -9,7 +9,7 @@ import numpy as np
 
 from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.printed import SPLITS, ThesisCell
-from grandpp.training.comparison import LEVEL, Comparison, compare, p_text
+from grandpp.training.comparison import LEVEL, NOT_SIGNIFICANT, Comparison, compare, p_text
 from grandpp.training.reading import METRICS
 from grandpp.training.records import Record
 from grandpp.training.statistics import UnpairedDifference, holm, split_means, welch_from_moments
@@ -53,10 +53,10 @@ class Reproduced:
 
     @property
     def outcome(self) -> str:
-        """``"better"``, ``"equal"`` or ``"worse"`` than the thesis; or why there is no test."""
+        """``"better"`` or ``"worse"`` than the thesis, ``"n.s."`` or why there is no test."""
         if self.test is not None and self.holm_p is not None:
             if self.holm_p >= LEVEL:
-                return "equal"
+                return NOT_SIGNIFICANT
             return "better" if self.test.mean > 0 else "worse"
         if self.runs == 0:
             return "every run failed" if self.failed else "not run"
@@ -68,7 +68,7 @@ class Reproduced:
 
     @property
     def verdict(self) -> str:
-        """The standing and what it rests on, in words."""
+        """The outcome with its p-value, in words."""
         if self.holm_p is not None:
             return f"{self.outcome} (p {p_text(self.holm_p)})"
         if self.outcome == "filled":

@@ -10,7 +10,7 @@ from typing import Any
 
 from grandpp.studies.thesis.printed import SPLITS, thesis_tests
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
-from grandpp.training.comparison import Comparison, p_text
+from grandpp.training.comparison import NOT_SIGNIFICANT, Comparison, p_text
 from grandpp.training.tables import styled
 
 _AXES = {"labels": "labels", "depth": "T or layers"}
@@ -42,11 +42,13 @@ def accuracy_tables(
 
 
 def counts(reproduction: Reproduction) -> str:
-    """How the cells stand, in one sentence."""
+    """Number of cells by outcome, in one sentence."""
     found = Counter(c.outcome for c in reproduction.cells)
-    tested = sum(found[s] for s in ("better", "equal", "worse"))
-    parts = [f"Of {tested} cells tested {found['better']} are better than in the thesis, "
-             f"{found['equal']} equal and {found['worse']} worse"]  # fmt: skip
+    tested = sum(found[s] for s in ("better", "worse", NOT_SIGNIFICANT))
+    parts = [
+        f"Of {tested} cells tested, {found['better']} are better than in the thesis, "
+        f"{found['worse']} worse and {found[NOT_SIGNIFICANT]} not significantly different (n.s.)"
+    ]
     missing = sum(c.thesis is not None and c.thesis.mean is None for c in reproduction.cells)
     if missing:
         parts.append(f"of {missing} cells that are NA in the thesis {found['filled']} are filled")
@@ -146,7 +148,7 @@ def _flat(cell: Reproduced, paired: Paired | None) -> dict[str, Any]:
     row |= {f"thesis_{n}": getattr(cell.thesis, n, None) for n in ("mean", "std")}
     test = {"mean": "difference", "low": "low", "high": "high", "t": "t", "p_value": "p"}
     row |= {name: getattr(cell.test, n, None) for n, name in test.items()}
-    row |= {"holm_p": cell.holm_p, "standing": cell.outcome}
+    row |= {"holm_p": cell.holm_p, "outcome": cell.outcome}
     fields = ("pairs", "difference", "low", "high", "paired_p", "holm_p")
     for metric in ("best", "last"):
         own = getattr(paired, metric, None)
