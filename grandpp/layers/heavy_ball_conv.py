@@ -17,7 +17,7 @@ from grandpp.fields.oscillation import Wave, linearize_momentum
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution, Solver, Steady
 
-BALLS: tuple[str, ...] = ("heavy_ball", "generalized", "second_order", "adam", "wave")
+MOMENTUM_KINDS: tuple[str, ...] = ("hbnode", "ghbnode", "sonode", "adamnode", "wave")
 MOMENTA: tuple[str, ...] = ("zero", "learned")
 
 
@@ -32,16 +32,18 @@ class HeavyBallConv(DiffusionConv):
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
-        kind: ``"heavy_ball"``; ``"generalized"``, with bounded velocity and a spring
-            (:class:`grandpp.fields.GeneralizedHeavyBall`); ``"second_order"``, without friction;
-            ``"adam"`` (:class:`grandpp.fields.Adam`); ``"wave"``, the heavy ball by the change of
-            variable of thesis chapter 6 (:class:`grandpp.fields.Wave`). (default:
-            ``"heavy_ball"``)
+        kind: Equation of motion, by the names of :class:`NeuralODE`: ``"hbnode"``, the formula
+            above; ``"ghbnode"``, with bounded velocity and a spring
+            (:class:`grandpp.fields.GeneralizedHeavyBall`); ``"sonode"``, the second-order equation
+            without damping, gamma = 0 (diffusion depends on h alone, not on the velocity);
+            ``"adamnode"`` (:class:`grandpp.fields.Adam`); or ``"wave"``, the heavy ball in the
+            variable of thesis chapter 6 (:class:`grandpp.fields.Wave`).
+            (default: ``"hbnode"``)
         gamma: Fixed damping >= 0 of the kinds that have one. (default: ``None``, learned)
         max_gamma: Upper bound epsilon of the learned damping, which starts at half of it.
             (default: ``4.0``; 2 sqrt(alpha mu) is critical for the eigenvalue mu of I - A)
-        xi: Fixed spring constant of ``"generalized"``. (default: ``None``, learned)
-        activation: Velocity by momentum of ``"generalized"``: ``"tanh"``, ``"hardtanh"`` or
+        xi: Fixed spring constant of ``"ghbnode"``. (default: ``None``, learned)
+        activation: Velocity by momentum of ``"ghbnode"``: ``"tanh"``, ``"hardtanh"`` or
             ``"identity"``, with which the kind is linear. (default: ``"tanh"``)
         momentum: Initial momentum: ``"zero"``, or ``"learned"``, a linear map of x.
             (default: ``"zero"``)
@@ -79,7 +81,7 @@ class HeavyBallConv(DiffusionConv):
         ValueError, TypeError, IndexError, SolveError: As :class:`GRANDConv`.
 
     Note:
-        In linear mode every kind but ``"adam"`` and a saturating ``"generalized"`` is a linear
+        In linear mode every kind but ``"adamnode"`` and a saturating ``"ghbnode"`` is a linear
         system of twice the size, which ``solver="auto"`` and ``"exact"`` solve exactly, with about
         T sqrt(2 alpha) + 10 products (more for attention) for each of h and m. Without damping
         and source the linear kinds conserve :math:`\tfrac12 |m|_D^2 + \tfrac\alpha2 \langle h,
@@ -93,7 +95,7 @@ class HeavyBallConv(DiffusionConv):
         self,
         channels: int,
         *,
-        kind: str = "heavy_ball",
+        kind: str = "hbnode",
         gamma: float | None = None,
         max_gamma: float = 4.0,
         xi: float | None = None,
@@ -188,7 +190,7 @@ class HeavyBallConv(DiffusionConv):
     ) -> Solution:
         """Return the whole solution, with states ``[S, parts, N, F]``.
 
-        Parts are position and momentum (and the second moment of ``"adam"``).
+        Parts are position and momentum (and the second moment of ``"adamnode"``).
 
         Args:
             x, edge_index, edge_weight, source_index, batch: As in :meth:`forward`.
@@ -229,18 +231,18 @@ def _dynamics(
     kind: str, gamma: float | None, max_gamma: float, xi: float | None, activation: str
 ) -> Dynamics:
     makers: dict[str, Callable[[], Dynamics]] = {
-        "heavy_ball": lambda: HeavyBall(gamma=gamma, max_gamma=max_gamma),
-        "generalized": lambda: GeneralizedHeavyBall(
+        "hbnode": lambda: HeavyBall(gamma=gamma, max_gamma=max_gamma),
+        "ghbnode": lambda: GeneralizedHeavyBall(
             activation=activation, gamma=gamma, xi=xi, max_gamma=max_gamma
         ),
-        "second_order": lambda: HeavyBall(gamma=0.0),
-        "adam": Adam,
+        "sonode": lambda: HeavyBall(gamma=0.0),
+        "adamnode": Adam,
         "wave": lambda: Wave(gamma=gamma, max_gamma=max_gamma),
     }
     if kind not in makers:
-        raise ValueError(f"expected 'kind' to be one of {', '.join(BALLS)} (got '{kind}')")
-    if gamma is not None and kind in ("second_order", "adam"):
+        raise ValueError(f"expected 'kind' to be one of {', '.join(MOMENTUM_KINDS)} (got '{kind}')")
+    if gamma is not None and kind in ("sonode", "adamnode"):
         raise ValueError(f"expected no 'gamma' for kind='{kind}', which has none (got {gamma})")
-    if (xi is not None or activation != "tanh") and kind != "generalized":
-        raise ValueError(f"expected 'xi' and 'activation' for kind='generalized' (got '{kind}')")
+    if (xi is not None or activation != "tanh") and kind != "ghbnode":
+        raise ValueError(f"expected 'xi' and 'activation' for kind='ghbnode' (got '{kind}')")
     return makers[kind]()

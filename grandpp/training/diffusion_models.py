@@ -29,11 +29,11 @@ DIFFUSION_MODELS: tuple[str, ...] = (
 )
 # Equations of motion by the first part of a model's name; the part after it is the mode.
 BALLS: dict[str, str] = {
-    "hb": "heavy_ball",
-    "hb++": "heavy_ball",
-    "ghb": "generalized",
+    "hb": "hbnode",
+    "hb++": "hbnode",
+    "ghb": "ghbnode",
     "wave": "wave",
-    "adam": "adam",
+    "adam": "adamnode",
 }
 
 

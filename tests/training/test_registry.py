@@ -90,11 +90,11 @@ def test_labels_of_other_nodes_reach_no_model(model, data):
 @pytest.mark.parametrize(
     ("model", "kind", "mode", "source"),
     [
-        ("hb-l", "heavy_ball", "linear", None),
-        ("hb++-nl", "heavy_ball", "nonlinear", "balanced"),
-        ("ghb-nl", "generalized", "nonlinear", None),
+        ("hb-l", "hbnode", "linear", None),
+        ("hb++-nl", "hbnode", "nonlinear", "balanced"),
+        ("ghb-nl", "ghbnode", "nonlinear", None),
         ("wave-l", "wave", "linear", None),
-        ("adam-l", "adam", "linear", None),
+        ("adam-l", "adamnode", "linear", None),
     ],
 )
 def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, kind, mode, source):
@@ -107,7 +107,7 @@ def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, ki
     assert conv.solver.method == "auto"
     damped = tuned_config("Cora", model, 20, gamma=3.0)
     assert damped.gamma == 3.0
-    if kind in ("heavy_ball", "wave"):
+    if kind in ("hbnode", "wave"):
         assert float(build_model(damped, 10, 7).conv.dynamics.gamma) == 3.0
     assert tuned_config("Cora", "grand-l", 20, gamma=3.0).gamma is None
     assert (config.hidden, config.heads, config.initial) == (80, 8, None)
