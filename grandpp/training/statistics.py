@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from grandpp.training.records import Record, has_failed
 
 # Accuracies are counts divided in float32: differences closer than this are ties.
 _DECIMALS = 6
+
+_AVERAGED = ["test_accuracy", "val_accuracy", "last_test_accuracy", "best_time_test_accuracy",
+             "nfe_forward", "seconds"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,24 @@ class PairedDifference:
 def summarize(records: Iterable[Record]) -> Summary:
     """Summarise the records of one model."""
     all_records = list(records)
-    good = [r for r in all_records if r["test_accuracy"] is not None]
-    accuracy = list(split_means((r["split"], r["seed"], r["test_accuracy"]) for r in good).values())
-    val = [r["val_accuracy"] for r in good if r["val_accuracy"] is not None]
-    timed = [r["best_time_test_accuracy"] for r in good if r.get("best_time") is not None]
-    nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
+    runs = pd.DataFrame(all_records, columns=["split", *_AVERAGED]).astype(
+        dict.fromkeys(_AVERAGED, float)
+    )
+    good = runs[runs["test_accuracy"].notna()]
+    accuracy = good.groupby("split")["test_accuracy"].mean()
+    means = {
+        name: None if np.isnan(mean) else mean for name, mean in good[_AVERAGED].mean().items()
+    }
     return Summary(
         n=len(good),
         failed=sum(has_failed(r) for r in all_records),
-        mean=float(np.mean(accuracy)) if good else None,
-        std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else (0.0 if good else None),
-        val_mean=float(np.mean(val)) if val else None,
-        last_mean=float(np.mean([r["last_test_accuracy"] for r in good])) if good else None,
-        best_time_mean=float(np.mean(timed)) if timed else None,
-        nfe_forward=float(np.mean(nfe)) if nfe else None,
-        seconds=float(np.mean([r["seconds"] for r in good])) if good else None,
+        mean=float(accuracy.mean()) if len(good) else None,
+        std=float(accuracy.std()) if len(accuracy) > 1 else (0.0 if len(good) else None),
+        val_mean=means["val_accuracy"],
+        last_mean=means["last_test_accuracy"],
+        best_time_mean=means["best_time_test_accuracy"],
+        nfe_forward=means["nfe_forward"],
+        seconds=means["seconds"],
     )
 
 
@@ -103,10 +109,10 @@ def split_means(values: Iterable[tuple[int, int, float]]) -> dict[int, float]:
     Returns:
         The mean of every split, in the order of the splits, whatever the order of the values.
     """
-    by_split: dict[int, list[float]] = {}
-    for split, _, value in values:
-        by_split.setdefault(split, []).append(value)
-    return {split: fmean(by_split[split]) for split in sorted(by_split)}
+    table = pd.DataFrame(sorted(values), columns=["split", "seed", "value"]).astype(
+        {"value": float}
+    )
+    return table.groupby("split")["value"].mean().to_dict()
 
 
 def paired_difference(

@@ -1,10 +1,16 @@
-"""Tables as text, Markdown and LaTeX."""
+"""Tables as text, by pandas, and as Markdown and LaTeX.
+
+Markdown and LaTeX are written here: pandas needs tabulate for the one, Jinja2 and the LaTeX package
+booktabs for the other, and leaves ``|`` in Markdown and ``<`` in LaTeX unescaped.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from textwrap import fill
+
+import pandas as pd
 
 STYLES: tuple[str, ...] = ("text", "markdown", "latex")
 
@@ -19,21 +25,23 @@ _MARKDOWN = str.maketrans({c: rf"\{c}" for c in "\\|_`<"})
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned to the right under their heads; a short row is filled up with dashes."""
-    lines = [head, *([*row, *["-"] * (len(head) - len(row))] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+    return _text(pd.DataFrame([dict(enumerate(line)) for line in (head, *rows)]).fillna("-"))
 
 
 def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the left, the first line ruled off as their heads."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in ruled
-    )
+    """Columns aligned to the left, with a rule below the first line, their heads."""
+    frame = pd.DataFrame(lines)
+    widths = frame.map(len).max()
+    rule = pd.DataFrame(["-" * width for width in widths]).T
+    ruled = pd.concat([frame[:1], rule, frame[1:]])
+    return _text(ruled.apply(lambda column: column.str.ljust(widths[column.name])))
+
+
+def _text(frame: pd.DataFrame) -> str:
+    # pandas separates columns by one space, like the words of a cell.
+    frame.iloc[:, 1:] = " " + frame.iloc[:, 1:]
+    lines = frame.to_string(index=False, header=False).split("\n")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title: str) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any
+
+import pandas as pd
 
 from grandpp.training.comparison import LEVEL, Comparison, p_text
 from grandpp.training.table_cells import cell_title
@@ -48,13 +48,11 @@ def unpaired_table(comparisons: Sequence[Comparison], style: str = "text") -> st
     """Welch's t-scores by labels per class and data set, in the form of thesis Table 4.4."""
     tested = [c for c in comparisons if c.model != c.baseline]
     datasets = list(dict.fromkeys(c.dataset for c in tested))
-    cells = {(c.model, c.labels_per_class, c.dataset): c for c in tested}
-    keys = dict.fromkeys((c.model, c.labels_per_class) for c in tested)
     models = list(dict.fromkeys(c.model for c in tested))
-    rows = [
-        [model, str(k), *(_score(cells.get((model, k, d))) for d in datasets)]
-        for model, k in sorted(keys, key=lambda key: (models.index(key[0]), key[1]))
-    ]
+    cells = [(models.index(c.model), c.labels_per_class, c.dataset, _score(c)) for c in tested]
+    frame = pd.DataFrame(cells, columns=["model", "labels", "dataset", "score"])
+    table = frame.pivot(index=["model", "labels"], columns="dataset", values="score").fillna("-")
+    rows = [[models[m], str(k), *scores] for (m, k), scores in table[datasets].T.items()]
     title = (
         f"Unpaired t-scores (Welch) against {_baseline(comparisons)}; "
         f"highlighted where two-sided p < {LEVEL}, not corrected"
@@ -115,12 +113,10 @@ def as_row(comparison: Comparison) -> dict[str, Any]:
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
     """All values as comma-separated lines, an empty one for what there is not."""
-    text = io.StringIO()
     names = [field.name for field in fields(Comparison)]
-    writer = csv.DictWriter(text, [*names, "verdict"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(as_row(c) for c in comparisons)
-    return text.getvalue()
+    # As objects: pandas would write a column of whole numbers with a gap as floats.
+    table = pd.DataFrame(map(as_row, comparisons), columns=[*names, "verdict"], dtype=object)
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _cell(c: Comparison) -> tuple[str, int, str, str]:
@@ -152,8 +148,8 @@ def _row(c: Comparison) -> list[str]:
     ]
 
 
-def _score(c: Comparison | None) -> str:
-    if c is None or c.welch_p is None:
+def _score(c: Comparison) -> str:
+    if c.welch_p is None:
         return "-"
     score = _number(c.welch_t, ".2f")
     return f"**{score}**" if c.welch_p < LEVEL else score

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+
+import pandas as pd
 
 from grandpp.studies.thesis.printed import SPLITS, thesis_tests
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
@@ -134,11 +134,8 @@ def as_csv(reproduction: Reproduction) -> str:
     rows = [
         _flat(c, paired.get((c.dataset, c.labels, c.depth, c.model))) for c in reproduction.cells
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    # As objects: pandas would write a column of whole numbers with a gap as floats.
+    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def _flat(cell: Reproduced, paired: Paired | None) -> dict[str, Any]:
