@@ -22,7 +22,7 @@ MOMENTA: tuple[str, ...] = ("zero", "learned")
 
 
 class HeavyBallConv(DiffusionConv):
-    r"""Graph diffusion with momentum: features swing where GRAND's only flow.
+    r"""Graph diffusion with momentum: second-order equations, whose features can oscillate.
 
     Source: the heavy-ball ODE of `"Heavy Ball Neural Ordinary Differential Equations"
     <https://arxiv.org/abs/2110.04840>`_ (9) around GRAND's field, thesis chapters 3, 4 and 6.
@@ -39,18 +39,18 @@ class HeavyBallConv(DiffusionConv):
             ``"adamnode"`` (:class:`grandpp.fields.Adam`); or ``"wave"``, the heavy ball in the
             variable of thesis chapter 6 (:class:`grandpp.fields.Wave`).
             (default: ``"hbnode"``)
-        gamma: Fixed damping >= 0 of the kinds that have one. (default: ``None``, learned)
-        max_gamma: Upper bound epsilon of the learned damping, which starts at half of it.
+        gamma: Fixed damping >= 0, for kinds that have a damping. (default: ``None``, learned)
+        max_gamma: Upper bound epsilon of the learned damping, which is initialised at half of it.
             (default: ``4.0``; 2 sqrt(alpha mu) is critical for the eigenvalue mu of I - A)
         xi: Fixed spring constant of ``"ghbnode"``. (default: ``None``, learned)
         activation: Velocity by momentum of ``"ghbnode"``: ``"tanh"``, ``"hardtanh"`` or
             ``"identity"``, with which the kind is linear. (default: ``"tanh"``)
         momentum: Initial momentum: ``"zero"``, or ``"learned"``, a linear map of x.
             (default: ``"zero"``)
-        source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``. Balance is that
-            of the diffusion without momentum over the same time span: for the random walk on an
-            undirected graph the ball's degree-weighted mean moves as without a source, in general
-            it does so only nearly. (default: ``None``)
+        source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``, or ``None``.
+            The balanced source is computed for diffusion without momentum over the same time span:
+            the degree-weighted mean moves as without a source, exactly for the random walk on an
+            undirected graph and approximately otherwise. (default: ``None``)
         source_gain: Factor of the source. (default: ``0.2``)
         time: Integration time T, finite. (default: ``1.0``)
         mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
@@ -89,7 +89,7 @@ class HeavyBallConv(DiffusionConv):
     """
 
     source_time: float | None = None
-    """Length of the time span that the source balances; ``None``: that of the layer."""
+    """Time span over which the source is balanced; ``None``: the layer's."""
 
     def __init__(
         self,
@@ -160,8 +160,8 @@ class HeavyBallConv(DiffusionConv):
             self.momentum.reset_parameters()
 
     def _center_damping(self) -> None:
-        # The papers' start, sigmoid(-3), lets a graph swing for long: features of the end time
-        # then hang on its last digits.
+        # With the papers' initial damping, sigmoid(-3), a graph oscillates for long, and its final
+        # features are sensitive to the last digits of T.
         if isinstance(self.dynamics, HeavyBall) and self.dynamics.omega is not None:
             nn.init.zeros_(self.dynamics.omega)
 
@@ -205,8 +205,8 @@ class HeavyBallConv(DiffusionConv):
                 field, _ = self.source(field, x, source_index, time=time, batch=batch)
         elif source_index is not None:
             raise ValueError("expected no 'source_index' for source=None (got one)")
-        kick = None if self.momentum is None else self.momentum(x)
-        y0 = self.dynamics.start(x, kick)
+        momentum = None if self.momentum is None else self.momentum(x)
+        y0 = self.dynamics.start(x, momentum)
         motion = linearize_momentum(self.dynamics, field)
         solution = self._integrate(motion, y0, save_at, throw, product=field.product)
         if isinstance(self.dynamics, Wave):
