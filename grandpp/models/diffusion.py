@@ -116,7 +116,7 @@ class DiffusionClassifier(NodeClassifier):
         Cost: a solve from each time to the next, and memory for the states at all times.
         """
         if len(times) == 0:
-            raise ValueError("expected at least one time in 'times' (got none)")
+            raise ValueError("expected times >= 0 in increasing order (got none)")
         conv = copy.copy(self.conv)  # the same parameters
         conv.time = times[-1]
         if isinstance(conv, GRANDPPConv | HeavyBallConv):
