@@ -79,7 +79,7 @@ def train_batch(
     seconds = (time.perf_counter() - start) / len(configs)
     for entry in batch.entries:
         entry.run.record_cost(entry.result, seconds, memory)
-        entry.result.together = len(configs)
+        entry.result.batch_size = len(configs)
     return [entry.result for entry in batch.entries]
 
 

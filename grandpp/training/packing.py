@@ -22,6 +22,7 @@ _BEST_TIME = (
     "best_time_test_accuracy",
 )
 _FAILURE = ("status", "message")
+_OLD_BATCH_SIZE = "together"  # name of "batch_size" in records of earlier versions
 
 
 def pack_records(records: Iterable[Record]) -> bytes:
@@ -62,13 +63,13 @@ def unpack_records(records: Iterable[Record]) -> Iterator[Record]:
     last: dict[tuple[str, str], Any] = {}
     for record in records:
         full = dict(record)
+        full.setdefault("batch_size", full.pop(_OLD_BATCH_SIZE, 1))
         for name in _CARRIED:
             place = (record["config_hash"], name)
             value = last[place] = record.get(name, last.get(place))
             if value is not None:
                 full[name] = value
         full.setdefault("status", "success")
-        full.setdefault("together", 1)
         yield full
 
 
@@ -85,8 +86,9 @@ def _slim(record: Record) -> Record:
     if record.get("status", "success") != "success":
         line |= {name: record[name] for name in _FAILURE if name in record}
     line |= {name: record[name] for name in _BEST_TIME if record.get(name) is not None}
-    if record.get("together", 1) != 1:
-        line["together"] = record["together"]
+    size = record.get("batch_size", record.get(_OLD_BATCH_SIZE, 1))
+    if size != 1:
+        line["batch_size"] = size
     return line
 
 

@@ -140,13 +140,14 @@ def read_records(path: Path) -> list[Record]:
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         *lines, last = file.read().split(b"\n")
     records = parse_lines(lines, path)
-    if last.strip() and (_is_object(last) or not _OPENING.startswith(last[: len(_OPENING)])):
+    torn = any(start.startswith(last[: len(start)]) for start in _OPENINGS)
+    if last.strip() and (_is_object(last) or not torn):
         records += parse_lines([last], path, len(lines) + 1)
     return records
 
 
-# Keys are written in alphabetical order, so every record of a run begins like this.
-_OPENING = b'{"best_epoch"'
+# Keys are written in alphabetical order: beginnings of records of this and of earlier versions.
+_OPENINGS = (b'{"batch_size"', b'{"best_epoch"')
 
 
 def parse_lines(lines: Iterable[bytes], path: Path, first: int = 1) -> list[Record]:
