@@ -1,4 +1,7 @@
-"""Seeded clustering of diffused features: a class for every node from a few labelled nodes."""
+"""Seeded clustering of diffused features: a class for every node from a few labelled nodes.
+
+Own code, because scikit-learn's k-means has neither fixed members nor cosine distance.
+"""
 
 from __future__ import annotations
 

@@ -243,8 +243,10 @@ def welch_from_moments(
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number by Holm's step-down method (Holm 1979).
 
-    The i-th smallest of m is multiplied by m + 1 - i, then raised to the largest before it and cut
-    at 1. The chance of any false discovery stays below the level whatever the dependence.
+    The i-th smallest of m p-values is multiplied by m + 1 - i; the results are made non-decreasing
+    and clipped at 1. The family-wise error rate stays below the level under any dependence.
+
+    Own code, because scipy has no such correction and statsmodels would be a dependency for it.
     """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")

@@ -11,6 +11,8 @@ for equal steps the BDF of section 5.2.3. What it neglects is the next divided d
     \qquad \sigma = 1 / \ell_0'(t_{n+1}),
 
 and that of the neighbouring orders costs no evaluation either.
+
+Own code, because torchdiffeq has no BDF, and that of scipy has no gradients.
 """
 
 from __future__ import annotations
