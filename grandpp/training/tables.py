@@ -18,18 +18,18 @@ _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", **{c: rf"\{c}" for c in "&%$#_{}"},
 })  # fmt: skip
-# Characters of a cell from which on its column wraps in LaTeX.
+# Columns with longer cells wrap in LaTeX.
 _LONG = 32
 _MARKDOWN = str.maketrans({c: rf"\{c}" for c in "\\|_`<"})
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the right under their heads; a short row is filled up with dashes."""
+    """Format right-aligned columns under their heads; short rows are filled up with dashes."""
     return _text(pd.DataFrame([dict(enumerate(line)) for line in (head, *rows)]).fillna("-"))
 
 
 def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the left, with a rule below the first line, their heads."""
+    """Format left-aligned columns, with a rule below the first line, their heads."""
     frame = pd.DataFrame(lines)
     widths = frame.map(len).max()
     rule = pd.DataFrame(["-" * width for width in widths]).T
@@ -45,15 +45,15 @@ def _text(frame: pd.DataFrame) -> str:
 
 
 def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title: str) -> str:
-    """A table with a title in one of three styles.
+    """Format a table with a title in one of three styles.
 
     Args:
         head: Heads of the columns.
-        rows: Cells, as many as heads; ``+-`` becomes the sign where there is one, and a cell
+        rows: Cells, as many as heads; `` +- `` becomes a plus-minus sign in LaTeX, and a cell
             ``**so**`` is highlighted: bold in Markdown and LaTeX, starred in text.
-        style: One of ``STYLES``: columns aligned to the left, a table of GitHub's Markdown, or a
-            ``table`` that needs no package.
-        title: The line above the table; the caption in LaTeX.
+        style: One of ``STYLES``: ``"text"``, left-aligned columns; ``"markdown"``, GitHub's; or
+            ``"latex"``, a ``table`` that needs no package.
+        title: Line above the table; the caption in LaTeX.
 
     Raises:
         ValueError: For an unknown style.
@@ -69,7 +69,7 @@ def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title
 
 
 def paragraph(text: str, style: str) -> str:
-    """A sentence beside a table, in the same style."""
+    """Format a sentence below a table in the same style."""
     if style == "latex":
         return _signs(_plain(text, _LATEX))
     return _plain(text, _MARKDOWN) if style == "markdown" else fill(text, width=100)
@@ -109,7 +109,7 @@ def _plain(text: str, characters: dict[int, str]) -> str:
 
 
 def _signs(text: str) -> str:
-    """Plus-minus and minus signs of LaTeX; a hyphen in a name stays one."""
+    """Use LaTeX's plus-minus and minus signs; hyphens in names are not changed."""
     return re.sub(r"(?<![\w$-])-(?=\d)", "$-$", text.replace(" +- ", r" $\pm$ "))
 
 

@@ -1,4 +1,4 @@
-"""Comparisons as tables: one with everything, and the two of the thesis."""
+"""Tables of comparisons: one with all values, and two in the form of the thesis."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _HEAD = (
     "model", "runs", "splits", "accuracy (%)", "pairs", "difference, 95 % interval",
     "Welch t (p)", "paired t (p)", "Wilcoxon p", "Holm p", "d_z", "verdict",
 )  # fmt: skip
-# What a page can hold; the t-tests are in the two other tables, the counts in the notes.
+# Columns that fit a page; t-tests are in the two other tables, counts in the notes.
 _ON_PAPER = ("model", "splits", "accuracy (%)", "difference, 95 % interval", "Wilcoxon p",
              "Holm p", "d_z", "verdict")  # fmt: skip
 
 
 def comparison_table(comparisons: Sequence[Comparison], style: str = "text") -> str:
-    """Everything about every comparison, one table per cell, and the notes that it needs.
+    """Format all values of all comparisons, one table per cell, and notes.
 
-    In LaTeX without the t-tests, which would not fit a page: see the two other tables.
+    The LaTeX table has no t-tests, for which a page is too narrow; the two other tables have them.
 
     Args:
-        comparisons: What :func:`compare` returned.
+        comparisons: Result of :func:`compare`.
         style: ``"text"``, ``"markdown"`` or ``"latex"``. (default: ``"text"``)
 
     Raises:
@@ -86,7 +86,7 @@ def paired_table(comparisons: Sequence[Comparison], style: str = "text") -> str:
 
 
 def notes(comparisons: Sequence[Comparison]) -> list[str]:
-    """Sentences without which the table would mislead: the correction, and what is missing."""
+    """Notes below the table: the correction, failed runs and unpaired splits."""
     number = sum(c.paired_p is not None for c in comparisons)
     sentences = [
         f"Differences to {_baseline(comparisons)} are in points over identical splits, seeds "
@@ -107,12 +107,12 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def as_row(comparison: Comparison) -> dict[str, Any]:
-    """All values of a comparison, accuracies in fractions, and the verdict."""
+    """All values of a comparison and its verdict; accuracies are fractions."""
     return {**asdict(comparison), "verdict": comparison.verdict}
 
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
-    """All values as comma-separated lines, an empty one for what there is not."""
+    """All values as CSV; missing values are empty."""
     names = [field.name for field in fields(Comparison)]
     # As objects: pandas would write a column of whole numbers with a gap as floats.
     table = pd.DataFrame(map(as_row, comparisons), columns=[*names, "verdict"], dtype=object)

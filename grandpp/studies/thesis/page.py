@@ -1,4 +1,4 @@
-"""Generate RESULTS.md from the records of a folder."""
+"""Generate the page RESULTS.md from the packed records of a folder."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _PROTOCOLS = {
 
 
 def results_page(folder: Path) -> str:
-    """The page of a folder: one section per table and protocol with packed records.
+    """Return the page of a folder: one section per table and protocol with packed records.
 
-    The same records give the same text.
+    The text depends only on the records.
 
     Raises:
         ValueError: If there are none, or a file is broken.
@@ -122,7 +122,7 @@ def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:
 
 
 def _model_notes(records: Sequence[Record]) -> list[str]:
-    """Where our models are not those of the papers' code."""
+    """Notes on differences between our models and the code of the papers."""
     notes = []
     if any(r.get("config", {}).get("layer_norm") for r in records):
         notes.append("Our diffusion models normalise the state before the decoder, which the "

@@ -23,12 +23,12 @@ def accuracy_tables(
     datasets: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
 ) -> str:
-    """Ours beside the thesis's, one table per data set.
+    """Our accuracies next to those of the thesis, one table per data set.
 
     Args:
         reproduction: The table.
         style: See :func:`grandpp.training.tables.styled`. (default: ``"text"``)
-        datasets, models: What to show; nothing is recomputed for it. (default: everything)
+        datasets, models: Rows to show; the correction is not recomputed. (default: everything)
     """
     shown = [c for c in reproduction.cells if models is None or c.model in models]
     head = ("model", _AXES[reproduction.layout.axis], "thesis", "ours", "difference, 95 % interval",
@@ -59,7 +59,7 @@ def counts(reproduction: Reproduction) -> str:
 
 
 def paired_table(reproduction: Reproduction, style: str = "text") -> str:
-    """Every model against the baseline over identical splits, both accuracies."""
+    """Differences of every model to the baseline over identical splits, for both accuracies."""
     head = ("data set", _AXES[reproduction.layout.axis], "model", "pairs",
             "difference, 95 % interval", "d_z", "verdict", "last epoch: difference",
             "verdict, last epoch")  # fmt: skip
@@ -85,7 +85,7 @@ def paired_table(reproduction: Reproduction, style: str = "text") -> str:
 
 
 def t_test_table(table: str, reproduction: Reproduction, style: str = "text") -> str:
-    """The thesis's t-tests of GRAND++-l against GRAND-l and ours: Table 4.4 or 4.5.
+    """The t-tests of GRAND++-l against GRAND-l in Table 4.4 or 4.5, and ours.
 
     Args:
         table: ``"4.4"``, unpaired, or ``"4.5"``, paired.
@@ -118,7 +118,7 @@ def t_test_table(table: str, reproduction: Reproduction, style: str = "text") ->
 
 
 def has_t_tests(table: str, reproduction: Reproduction) -> bool:
-    """Whether the thesis and our records have a t-test of that table in common."""
+    """Whether our records allow a t-test that is in the table."""
     tested = {(t.dataset, t.labels) for t in thesis_tests(table)}
     return any(
         (p.best.dataset, p.best.labels_per_class) in tested
@@ -128,7 +128,7 @@ def has_t_tests(table: str, reproduction: Reproduction) -> bool:
 
 
 def as_csv(reproduction: Reproduction) -> str:
-    """All values of all cells, accuracies in fractions, an empty one for what there is not."""
+    """All values of all cells as CSV; accuracies are fractions, missing values are empty."""
     paired = {(p.best.dataset, p.best.labels_per_class, p.depth, p.best.model): p
               for p in reproduction.paired}  # fmt: skip
     rows = [
@@ -190,6 +190,6 @@ def _score(t: float | None, p: float | None) -> str:
 
 
 def _verdict(row: Comparison) -> str:
-    """The verdict without the interval, which has a column of its own."""
+    """The verdict without the interval, which is in another column."""
     short = row.verdict.partition(";")[0]
     return f"**{short}**" if row.significant else short
