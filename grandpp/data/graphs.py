@@ -59,7 +59,7 @@ def load_dataset(
     sparse: bool | None = None,
     **sbm_options: Any,
 ) -> Data:
-    """Load a graph, undirected, without self-loops, largest component, row-normalised features.
+    """Load a graph: undirected, without self-loops, largest component, rows of features sum to 1.
 
     Sources: Cora, CiteSeer, PubMed (Yang et al., 2016), CoauthorCS, Computers, Photo (Shchur et
     al., 2018), ogbn-arxiv (Hu et al., 2020; features as published), KarateClub (in PyG; one-hot

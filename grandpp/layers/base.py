@@ -113,7 +113,7 @@ class DiffusionConv(GraphDiffusion):
                     f"solver='{self.solver.method}'): use another solver, like 'auto'"
                 )
             if isinstance(self.solver, Auto):
-                f = field.__call__  # a plain function: "auto" must not choose the exact solver
+                f = field.__call__  # hides that the field is linear, which invites "exact"
         return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
 
     def _check_time(self) -> None:

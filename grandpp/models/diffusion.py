@@ -86,7 +86,7 @@ class DiffusionClassifier(NodeClassifier):
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
     ) -> Diffused:
-        """Apply the layer to encoded features ``[N, F]``; arguments as in :meth:`classify`."""
+        """Carry encoded features ``[N, F]`` through the layer; arguments as in :meth:`classify`."""
         solution = self.conv.solve(x0, edge_index, edge_weight, *self.trusted(source_index))
         return Diffused(self.conv.position(solution.y), solution.stats)
 

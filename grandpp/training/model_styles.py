@@ -1,4 +1,4 @@
-"""Colours (Okabe and Ito, 2008) and titles of neural ODEs in figures, by model name."""
+"""Colours (Okabe and Ito, 2008) and titles of neural ODEs in pictures, by their names."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ _TITLES = {
 
 
 def title(model: str) -> str:
-    """Name of a model as in the papers."""
+    """A model as the papers spell it."""
     return _TITLES.get(model, model.upper())

@@ -1,4 +1,4 @@
-"""Figures of point clouds and of growth at initialisation; colours of Okabe and Ito (2008)."""
+"""Pictures of trained and untrained flows; colours are those of Okabe and Ito (2008)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DISC, _RING = "#0072B2", "#D55E00"
 
 
 class GrowthRun(Protocol):
-    """Trajectory of a model with random parameters, driven by a signal."""
+    """A random model carried along a signal."""
 
     @property
     def model(self) -> str:
@@ -32,14 +32,14 @@ class GrowthRun(Protocol):
 
 
 def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], path: Path) -> None:
-    """Draw snapshots of one run per model, and cost and loss of all runs (hbnode.md Fig. 5).
+    """Points carried by one run of every model, and cost and loss of all (hbnode.md Fig. 5).
 
-    The snapshots are those of the run with the median final loss of its model.
+    The run shown is the one whose final loss is the median of its model.
 
     Args:
         runs: Records of :class:`grandpp.studies.point_cloud.training.PointCloudRun`.
-        times: Times of the snapshots.
-        path: File of the figure.
+        times: When the snapshots were taken.
+        path: Where the picture goes.
     """
     models = [name for name in COLOURS if any(r["model"] == name for r in runs)]
     height = 1 + 1.6 * max(len(models), 3)
@@ -92,8 +92,8 @@ def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float
 
 
 def draw_curve(axes: Axes, curves: Sequence[Sequence[float]], model: str) -> None:
-    """Draw mean and range over runs of a model against the epoch."""
-    # Failed runs are shorter; later epochs are averaged over the others.
+    """A model's mean over runs against the epoch, in its colour, and the range of the runs."""
+    # A failed run is shorter; the others go on without it.
     length = max(map(len, curves))
     table = np.full((len(curves), length), np.nan)
     for row, curve in zip(table, curves, strict=True):
@@ -106,12 +106,12 @@ def draw_curve(axes: Axes, curves: Sequence[Sequence[float]], model: str) -> Non
 
 
 def draw_growth(runs: Sequence[GrowthRun], exact: Tensor, path: Path) -> None:
-    """Draw |h(t)| against t: all runs, and the mean of the logarithm over runs.
+    """|h(t)| against t: the mean of its logarithm over draws, and all draws thinly.
 
     Args:
-        runs: Runs with random parameters.
-        exact: Output voltage, drawn for comparison.
-        path: File of the figure.
+        runs: Draws.
+        exact: Output voltage, whose size is drawn for comparison.
+        path: Where the picture goes.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()

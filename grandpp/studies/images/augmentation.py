@@ -1,8 +1,4 @@
-"""Data augmentation: random shifts and flips of a batch of images.
-
-Own code, because torchvision would be a dependency for two functions that draw one transform per
-batch and not per image.
-"""
+"""Pictures moved and mirrored at random, so that a small set seems larger."""
 
 from __future__ import annotations
 
@@ -12,14 +8,14 @@ from torch import Tensor
 
 
 def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
-    """Shift every image by up to ``pixels`` in both directions, with zeros at the border.
+    """Move every image by up to ``pixels`` in both directions; zeros come in at the border.
 
     The random crop of a padded image, of Krizhevsky et al. (2012) and He et al. (2016, padding 4).
 
     Args:
         images: ``[B, C, H, W]``.
-        pixels: Largest shift; 0 returns the images unchanged.
-        generator: Random generator on the CPU.
+        pixels: Largest shift; 0 returns the images as they are.
+        generator: Of the shifts, on the CPU.
 
     Raises:
         ValueError: If ``pixels`` is negative.
@@ -38,11 +34,11 @@ def random_shift(images: Tensor, pixels: int, generator: torch.Generator) -> Ten
 
 
 def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Flip every image horizontally with probability 1/2.
+    """Mirror every image left to right with probability one half.
 
     Args:
         images: ``[B, C, H, W]``.
-        generator: Random generator on the CPU.
+        generator: Of the choices, on the CPU.
     """
     mirrored = torch.rand(len(images), generator=generator).to(images.device) < 0.5
     return torch.where(mirrored[:, None, None, None], images.flip(-1), images)
