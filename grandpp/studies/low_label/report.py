@@ -33,9 +33,9 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
         own = [r for r in records if r["model"] == model]
         summary = summarize(own)
         difference = None if model == baseline else paired_difference(own, reference)
-        told = {"model": model, **_results(summary)}
-        told[f"paired diff. to {baseline}"] = _difference(difference)
-        rows.append(told | _costs(summary))
+        row = {"model": model, **_results(summary)}
+        row[f"paired diff. to {baseline}"] = _difference(difference)
+        rows.append(row | _costs(summary))
     if not any(r.get("best_time") is not None for r in records):
         for row in rows:
             del row["at best time"]

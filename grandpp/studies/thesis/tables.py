@@ -158,14 +158,14 @@ def _row(cell: Reproduced) -> list[str]:
     thesis = "-"
     if cell.thesis is not None:
         thesis = "NA" if cell.thesis.mean is None else _mean(cell.thesis.mean, cell.thesis.std)
-    test, told = cell.test, cell.outcome in ("better", "worse")
+    test, significant = cell.test, cell.outcome in ("better", "worse")
     return [
         cell.model,
         f"{cell.at:g}",
         thesis,
         _mean(cell.mean, cell.std, cell.splits),
         "-" if test is None else _span(test.mean, test.low, test.high),
-        f"**{cell.verdict}**" if told else cell.verdict,
+        f"**{cell.verdict}**" if significant else cell.verdict,
         f"{cell.splits} ({cell.failed} failed)" if cell.failed else str(cell.splits),
         _mean(cell.last_mean, cell.last_std, cell.splits),
     ]
