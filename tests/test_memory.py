@@ -115,7 +115,7 @@ LAYERS: dict[str, Callable[..., Run]] = {
     "CGNN": lambda **o: graph_layer(CGNNConv, **o),
     **{
         f"{kind} conv": lambda kind=kind, **o: graph_layer(HeavyBallConv, kind=kind, **o)
-        for kind in ("heavy_ball", "generalized", "adam")
+        for kind in ("hbnode", "ghbnode", "adamnode")
     },
     **{
         f"neural ODE {kind}": lambda kind=kind, **o: module(

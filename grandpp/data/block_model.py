@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-_WORTHWHILE = 0.05  # share of fresh pairs below which drawing blindly stops paying
+_WORTHWHILE = 0.05  # share of new pairs below which rejection sampling is given up
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class BlockModel:
     def edges(self, num_edges: int, rng: np.random.Generator) -> IntArray:
         """Draw exactly ``num_edges`` different undirected edges that connect all nodes.
 
-        A random spanning tree comes first: nodes arrive in random order and each joins an earlier
-        one, drawn by the block model. Further edges follow until the number is reached; among
-        them the share inside classes makes up for what the tree has too much or too little of.
+        A random spanning tree is drawn first: in random order, each node joins an earlier one drawn
+        by the block model. Further edges are added up to the number; their share inside classes
+        compensates for that of the tree.
 
         Returns:
             Node pairs with the smaller number first, shape ``[2, num_edges]``.
@@ -96,7 +96,7 @@ class BlockModel:
             if fresh.size < _WORTHWHILE * drawn.size and count > 0:
                 if not (inside and model.community_share):
                     return model._fill_by_list(keys, count, inside, rng)
-                # The communities are full: the rest may fall anywhere in the class.
+                # The communities are full: draw the rest anywhere in the class.
                 model = replace(model, community_share=0.0)
         return keys
 
@@ -125,8 +125,9 @@ class BlockModel:
     ) -> IntArray:
         """Choose ``count`` of all free pairs without replacement, by product of propensities.
 
-        The smallest of independent exponential waiting times with these rates are such a sample;
-        for dense graphs this costs one pass where blind drawing would hardly ever find a gap.
+        The pairs with the smallest of independent exponential waiting times with these rates are
+        such a sample. For dense graphs this takes one pass, where rejection sampling would reject
+        nearly every pair.
         """
         n = self.num_nodes
         pairs = _all_pairs(np.bincount(self.label), inside)
@@ -160,7 +161,7 @@ def _first_new(drawn: IntArray, keys: IntArray) -> IntArray:
 def _earlier_inside(
     propensity: FloatArray, block: IntArray, arrival: IntArray, rng: np.random.Generator
 ) -> IntArray:
-    """For every node an earlier one of its block, by propensity; -1 where there is none."""
+    """Draw for every node an earlier one of its block, by propensity; -1 if there is none."""
     slot = np.lexsort((arrival, block))
     mass = np.concatenate([[0.0], np.cumsum(propensity[slot])])
     low, _ = _block_bounds(block, slot)
@@ -175,7 +176,7 @@ def _earlier_inside(
 def _earlier_outside(
     propensity: FloatArray, label: IntArray, order: IntArray, rng: np.random.Generator
 ) -> IntArray:
-    """For every node an earlier one of another class, by propensity; -1 where there is none."""
+    """Draw for every node an earlier one of another class, by propensity; -1 if there is none."""
     earlier = np.full(order.size, -1, dtype=np.int64)
     arriving = label[order]
     for value in range(int(label.max()) + 1):

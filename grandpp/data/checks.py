@@ -1,4 +1,4 @@
-"""Checks of a node-classification graph that a training run would only fail on much later."""
+"""Checks of a node-classification graph, to report errors before training starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Python archive of CIFAR-10: pickles in a tar file, none of which may run code."""
+"""Read the Python archive of CIFAR-10, pickles in a tar file, without executing code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRAIN = tuple(f"{FOLDER}data_batch_{n}" for n in range(1, 6))
 TEST = (f"{FOLDER}test_batch",)
 SHAPE = (3, 32, 32)
 
-# What an array of numbers is pickled with; the module has moved within NumPy, the function is one.
+# What pickles of NumPy arrays refer to; the function was moved between modules of NumPy.
 _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
 _ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
@@ -36,17 +36,17 @@ class Batches(NamedTuple):
 def read_cifar10(content: bytes) -> list[Batches]:
     """Read the training and the test images; the archive's digest must have been checked.
 
-    Nothing is unpacked to disk, and the pickles may name nothing but NumPy arrays.
+    Nothing is unpacked to disk, and pickles that refer to anything but NumPy arrays are refused.
 
     Args:
-        content: Of ``cifar-10-python.tar.gz``.
+        content: Bytes of ``cifar-10-python.tar.gz``.
 
     Raises:
         ValueError: If it is cut off, lacks a batch, or holds anything but images and labels.
     """
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
-            # Members are packed one after the other: reading them in order unpacks only once.
+            # Reading the members in their order decompresses the archive only once.
             batches = {
                 member.name: _batch(member.name, archive.extractfile(member).read())  # type: ignore[union-attr]
                 for member in archive
@@ -90,14 +90,14 @@ def _batch(name: str, content: bytes) -> Batches:
 
 
 class ArraysOnly(pickle.Unpickler):
-    """An unpickler that knows NumPy arrays and Python's plain values, and refuses all else."""
+    """An unpickler that accepts only NumPy arrays and plain Python values."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Give a name that an array needs.
+        """Return a function or class that pickles of arrays need.
 
         Raises:
-            pickle.UnpicklingError: For any other.
+            pickle.UnpicklingError: For any other name.
         """
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"expected NumPy arrays alone (got {module}.{name})")
+            raise pickle.UnpicklingError(f"expected only NumPy arrays (got {module}.{name})")
         return _ALLOWED[module, name]

@@ -1,4 +1,4 @@
-"""Graph diffusion convolution's rewiring: exactly by PyG, or block by block for large graphs."""
+"""Rewiring of graph diffusion convolution: exact by PyG, or approximate for large graphs."""
 
 from __future__ import annotations
 
@@ -28,47 +28,47 @@ from grandpp.data.kernels import (
 KERNELS = ("ppr", "heat")
 METHODS = ("auto", "exact", "approximate")
 NORMALIZATIONS = ("sym", "col", "row")
-_EXACT_NODES = 3000  # the dense heat kernel of more takes longer than the approximation
-_NOISE = 1e-12  # what rounding leaves in a dense kernel where it is 0
+_EXACT_NODES = 3000  # with more nodes the dense heat kernel takes longer than the approximation
+_NOISE = 1e-12  # bound of rounding errors in zero entries of a dense kernel
 _ASYMMETRY = 1e-6
 _ROWS = 256  # rows of the kernel computed at once by each thread
 
 
 class DiffusionRewiring(BaseTransform):
-    r"""Join every node with those it exchanges most with in a diffusion process.
+    r"""Connect every node with the nodes of the largest entries of a diffusion kernel.
 
     Source: graph diffusion convolution (Gasteiger et al., 2019, https://arxiv.org/abs/1911.05485)
-    as in :class:`torch_geometric.transforms.GDC`, which computes it where ``method`` is "exact".
+    as in :class:`torch_geometric.transforms.GDC`, which computes it for ``method="exact"``.
 
     .. math::
         S = \alpha \sum_{k \ge 0} (1 - \alpha)^k T^k \quad \text{("ppr")} \qquad
         S = e^{-t} \sum_{k \ge 0} \frac{t^k}{k!} T^k \quad \text{("heat")}
 
     Rows of :math:`S` and of the transition matrix :math:`T` are sources j (``edge_index[0]``),
-    columns are targets i (``edge_index[1]``). Of each column the largest entries are kept as the
-    weights of the edges into i, and these are normalised: "col", the default, makes the weights
-    into each node add up to 1, which is what this package calls row-stochastic.
+    columns are targets i (``edge_index[1]``). The largest entries of each column become the weights
+    of the edges into i, and are normalised: with "col", the default, the weights into each node sum
+    to 1, which this package calls row-stochastic.
 
     The approximation needs an undirected graph. With weighted degrees d (self-loops included),
-    its entries are never too large, and too small by at most
+    its entries are at most the exact ones, and smaller by at most
 
     .. math:: S_{ji} - \tilde S_{ji} \le \text{tolerance} \cdot d_j^{1 - \gamma} d_i^{\gamma},
         \qquad \gamma = 0, \tfrac12, 1 \ \text{for "col", "sym", "row"},
 
-    before the largest are chosen; see :mod:`grandpp.data.kernels`.
+    before the largest are selected; see :mod:`grandpp.data.kernels`.
 
     Args:
         kernel: "ppr" (personalised PageRank) or "heat". (default: ``"ppr"``)
-        alpha: Probability to stop of "ppr", in (0, 1); GRAND's code has 0.05. (default: ``0.15``)
-        t: Time of "heat", positive; GRAND's code has 3. (default: ``5.0``)
-        top_k: Edges into each node that are kept, the strongest; ``None`` for no limit.
+        alpha: Stopping probability of "ppr", in (0, 1); GRAND's code uses 0.05. (default: ``0.15``)
+        t: Time of "heat", positive; GRAND's code uses 3. (default: ``5.0``)
+        top_k: Number of edges into each node, those with the largest weights; ``None``: all.
             (default: ``64``)
         threshold: Smallest entry of S that is kept. (default: ``None``, every positive one)
-        self_loop_weight: Weight of the self-loop every node gets first; 0 for none.
+        self_loop_weight: Weight of the self-loops added to every node before; 0 for none.
             (default: ``1.0``)
-        normalization_in: How T comes from the weights A: "sym" :math:`D^{-1/2} A D^{-1/2}`, "col"
+        normalization_in: Definition of T by the weights A: "sym" :math:`D^{-1/2} A D^{-1/2}`, "col"
             :math:`A D^{-1}` or "row" :math:`D^{-1} A`. (default: ``"sym"``)
-        normalization_out: The same for the edges that are kept, or ``None``. (default: ``"col"``)
+        normalization_out: The same for the new edges, or ``None``. (default: ``"col"``)
         method: "exact" (dense), "approximate" (sparse) or "auto": exact up to 3000 nodes.
             (default: ``"auto"``)
         tolerance: Accuracy of the approximation, see above; GDC's ``eps``. (default: ``1e-4``)
@@ -80,11 +80,11 @@ class DiffusionRewiring(BaseTransform):
 
     Raises:
         ValueError: If an argument is out of range, a weight is negative or not finite, the graph
-            has fewer than two nodes, or is directed and to be approximated.
+            has fewer than two nodes, or is directed and ``method`` is "approximate".
         IndexError: If an edge names a node that does not exist.
 
     Note:
-        Exact: O(N^3) time and O(N^2) memory. Approximate: memory for the edges that are kept and
+        Exact: O(N^3) time and O(N^2) memory. Approximate: memory for the new edges and
         for 256 rows of the kernel per thread of torch; per row 1 / (alpha tolerance) steps over
         edges at most for "ppr" and several times as many for "heat".
     """
@@ -158,9 +158,9 @@ class DiffusionRewiring(BaseTransform):
         return coalesce(edge_index[:, kept], weight[kept], n)
 
     def _approximate(self, edge_index: Tensor, weight: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        """The largest entries of the kernel, one block of its columns after the other."""
+        """The largest entries of the kernel, computed by blocks of columns."""
         walk = RandomWalk.on(self._adjacency(edge_index, weight, n))
-        # T is the transposed walk between two diagonal matrices, and so is each of its powers.
+        # T, and each of its powers, is the transposed walk scaled by diagonal matrices.
         gamma = {"col": 0.0, "sym": 0.5, "row": 1.0}[self.normalization_in]
         scale = np.where(walk.degree > 0, walk.degree, 1.0) ** gamma
 
@@ -173,7 +173,7 @@ class DiffusionRewiring(BaseTransform):
             return rows if self.top_k is None else largest(rows, self.top_k)
 
         starts = range(0, n, _ROWS)
-        pool = ThreadPoolExecutor(torch.get_num_threads())  # scipy's products let others run
+        pool = ThreadPoolExecutor(torch.get_num_threads())  # scipy's products release the GIL
         try:
             blocks = list(tqdm(pool.map(block, starts), total=len(starts), desc="rewiring",
                 unit="block", disable=not self.progress))  # fmt: skip

@@ -1,4 +1,4 @@
-"""The raw files of every data set: their folder, their publisher, and their digests."""
+"""The raw files of every data set: folder, URL and digests."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RawFile:
-    """One published file and, where known, what its bytes hash to.
+    """One published file and, where known, the digest of its bytes.
 
     Args:
         name: file name inside the raw folder.
-        digest: SHA-256 (64 hexadecimal digits), else the git blob id (40 digits), which every
-            published repository knows; empty for plain text that no repository holds.
-        arrays: for an npz file, also what its arrays hash to, see
-            :func:`grandpp.data.npz_digest.npz_digest`: a file of other bytes with the same arrays
-            is taken too. (default: ``""``, the bytes alone count)
+        digest: SHA-256 (64 hexadecimal digits), or the git blob id (40 digits) of a file in a git
+            repository; empty for plain text files without a published digest.
+        arrays: digest of the arrays of an npz file, see
+            :func:`grandpp.data.npz_digest.npz_digest`: a file with other bytes and the same arrays
+            is accepted, too. (default: ``""``, only the bytes are compared)
     """
 
     name: str
@@ -29,8 +29,8 @@ class RawSet:
 
     Args:
         folder: raw folder below a folder of data sets.
-        url: what every file name is appended to, or the archive that holds the files.
-        files: the files; each that has to be unpickled has a digest.
+        url: prefix of the URL of every file, or URL of an archive with the files.
+        files: the files; every file that is unpickled has a digest.
         archive_folder: folder of the files inside the archive; empty if ``url`` is no archive.
     """
 
@@ -146,4 +146,4 @@ IMAGE_SETS = {
         ),
     ),
 }
-"""Sets of images; CIFAR-10 is an archive of pickles, which its digest vouches for."""
+"""Image data sets; CIFAR-10 is an archive of pickles, whose digest is checked before reading."""

@@ -1,4 +1,4 @@
-"""Downloads into the package's cache folder: whole files or nothing, and no endless waiting."""
+"""Download files to the cache folder, completely or not at all, with a timeout."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class DownloadError(Exception):
 
 
 def download_missing(raw: RawSet, folder: Path, progress: bool) -> None:
-    """Download what ``folder`` lacks of a data set; nothing is verified or unpickled here.
+    """Download the files of a data set that ``folder`` lacks; they are not verified here.
 
     Args:
-        raw: the data set's files and their publisher.
+        raw: the files of the data set and where they are published.
         folder: where the files go.
         progress: whether to show a progress bar on stderr for every file.
 
     Raises:
-        DownloadError: the server or the folder cannot be used; no partial file stays behind.
-        DatasetIntegrityError: the archive that came is not one, or lacks a file.
+        DownloadError: the server or the folder cannot be used; no partial file is left.
+        DatasetIntegrityError: the download is not a zip archive, or lacks a file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def download_missing(raw: RawSet, folder: Path, progress: bool) -> None:
                 _fetch_archive(raw, folder, progress)
                 return
             for name in missing_files(folder, raw.files):
-                # Without a hash: a file that differs is to be kept aside, not thrown away.
+                # Without a hash: a file that differs is renamed by read_verified, not deleted.
                 torch.hub.download_url_to_file(
                     raw.url + name, str(folder / name), progress=progress
                 )
@@ -54,14 +54,14 @@ def download_missing(raw: RawSet, folder: Path, progress: bool) -> None:
 
 
 def _fetch_archive(raw: RawSet, folder: Path, progress: bool) -> None:
-    """Download a zip archive beside the files and take from it only the files that are known."""
+    """Download a zip archive to a temporary folder and extract only the expected files."""
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         archive = Path(scratch) / "archive.zip"
         torch.hub.download_url_to_file(raw.url, str(archive), progress=progress)
         try:
             with zipfile.ZipFile(archive) as content:
                 for file in raw.files:
-                    # The target is made from our own name: the archive's cannot lead elsewhere.
+                    # Names in the archive are not used as paths, which could point outside of it.
                     whole = Path(scratch) / file.name
                     member = raw.archive_folder + file.name
                     with content.open(member) as source, whole.open("wb") as target:
@@ -77,7 +77,7 @@ def _fetch_archive(raw: RawSet, folder: Path, progress: bool) -> None:
 
 @contextmanager
 def _default_timeout(seconds: float) -> Iterator[None]:
-    """Give every new socket a time limit, since the download function takes none."""
+    """Set the default timeout of sockets, since the download function has no such option."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -87,7 +87,7 @@ def _default_timeout(seconds: float) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in the few words that help the reader."""
+    """A short description of a download error."""
     if isinstance(error, HTTPError):
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, URLError):

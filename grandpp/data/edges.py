@@ -1,4 +1,4 @@
-"""The edges of a graph: checked, and replaced by others."""
+"""Check the edges of a graph, and replace them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grandpp.data.checks import check_edges
 
 
 def edges_of(data: Data) -> tuple[Tensor, Tensor | None, int]:
-    """The checked edges ``[2, E]``, their weights ``[E]`` if any, and the number of nodes.
+    """Check and return edges ``[2, E]``, their weights ``[E]`` if any, and the number of nodes.
 
     Raises:
         ValueError: If they are missing, of a wrong shape or type, or a weight is out of range.
@@ -36,7 +36,7 @@ def edges_of(data: Data) -> tuple[Tensor, Tensor | None, int]:
 
 
 def replace_edges(data: Data, edge_index: Tensor, edge_weight: Tensor | None = None) -> Data:
-    """A shallow copy with these edges; no other attribute of the old ones is kept."""
+    """Return a shallow copy with other edges; attributes of the old edges are dropped."""
     result = copy.copy(data)
     num_nodes = data.num_nodes
     for name in data.edge_attrs():
@@ -44,6 +44,6 @@ def replace_edges(data: Data, edge_index: Tensor, edge_weight: Tensor | None = N
     result.edge_index = edge_index
     if edge_weight is not None:
         result.edge_weight = edge_weight
-    if result.num_nodes != num_nodes:  # nothing but the edges told how many there are
+    if result.num_nodes != num_nodes:  # it was derived from the edges
         result.num_nodes = num_nodes
     return result

@@ -1,11 +1,11 @@
-"""Node features as a dense matrix or in compressed rows, without a dense copy of the latter."""
+"""Operations on dense or ``torch.sparse_csr`` node features, without dense copies."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-# Beyond this size features are kept in compressed rows if at most this share of them is not zero.
+# Features larger than this are stored as sparse_csr if at most this share of them is non-zero.
 _LARGE_BYTES, _SPARSE_SHARE = 2**28, 0.05
 
 
@@ -15,12 +15,12 @@ def is_sparse(x: Tensor) -> bool:
 
 
 def with_layout(x: Tensor, sparse: bool | None) -> Tensor:
-    """The same features ``[N, F]`` dense or as a ``torch.sparse_csr`` matrix.
+    """Return features ``[N, F]`` as a dense or as a ``torch.sparse_csr`` matrix.
 
     Args:
         x: Features, dense or ``torch.sparse_csr``.
-        sparse: Which; ``None``: sparse where dense ones would take more than 256 MiB and at most
-            5 % of the entries are not zero.
+        sparse: Whether to return a sparse matrix; ``None``: if a dense one would take more than
+            256 MiB and at most 5 % of the entries are non-zero.
     """
     if sparse is None:
         entries = x.values().numel() if is_sparse(x) else int(torch.count_nonzero(x))
@@ -32,7 +32,7 @@ def with_layout(x: Tensor, sparse: bool | None) -> Tensor:
 
 
 def with_values(x: Tensor, values: Tensor) -> Tensor:
-    """A ``torch.sparse_csr`` matrix with the pattern of ``x`` and other values ``[nnz]``."""
+    """Return a ``torch.sparse_csr`` matrix with the pattern of ``x`` and other values ``[nnz]``."""
     return torch.sparse_csr_tensor(
         x.crow_indices(), x.col_indices(), values, x.shape, check_invariants=False
     )
@@ -61,7 +61,7 @@ def select_rows(x: Tensor, index: Tensor) -> Tensor:
 def normalize_rows(x: Tensor) -> Tensor:
     """Divide each row of a non-negative ``torch.sparse_csr`` matrix by its sum, if that is above 1.
 
-    The same numbers as :class:`torch_geometric.transforms.NormalizeFeatures` gives for dense ones.
+    The result is that of :class:`torch_geometric.transforms.NormalizeFeatures` for dense features.
     """
     row = row_of_entries(x)
     total = x.values().new_zeros(x.size(0)).index_add(0, row, x.values()).clamp(min=1.0)
@@ -69,14 +69,14 @@ def normalize_rows(x: Tensor) -> Tensor:
 
 
 def binary(x: Tensor) -> Tensor:
-    """1 where an entry is not zero, float32 and in the same layout."""
+    """Replace non-zero entries by 1; float32, in the same layout."""
     if is_sparse(x):
         return with_values(x, (x.values() != 0).float())
     return (x != 0).float()
 
 
 def entries_per_row(x: Tensor) -> Tensor:
-    """How many entries of each row are not zero, int64 ``[N]``."""
+    """Number of non-zero entries of each row, int64 ``[N]``."""
     if not is_sparse(x):
         return torch.count_nonzero(x, dim=1)
     present = (x.values() != 0).long()

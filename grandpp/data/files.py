@@ -22,7 +22,7 @@ def cache_folder() -> Path:
 
 
 def search_folders(root: str | Path | None) -> list[Path]:
-    """Folders in the order they are searched: ``root``, ``$GRANDPP_DATA``, the cache.
+    """Folders in the order of the search: ``root``, ``$GRANDPP_DATA``, the cache.
 
     Args:
         root: the caller's folder of data sets, in the layout of PyG; None for none.
@@ -35,22 +35,22 @@ def search_folders(root: str | Path | None) -> list[Path]:
 
 
 def missing_files(folder: Path, files: tuple[RawFile, ...]) -> list[str]:
-    """Names of those ``files`` that ``folder`` does not have."""
+    """Names of ``files`` that are not in ``folder``."""
     return [file.name for file in files if not (folder / file.name).is_file()]
 
 
 def read_verified(folder: Path, files: tuple[RawFile, ...]) -> Mapping[str, bytes]:
-    """Read ``files`` and check every digest; the bytes returned are the bytes that were checked.
+    """Read ``files`` and check their digests; returns the bytes that were checked.
 
-    A file is the published one if its bytes have the published digest or, for the npz files whose
-    arrays have a known one, if its arrays have it: re-packing changes the bytes alone.
+    A file is the published one if its bytes have the published digest or, for npz files with a
+    known digest of their arrays, if its arrays have that digest: re-packing changes only the bytes.
 
-    A file that differs stays where it is, except in the cache folder, where it is renamed to
-    ``<file>.rejected`` so that the next call can download it afresh.
+    A file that differs is left alone, except in the cache folder, where it is renamed to
+    ``<file>.rejected`` so that the next call downloads it again.
 
     Args:
         folder: a folder that has all of the files.
-        files: the files and what is known about them.
+        files: the files and their digests.
 
     Returns:
         The content of every file by its name.
@@ -73,7 +73,7 @@ def read_verified(folder: Path, files: tuple[RawFile, ...]) -> Mapping[str, byte
 
 
 def _difference(file: RawFile, content: bytes) -> str:
-    """How the content differs from the published file, in words; empty if it does not."""
+    """Describe how the content differs from the published file; empty if it does not."""
     if not file.digest:
         return ""
     if len(file.digest) == _SHA256_DIGITS:
@@ -94,13 +94,13 @@ def _difference(file: RawFile, content: bytes) -> str:
 
 
 def git_blob_id(content: bytes) -> str:
-    """The name git gives to a file with this content: SHA-1 over a short header and the bytes."""
+    """The git blob id of a file with this content: SHA-1 of a short header and the bytes."""
     header = f"blob {len(content)}\0".encode()
     return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
 def _set_aside(path: Path) -> str:
-    """Move a bad file out of the way if it is in the cache; what the user can do, in words."""
+    """Rename a bad file if it is in the cache; return advice for the error message."""
     if cache_folder() in path.parents:
         aside = path.with_name(path.name + REJECTED)
         path.replace(aside)

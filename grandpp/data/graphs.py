@@ -1,4 +1,4 @@
-"""Node-classification graphs by name, in the one form all experiments use."""
+"""Node-classification graphs by name, preprocessed in the same way."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def load_dataset(
         progress: whether to show a progress bar while downloading. (default: ``True``)
         sparse: whether ``x`` is a ``torch.sparse_csr`` matrix, which every model of this package
             and the linear maps of PyG's layers take. (default: ``None``, where dense features
-            would take more than 256 MiB and at most 5 % of them are not zero: CoauthorCS)
+            would take more than 256 MiB and at most 5 % of them are non-zero: CoauthorCS)
         **sbm_options: arguments of :func:`grandpp.data.sbm`, for ``name="sbm"`` only.
 
     Returns:
@@ -92,9 +92,9 @@ def load_dataset(
         DatasetIntegrityError: a file or the graph's size differs from the published one.
 
     Note:
-        Dense features take 4 bytes each, below 100 MB but for CoauthorCS: 0.5 GB, and 17 MB in
-        compressed rows; a dense copy is never made of these. ``data.clone()`` copies such a
-        graph; :func:`copy.deepcopy` of torch does not know the layout.
+        Dense features take less than 100 MB, except for CoauthorCS: 0.5 GB, or 17 MB as
+        ``torch.sparse_csr``, of which no dense copy is made. Copy a graph with sparse features by
+        ``data.clone()``; torch does not support :func:`copy.deepcopy` of this layout.
     """
     name = _canonical(name)
     if name == "sbm":
@@ -131,7 +131,7 @@ def _canonical(name: str) -> str:
 
 
 def _read(name: str, content: Mapping[str, bytes]) -> Data:
-    """Choose the reader; whatever it stumbles over means that the files are not the right ones."""
+    """Choose the reader; report any error of it as damaged files."""
     try:
         if name in _PLANETOID:
             return read_planetoid(name, content)
@@ -154,10 +154,10 @@ def _read(name: str, content: Mapping[str, bytes]) -> Data:
 
 
 def _tidy(data: Data) -> Data:
-    """Undirected, no loops or repeats, largest component, nothing but x, edge_index and y."""
+    """Make the graph undirected, without loops and duplicates, and keep its largest component."""
     edge_index, _ = remove_self_loops(data.edge_index)
     edge_index = to_undirected(edge_index, num_nodes=data.x.size(0))
-    # Without the features, which PyG cannot take rows of where they are sparse.
+    # Without the features: PyG cannot select rows of sparse ones.
     nodes = torch.arange(data.x.size(0))
     plain = Data(edge_index=edge_index, y=data.y.view(-1).long(), nodes=nodes)
     plain = T.LargestConnectedComponents()(plain)

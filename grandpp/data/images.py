@@ -1,4 +1,4 @@
-"""Images with their labels by name: MNIST, CIFAR-10 and the 8x8 digits of scikit-learn."""
+"""Image data sets by name: MNIST, CIFAR-10 and the 8x8 digits of scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from grandpp.data.mnist import read_mnist
 
 IMAGE_DATASETS = ("mnist", "cifar10", "digits")
 TEST_SHARE = 0.2
-"""Held out where a set comes without a test part of its own."""
+"""Share of images held out for testing from data without a test set."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSplit:
-    """Images to learn from and images to be judged by.
+    """Training and test images with labels.
 
     Args:
         name: One of :data:`IMAGE_DATASETS`.
@@ -32,7 +32,7 @@ class ImageSplit:
         train_labels: ``[N]`` in int64, from 0 to 9.
         test_images: ``[M, C, H, W]``.
         test_labels: ``[M]``.
-        note: Where the two parts come from, in words.
+        note: Description of how the two parts were made.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ImageSplit:
         return channels, height, width
 
     def subset(self, train: int | None = None, test: int | None = None) -> ImageSplit:
-        """The first images of either part; the note says so.
+        """Keep the first images of either part; the note records it.
 
         Args:
             train: Number of training images. (default: ``None``, all)
@@ -86,26 +86,26 @@ def load_images(
     progress: bool = True,
     check_size: bool = True,
 ) -> ImageSplit:
-    """Load images, divided into a training and a test part.
+    """Load an image data set with a training and a test part.
 
     Sources: MNIST (LeCun et al., 1998), idx files, packed or not, in ``<folder>/MNIST/raw``;
     CIFAR-10 (Krizhevsky, 2009), ``<folder>/CIFAR10/raw/cifar-10-python.tar.gz``; ``digits`` (UCI,
-    8x8 pixels), which scikit-learn brings along. Folders are searched and downloads kept as by
+    8x8 pixels), which is part of scikit-learn. Folders and cache are those of
     :func:`grandpp.data.load_dataset`. Packed files must have the published SHA-256, the archive
     of CIFAR-10 before anything in it is unpickled.
 
-    A folder of MNIST that has the 10,000 test digits alone gives 8,000 of them to learn from and
-    2,000 to test, unless another folder has all 70,000; ``digits`` are divided 1,438 to 359. Both
-    are shuffled by ``seed`` before: the files are ordered by writer.
+    If the folders have only the 10,000 test digits of MNIST, 8,000 of them are the training part
+    and 2,000 the test part; ``digits`` are divided into 1,438 and 359. Both are shuffled by
+    ``seed`` first, because the files are ordered by writer.
 
     Args:
         name: One of :data:`IMAGE_DATASETS`.
         root: Folder of data sets to look in first. (default: ``None``)
-        seed: Of the division, where there is one to make. (default: ``0``)
-        download: Whether a set that is in no folder is downloaded. (default: ``True``)
+        seed: Seed of the division, for data that are divided. (default: ``0``)
+        download: Whether to download a set that is in no folder. (default: ``True``)
         progress: Whether a download shows a progress bar. (default: ``True``)
-        check_size: Refuse plain files of MNIST, which no digest vouches for, with another number
-            of digits than the published ones. (default: ``True``)
+        check_size: Refuse uncompressed files of MNIST, which have no published digest, with
+            another number of digits than published. (default: ``True``)
 
     Raises:
         ValueError: If the name is unknown.

@@ -1,11 +1,11 @@
-r"""Diffusion kernels of large graphs, a few columns at a time, without a dense matrix.
+r"""Sparse approximations of diffusion kernels on large graphs, a few rows at a time.
 
 On an undirected graph with weights :math:`A` and degrees :math:`d`, the random walk
 :math:`Q = D^{-1} A` and its kernel :math:`K = \sum_k \theta_k Q^k` have a reversal law,
 :math:`d_t K_{ts} = d_s K_{st}`, so :math:`Q^k` applied to :math:`d` from the left gives :math:`d`
-back. Both kernels below leave out only what is small *relative to the degree*: an amount of at
-most :math:`\varepsilon d` at every node then stays at most :math:`\varepsilon d`, however far the
-walk carries it. All that is left out is positive, so that
+back. Both kernels below drop entries only where they are small *relative to the degree*: an amount
+of at most :math:`\varepsilon d` at every node stays at most :math:`\varepsilon d` after any number
+of further steps. Dropped amounts are positive, so that
 
 .. math:: 0 \le K_{ts} - \tilde K_{ts} \le \varepsilon\, d_s \quad \text{for all } t, s .
 """
@@ -24,7 +24,7 @@ from scipy.special import gammainc, gammaln
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_CUT_OFF = 0.1  # share of the heat kernel's error that the end of its series may make
+_CUT_OFF = 0.1  # share of the heat kernel's tolerance for truncating its series
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RandomWalk:
     """The random walk on an undirected graph.
 
     Args:
-        step: Transition probabilities Q, row by row, ``[N, N]``; empty rows where degree is 0.
+        step: Transition probabilities Q ``[N, N]``; rows of nodes without edges are empty.
         degree: Sum of the weights at each node, ``[N]``.
     """
 
@@ -41,7 +41,7 @@ class RandomWalk:
 
     @classmethod
     def on(cls, adjacency: sp.csr_array) -> RandomWalk:
-        """The walk on a symmetric matrix of non-negative weights ``[N, N]``."""
+        """Build the walk from a symmetric matrix of non-negative weights ``[N, N]``."""
         degree = np.asarray(adjacency.sum(axis=1), dtype=np.float64)
         inverse = np.divide(1.0, degree, out=np.zeros_like(degree), where=degree > 0)
         return cls(sp.csr_array(sp.diags_array(inverse) @ adjacency), degree)
@@ -54,7 +54,7 @@ class RandomWalk:
 
 
 class Kernel(Protocol):
-    """A diffusion kernel: how PyG's GDC names it, and rows of it on a large graph."""
+    """A diffusion kernel: its arguments for PyG's GDC, and rows of it on a large graph."""
 
     def of_gdc(self) -> dict[str, Any]:
         """The ``diffusion_kwargs`` of :class:`torch_geometric.transforms.GDC`."""
@@ -62,7 +62,7 @@ class Kernel(Protocol):
     def rows(self, walk: RandomWalk, nodes: IntArray, tolerance: float) -> sp.csr_array:
         r"""Rows :math:`\tilde K_{t \cdot}` for ``nodes`` t, ``[B, N]``, sorted by column.
 
-        Too small by at most ``tolerance`` times the degree of the column's node.
+        Entries are too small by at most ``tolerance`` times the degree of the column's node.
         """
 
 
@@ -72,9 +72,9 @@ class PersonalizedPageRank:
 
     .. math:: K = \alpha \sum_{k \ge 0} (1 - \alpha)^k Q^k = \alpha (I - (1 - \alpha) Q)^{-1}
 
-    Rows by the push method (Andersen, Chung and Lang, 2006): probability on its way is moved on
-    wherever there is more of it than ``tolerance`` times the degree, at all nodes of all rows at
-    once; what remains, r, is the error r K.
+    Rows are computed by the push method (Andersen, Chung and Lang, 2006): at every node whose
+    residual r exceeds ``tolerance`` times its degree, the residual is pushed to the neighbours, for
+    all nodes of all rows at once. The error is r K.
 
     Args:
         alpha: Probability to stop, in (0, 1).
@@ -103,14 +103,14 @@ class PersonalizedPageRank:
 
 @dataclass(frozen=True)
 class HeatKernel:
-    r"""The kernel of a walk whose steps come as a Poisson process of rate 1, after time t.
+    r"""The kernel of a walk with steps at the events of a Poisson process of rate 1, at time t.
 
     .. math:: K = e^{-t (I - Q)} = \sum_{k \ge 0} e^{-t} \frac{t^k}{k!}\, Q^k
 
-    Rows by the series. At step k everything below :math:`\varepsilon_k d` is left out; with
-    :math:`\psi_k` the probability of k or more steps this costs at most
-    :math:`\sum_k \psi_k \varepsilon_k d`, and :math:`\varepsilon_k \propto \psi_k^{-1/2}` is the
-    division of the tolerance with the least work, where work goes with :math:`1/\varepsilon_k`.
+    Rows are computed by the series. At step k entries below :math:`\varepsilon_k d` are dropped.
+    With the probability :math:`\psi_k` of k or more steps, the error is at most
+    :math:`\sum_k \psi_k \varepsilon_k d`; :math:`\varepsilon_k \propto \psi_k^{-1/2}` divides the
+    tolerance with the least work if work is proportional to :math:`1/\varepsilon_k`.
 
     Args:
         t: Time, positive.
@@ -125,7 +125,7 @@ class HeatKernel:
     def rows(self, walk: RandomWalk, nodes: IntArray, tolerance: float) -> sp.csr_array:
         """See :class:`Kernel`."""
         present = walk.degree[walk.degree > 0]
-        # (Q^k)_ts <= d_s / d_t bounds the end of the series.
+        # (Q^k)_ts <= d_s / d_t bounds the truncated part of the series.
         last = self._last_step(_CUT_OFF * tolerance * present.min()) if present.size else 0
         steps = np.arange(1, last + 1)
         late = gammainc(steps, self.t)  # psi
@@ -140,7 +140,7 @@ class HeatKernel:
         return _total(parts, there.shape)
 
     def _last_step(self, allowed: float) -> int:
-        """The number of steps that is exceeded with at most the allowed probability."""
+        """Smallest number of steps exceeded with at most the allowed probability."""
         last = 0
         while gammainc(last + 1, self.t) > allowed:
             last += 1
@@ -148,7 +148,7 @@ class HeatKernel:
 
 
 def largest(matrix: sp.csr_array, count: int) -> sp.csr_array:
-    """Keep the ``count`` largest entries of every row; of equal ones those in the first columns.
+    """Keep the ``count`` largest entries of every row; ties are broken by the column.
 
     Args:
         matrix: ``[B, N]``, sorted by column.
@@ -162,7 +162,7 @@ def largest(matrix: sp.csr_array, count: int) -> sp.csr_array:
 
 
 def choose(matrix: sp.csr_array, kept: NDArray[np.bool_]) -> sp.csr_array:
-    """The matrix with the marked entries alone, ``kept`` ``[nnz]``."""
+    """Keep only the entries marked by ``kept`` ``[nnz]``."""
     before = np.concatenate([[0], np.cumsum(kept)])
     parts = (matrix.data[kept], matrix.indices[kept], before[matrix.indptr])
     return sp.csr_array(parts, shape=matrix.shape)

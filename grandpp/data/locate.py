@@ -1,4 +1,4 @@
-"""Find the verified bytes of a data set in local folders, or download them."""
+"""Find the files of a data set in local folders or download them, and verify their digests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from grandpp.data.files import cache_folder, missing_files, read_verified, searc
 def locate(
     name: str, raw: RawSet, root: str | Path | None, *, download: bool, progress: bool
 ) -> Mapping[str, bytes]:
-    """Verified content of a set's files from the first folder that has all, or the download.
+    """Return the verified files of the first folder that has all of them, or download them.
 
     Args:
-        name: Of the set, for messages.
-        raw: Its files and their publisher.
+        name: Name of the data set, for error messages.
+        raw: Its files and where they are published.
         root: The caller's folder of data sets; None for none.
-        download: Whether a set that is in no folder is downloaded to the cache.
+        download: Whether to download a set that is in no folder to the cache.
         progress: Whether a download shows a progress bar.
 
     Raises:

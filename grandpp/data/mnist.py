@@ -18,7 +18,7 @@ from grandpp.data.locate import locate
 from grandpp.data.number_files import check_count
 
 SIZES = {"train": 60_000, "t10k": 10_000}
-"""Digits of the published parts."""
+"""Number of digits in the published parts."""
 
 _UNSIGNED_BYTE = 8
 
@@ -33,14 +33,14 @@ class Digits(NamedTuple):
 def read_mnist(
     root: str | Path | None, *, download: bool, progress: bool, check_size: bool = True
 ) -> list[Digits]:
-    """Training and test digits, or the test digits alone where a folder has no others.
+    """Read training and test digits, or only the test digits if the folders have no others.
 
     Args:
         root: The caller's folder of data sets; None for none.
-        download: Whether to download where no folder has either.
+        download: Whether to download if no folder has either.
         progress: Whether a download shows a progress bar.
-        check_size: Whether plain files, which have no digest, must hold as many digits as the
-            published ones. (default: ``True``)
+        check_size: Whether uncompressed files, which have no digest, must hold the published
+            number of digits. (default: ``True``)
 
     Raises:
         ValueError: If a file is of another format, cut off or too long.
@@ -62,11 +62,11 @@ def read_mnist(
 
 
 def _present(folder: Path, names: tuple[str, ...]) -> tuple[RawFile, ...]:
-    """The packed or plain files of these names; none if one is missing."""
+    """The compressed or plain files of these names; none if one is missing."""
     packed = {file.name: file for file in IMAGE_SETS["mnist"].files}
     found = []
     for name in names:
-        # No digest of plain files is published; their format leaves no room for code.
+        # No digest of plain files is published; their format cannot contain code.
         choices = (packed[f"{name}.gz"], RawFile(name))
         found += [file for file in choices if not missing_files(folder, (file,))][:1]
     return tuple(found) if len(found) == len(names) else ()
@@ -100,8 +100,8 @@ def read_idx(name: str, content: bytes, dimensions: int) -> NDArray[np.uint8]:
 
     Args:
         name: File name; if it ends in ``.gz`` the content is unpacked first.
-        content: Of the file.
-        dimensions: Expected: 3 for images, 1 for labels.
+        content: Bytes of the file.
+        dimensions: Expected number of dimensions: 3 for images, 1 for labels.
 
     Returns:
         Array ``[N, H, W]`` or ``[N]``.

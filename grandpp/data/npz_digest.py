@@ -1,4 +1,4 @@
-"""The arrays of a gnn-benchmark npz file, and a digest of them that survives re-packing."""
+"""The arrays of a gnn-benchmark npz file, and a digest of them that does not depend on packing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NPZ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What reading a file that is no such npz file raises."""
+"""Exceptions raised when reading a file that is not such an npz file."""
 
 
 def npz_arrays(content: bytes) -> dict[str, NDArray[np.generic]]:
@@ -47,7 +47,7 @@ def csr_of(arrays: dict[str, NDArray[np.generic]], matrix: str) -> sp.csr_matrix
     """The matrix ``"adj"`` or ``"attr"``, with the column indices of every row sorted.
 
     Args:
-        arrays: What :func:`npz_arrays` read; they stay as they are.
+        arrays: Result of :func:`npz_arrays`; it is not changed.
         matrix: Which of :data:`MATRICES`.
 
     Raises:
@@ -62,9 +62,9 @@ def csr_of(arrays: dict[str, NDArray[np.generic]], matrix: str) -> sp.csr_matrix
 def npz_digest(content: bytes) -> str | None:
     """SHA-256 of the nine arrays, or ``None`` for a file that does not hold them.
 
-    For each of :data:`ARRAYS` in this order, its name in ASCII and then its values in C order and
-    little-endian enter the hash, ``*_data`` as float32 and all others as int64; the column indices
-    of every row are sorted before. Neither the zip file's layout nor other arrays matter.
+    For each of :data:`ARRAYS`, in this order, the name in ASCII and then the values in C order and
+    little-endian are hashed, ``*_data`` as float32 and all others as int64, after sorting the
+    column indices of every row. The layout of the zip file and other arrays have no influence.
 
     Args:
         content: Bytes of the file.

@@ -1,4 +1,4 @@
-"""Find and read plain files of numbers."""
+"""Find and read files of numbers: comma-separated text and ``.npy``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def find_folder(
     Args:
         root: Folder of data sets to look in first, or None.
         name: Name of the data set.
-        has: Whether a raw folder has its files.
-        wanted: The files in words, for the message.
+        has: Whether a raw folder has the files of the data set.
+        wanted: Description of the files for the error message.
 
     Raises:
-        DatasetNotFoundError: If none has; these sets are not downloaded.
+        DatasetNotFoundError: If no folder has them; these sets are not downloaded.
     """
     folders = search_folders(root)
     for folder in folders:
@@ -45,14 +45,14 @@ def number_table(content: bytes, path: Path, columns: int) -> NDArray[np.float64
 
     Args:
         content: Bytes of the file.
-        path: Its name, for messages.
+        path: Name of the file for error messages.
         columns: Number of columns to read; there may be more.
 
     Returns:
         Array ``[rows, columns]`` of finite numbers, with at least 2 rows.
 
     Raises:
-        DatasetIntegrityError: If the file is anything else, or its last line is cut off.
+        DatasetIntegrityError: If the file has another format, or its last line is truncated.
     """
     if content.count(b"\n") < 2:
         raise DatasetIntegrityError(f"refused {path}: expected a header and lines of numbers")
@@ -69,7 +69,7 @@ def number_table(content: bytes, path: Path, columns: int) -> NDArray[np.float64
             f"refused {path}: expected at least 2 rows of finite numbers (got {len(rows)} rows)"
         )
     header, last = content.split(b"\n", 1)[0], content.rstrip().rsplit(b"\n", 1)[-1]
-    if last.count(b",") != header.count(b","):  # a number that is cut off may still be a number
+    if last.count(b",") != header.count(b","):  # a truncated number may still be a number
         raise DatasetIntegrityError(
             f"refused {path}: expected as many commas in the last line as in the header, "
             f"{header.count(b',')} (got {last.count(b',')}: the file may be cut off)"
@@ -78,13 +78,13 @@ def number_table(content: bytes, path: Path, columns: int) -> NDArray[np.float64
 
 
 def check_count(place: Path, what: str, published: int, found: int) -> None:
-    """Refuse a published file or folder that is cut short, or is another one.
+    """Check the number of rows or files of published data, to detect truncated or other data.
 
     Args:
-        place: The file or folder, for the message.
-        what: What is counted, in words, for example ``"rows"``.
-        published: How many there are.
-        found: How many were read.
+        place: The file or folder, for the error message.
+        what: Name of what is counted, for example ``"rows"``.
+        published: Number in the published data.
+        found: Number that was read.
 
     Raises:
         DatasetIntegrityError: If the numbers differ.
@@ -107,7 +107,7 @@ def read_array(path: Path, columns: int) -> NDArray[np.float64]:
         Array ``[rows, columns]``.
 
     Raises:
-        DatasetIntegrityError: If the file cannot be read or is anything else.
+        DatasetIntegrityError: If the file cannot be read or has another format.
     """
     try:
         found = np.load(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The embedded sequences: two coupled, damped and driven masses, seen at irregular times."""
+"""A synthetic sequence data set: two coupled, damped, driven masses at irregular times."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def oscillate(start: Tensor, phase: Tensor, times: Tensor) -> Tensor:
     .. math::
         q'' = -K q - c q' + a \, (\cos(\omega t + \varphi), 0)
 
-    with K, c, a and omega as in this file. The drive is the solution of a linear equation itself,
-    so that one matrix exponential carries positions, velocities and drive.
+    with the constants K, c, a and omega of this module. The drive solves a linear equation, too, so
+    that one matrix exponential gives positions, velocities and drive.
 
     Args:
         start: Positions and velocities at time 0, ``[N, 4]``.
@@ -44,25 +44,25 @@ def oscillate(start: Tensor, phase: Tensor, times: Tensor) -> Tensor:
     a[:2, 2:4] = unit
     a[2:4, :2] = -torch.tensor(STIFFNESS, dtype=a.dtype)
     a[2:4, 2:4] = -DAMPING * unit
-    a[2, 4] = AMPLITUDE  # the first mass alone is driven, by a cosine
+    a[2, 4] = AMPLITUDE  # a cosine drives the first mass only
     a[4, 5], a[5, 4] = -FREQUENCY, FREQUENCY  # (cos, sin)' = omega (-sin, cos)
     state = torch.cat([start, phase.cos()[:, None], phase.sin()[:, None]], dim=1)
-    carried = torch.linalg.matrix_exp(times[..., None, None] * a) @ state[:, None, :, None]
-    return carried[..., :2, 0]
+    states = torch.linalg.matrix_exp(times[..., None, None] * a) @ state[:, None, :, None]
+    return states[..., :2, 0]
 
 
 class DampedOscillators(SequenceData):
     """Windows of independent motions of two coupled masses; needs no file.
 
-    Every window has its own start, drawn from a normal distribution, its own phase of the drive and
-    its own times, whose gaps are uniform in [0.1, 0.5]. Positions alone are observed, so that a
-    model has to find the velocities. Values are standardised by the training windows.
+    Every window has its own initial state, drawn from a normal distribution, its own phase of the
+    drive and its own times, whose gaps are uniform in [0.1, 0.5]. Only positions are observed, so
+    that a model has to infer the velocities. Values are standardised by the training windows.
 
     Args:
-        seed: Of everything that is drawn. (default: ``0``)
-        train: Windows to learn from. (default: ``256``)
-        validation: Windows that choose the epoch. (default: ``128``)
-        test: Windows to report. (default: ``128``)
+        seed: Seed of all random numbers. (default: ``0``)
+        train: Training windows. (default: ``256``)
+        validation: Validation windows. (default: ``128``)
+        test: Test windows. (default: ``128``)
         length: Observations in a window. (default: ``12``)
         horizon: Rows to forecast. (default: ``4``)
 

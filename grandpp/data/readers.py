@@ -1,4 +1,4 @@
-"""From verified bytes to graphs, by the readers of PyG and ogb, without their folders."""
+"""Read graphs from verified bytes by the readers of PyG and ogb."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def read_planetoid(name: str, content: Mapping[str, bytes]) -> Data:
 
 
 def read_benchmark(content: Mapping[str, bytes]) -> Data:
-    """Read one npz file of the gnn-benchmark sets; only numeric arrays, never a pickle.
+    """Read an npz file of the gnn-benchmark sets: numeric arrays only, no pickles.
 
-    Source: PyG's reader of these files, but for features in compressed rows: the dense ones of
-    CoauthorCS take 0.5 GB.
+    Like PyG's reader of these files, but with sparse features: dense features of CoauthorCS take
+    0.5 GB.
 
     Args:
-        content: bytes of the one file by its name.
+        content: bytes of one file by its name.
 
     Returns:
-        ``x`` as a ``torch.sparse_csr`` matrix with 1 in place of every positive entry.
+        ``x`` as a ``torch.sparse_csr`` matrix with every positive entry replaced by 1.
 
     Raises:
         ValueError: an array holds Python objects, or the arrays do not fit together.
@@ -99,7 +99,7 @@ def _ogb_reader() -> ModuleType:
 
 @contextlib.contextmanager
 def _private_folder(content: Mapping[str, bytes]) -> Iterator[Path]:
-    """A short-lived folder with the given files, which no one else can change after the check."""
+    """A temporary private folder with the given files, for readers that take a folder."""
     with tempfile.TemporaryDirectory(prefix="grandpp-") as name:
         folder = Path(name)
         for file, raw in content.items():

@@ -1,4 +1,4 @@
-"""Other edges for the same nodes, for the models GRAND-nl-rw and GRAND++-nl-rw."""
+"""Rewiring: replace the edges of a graph, as for the models GRAND-nl-rw and GRAND++-nl-rw."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _MOST_PATHS = 2**28  # of two edges: 4 GiB of indices
 
 
 class TwoHopRewiring(BaseTransform):
-    """Join every node with the neighbours of its neighbours.
+    """Connect every node with the neighbours of its neighbours.
 
     Source: GRAND (https://arxiv.org/abs/2106.10934), option ``two_hop``; the edges are those of
     :class:`torch_geometric.transforms.TwoHop`: the old ones and one for every path of two edges,
     without new self-loops. Other attributes of edges are dropped.
 
     Raises:
-        ValueError: If the graph has weights, which two hops give no rule for, or so many paths of
-            two edges that they would not fit into memory.
+        ValueError: If the graph has edge weights, which are not defined for two hops, or too many
+            paths of two edges for memory.
 
     Note:
-        Cost and memory go with the number of paths, the sum of squared degrees.
+        Cost and memory are proportional to the number of paths, the sum of squared degrees.
     """
 
     def forward(self, data: Data) -> Data:
@@ -41,7 +41,7 @@ class TwoHopRewiring(BaseTransform):
                 f"expected at most {_MOST_PATHS} paths of two edges (got {paths}); "
                 "use kind='gdc' for a graph with such hubs"
             )
-        # PyG multiplies contiguous edges alone.
+        # PyG needs contiguous edges for the product.
         joined = TwoHop()(Data(edge_index=edge_index.contiguous(), num_nodes=n))
         return replace_edges(data, joined.edge_index)
 
@@ -51,12 +51,12 @@ REWIRINGS = tuple(_KINDS)
 
 
 def rewire(data: Data, kind: str = "gdc", **options: Any) -> Data:
-    """Return the same nodes with other edges; ``data`` stays as it is.
+    """Return a graph with the same nodes and other edges; ``data`` is not changed.
 
     Args:
         data: Graph with ``edge_index`` ``[2, E]`` and, for ``"gdc"``, weights ``edge_weight``
             ``[E]`` if it has any.
-        kind: ``"gdc"``, the strongest connections by a diffusion kernel (see
+        kind: ``"gdc"``, the largest entries of a diffusion kernel (see
             :class:`DiffusionRewiring`), or ``"two_hop"`` (see :class:`TwoHopRewiring`).
             (default: ``"gdc"``)
         **options: Arguments of :class:`DiffusionRewiring`, for example ``kernel="heat"``,
@@ -67,7 +67,7 @@ def rewire(data: Data, kind: str = "gdc", **options: Any) -> Data:
         no other attribute of an edge is kept.
 
     Raises:
-        ValueError: If the kind is unknown, an option is out of range, or the graph does not suit.
+        ValueError: If the kind is unknown, an option is out of range, or the graph not supported.
         TypeError: If the kind has no such option.
         IndexError: If an edge names a node that does not exist.
     """

@@ -1,4 +1,4 @@
-"""Measured time series with missing rows: the vibrating aeroplane and the walking robot."""
+"""Time series with missing rows: F-16 ground vibration and Walker2D."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ class PlaneVibration(SequenceData):
     """Ground vibration test of an F-16: force, voltage and three accelerations at 400 Hz.
 
     Source: Noël and Schoukens (2017); protocol of hbnode.md section 5.3. A tenth of the rows is
-    taken out at random, the first half of the others is for training, the next quarter for
-    validation and the last for testing. Each is cut into windows that start 65 kept rows apart: 64
-    are observed, and the 65th and the 7 after it are forecast, at their true times. Those 7 are
-    observed by the next window of the same split; no row belongs to two splits. Values are
-    standardised by the training rows.
+    removed at random; of the others, the first half is for training, the next quarter for
+    validation and the last for testing. Each part is divided into windows that start every 65
+    remaining rows: 64 rows are observed, and the 65th and the 7 after it are to be forecast, at
+    their true times. The next window of the same part observes those 7 rows; no row belongs to two
+    parts. Values are standardised by the training rows.
 
     Args:
         root: Folder of data sets with ``PlaneVibration/raw/pv.csv``, looked in before
             ``$GRANDPP_DATA`` and the cache. (default: ``None``)
-        seed: Of the rows that go. (default: ``0``)
-        drop: Share of rows that goes. (default: ``0.1``)
+        seed: Seed of the removed rows. (default: ``0``)
+        drop: Share of rows to remove. (default: ``0.1``)
         length: Observations in a window. (default: ``64``)
         horizon: Rows to forecast. (default: ``8``)
         unit: Rows of the file in one unit of time; a row takes 2.5 ms. (default: ``1``, as in the
             paper's Fig. 8)
-        check_size: Refuse data of another length than the published ones, because they may have
-            been cut short; ``False`` takes data of your own. (default: ``True``)
+        check_size: Refuse data of another length than published, which may be truncated; ``False``
+            accepts other data. (default: ``True``)
 
     Raises:
-        DatasetNotFoundError: If the file is nowhere.
+        DatasetNotFoundError: If the file is in no folder.
         DatasetIntegrityError: If it is not five columns of 73,728 finite numbers.
         ValueError: For numbers out of range or too few rows.
     """
@@ -99,26 +99,26 @@ class PlaneVibration(SequenceData):
 class Walker2D(SequenceData):
     """Rollouts of a trained policy in the MuJoCo task Walker2d: 17 joint positions and velocities.
 
-    Source: Lechner and Hasani (2020); protocol of hbnode.md section 5.4. Of the rollouts, drawn in
-    random order, the first 15 % are for testing, the next 10 % for validation. A tenth of the rows
-    of each is taken out at random; windows of 64 observed rows start 16 kept rows apart, and the
+    Source: Lechner and Hasani (2020); protocol of hbnode.md section 5.4. Of the rollouts, in random
+    order, the first 15 % are for testing and the next 10 % for validation. A tenth of the rows of
+    each is removed at random; windows of 64 observed rows start every 16 remaining rows, and the
     row after each observation is to be forecast (:attr:`Windows.next_rows`), so that the horizon is
-    one row. One unit of time is 64 rows of the simulation. Values stay in their own units, as in
-    the paper, where velocities weigh more than angles.
+    one row. One unit of time is 64 rows of the simulation. Values are not scaled, as in the paper,
+    where velocities weigh more than angles.
 
     Args:
         root: Folder of data sets with ``Walker2D/raw/rollout_*.npy``, looked in before
             ``$GRANDPP_DATA`` and the cache. (default: ``None``)
-        seed: Of the order of the rollouts and of the rows that go. (default: ``0``)
-        drop: Share of rows that goes. (default: ``0.1``)
+        seed: Seed of the order of the rollouts and of the removed rows. (default: ``0``)
+        drop: Share of rows to remove. (default: ``0.1``)
         length: Observations in a window. (default: ``64``)
         stride: Rows from one window to the next. (default: ``16``)
         scaled: Standardise the values by the training rows. (default: ``False``)
-        check_size: Refuse data of another length than the published ones, because they may have
-            been cut short; ``False`` takes data of your own. (default: ``True``)
+        check_size: Refuse data of another length than published, which may be truncated; ``False``
+            accepts other data. (default: ``True``)
 
     Raises:
-        DatasetNotFoundError: If the files are nowhere.
+        DatasetNotFoundError: If the files are in no folder.
         DatasetIntegrityError: If one is not a table of 17 columns of finite numbers, or they are
             not 400 with 254,963 rows in all (at least 10 without ``check_size``).
         ValueError: For numbers out of range or too short rollouts.
@@ -153,7 +153,7 @@ class Walker2D(SequenceData):
             check_count(raw, "rows of all files", WALKER_ROWS, sum(map(len, rollouts)))
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(files), generator=generator).tolist()
-        # One after the other, so that what goes does not depend on the split.
+        # In the order of the files, so that the removed rows do not depend on the split.
         kept = [drop_rows(len(rollout), drop, generator) for rollout in rollouts]
         tests, validations = 15 * len(files) // 100, 10 * len(files) // 100
         parts = (order[tests + validations :], order[tests : tests + validations], order[:tests])
@@ -162,12 +162,14 @@ class Walker2D(SequenceData):
             scaling = standardize(torch.cat([rollouts[i][kept[i]] for i in parts[0]]))
             rollouts = [(rollout - scaling.mean) / scaling.deviation for rollout in rollouts]
         train, validation, test = [
-            _walks([(rollouts[i], kept[i]) for i in p], length, stride) for p in parts
+            _rollout_windows([(rollouts[i], kept[i]) for i in p], length, stride) for p in parts
         ]
         super().__init__(WALKER_CHANNELS, train, validation, test, scaling)
 
 
-def _walks(rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int) -> Windows:
+def _rollout_windows(
+    rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int
+) -> Windows:
     return concat(
         [
             make_windows(rows[kept], kept.double() / length, length, horizon=1, stride=stride)
@@ -179,17 +181,17 @@ def _walks(rollouts: Sequence[tuple[Tensor, Tensor]], length: int, stride: int) 
 def load_sequences(
     name: str, root: str | Path | None = None, seed: int = 0, *, check_size: bool = True
 ) -> SequenceData:
-    """A data set by its name, as its paper has it.
+    """Load a sequence data set by name, with the settings of its paper.
 
     Args:
         name: One of :data:`SEQUENCES`.
         root: Folder of raw files; ``"oscillator"`` needs none. (default: ``None``)
-        seed: Of everything that is drawn. (default: ``0``)
-        check_size: Refuse files of another length than the published ones. (default: ``True``)
+        seed: Seed of all random numbers. (default: ``0``)
+        check_size: Refuse files of another length than published. (default: ``True``)
 
     Raises:
         ValueError: For an unknown name.
-        DatasetError: If the files are not there or not as they should be.
+        DatasetError: If the files are missing or damaged.
     """
     if name == "plane-vibration":
         return PlaneVibration(root, seed, check_size=check_size)

@@ -14,7 +14,7 @@ from grandpp.data.number_files import check_count, find_folder, number_table
 
 FILE, ROWS = RawFile("sb.csv"), 131_072
 SCALE = 100.0
-"""Factor on the voltages, as in Norcliffe et al. (2020) and in the heavy-ball code."""
+"""Factor of the voltages, as in Norcliffe et al. (2020) and in the heavy-ball code."""
 
 
 class Silverbox(NamedTuple):
@@ -32,8 +32,8 @@ def load_silverbox(root: str | Path | None = None, *, check_size: bool = True) -
 
     Args:
         root: Folder of data sets to look in first. (default: ``None``)
-        check_size: Refuse a file of another length than the published one; ``False`` takes one of
-            your own. (default: ``True``)
+        check_size: Refuse a file of another length than the published one; ``False`` accepts other
+            data. (default: ``True``)
 
     Raises:
         DatasetNotFoundError: If the file is in none of the folders.

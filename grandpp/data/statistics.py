@@ -1,4 +1,4 @@
-"""A few numbers that tell one node-classification graph from another."""
+"""Summary statistics of a node-classification graph."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class GraphStatistics:
 
 
 def graph_statistics(data: Data) -> GraphStatistics:
-    """Measure what :func:`grandpp.data.sbm` imitates of Cora.
+    """Compute the statistics of Cora that :func:`grandpp.data.sbm` imitates.
 
     Args:
         data: undirected graph with ``x``, ``edge_index`` (both orientations) and ``y``, -1 where

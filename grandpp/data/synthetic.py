@@ -1,4 +1,4 @@
-"""The embedded synthetic data set: a block model with Cora's statistics, of any size."""
+"""A synthetic data set of any size: a stochastic block model with the statistics of Cora."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def sbm(
     :math:`\theta` inside the community, the class or outside, makes the graph connected; edges
     drawn by the same rule complete the exact number. Word :math:`w` is present in a node of
     community :math:`g` independently with probability :math:`p_{gw} \propto b_w \exp(z_{gw})`,
-    :math:`b_w` a Zipf law and :math:`z` normal, partly shared by the class. At last a few nodes
-    swap places: their words and label stay together but sit in a foreign neighbourhood, which
-    limits what diffusion can reach, as on Cora. Row-normalised like the real sets.
+    with Zipf frequencies :math:`b_w` and normal :math:`z`, partly shared by the class. Finally a
+    few nodes are swapped: their words and label move together to another neighbourhood, which
+    limits the accuracy of diffusion, as on Cora. Features are row-normalised like those of the real
+    sets.
 
-    The defaults next to the largest component of Cora (``seed=0``; accuracies: logistic
+    Comparison of the defaults with the largest component of Cora (``seed=0``; accuracies: logistic
     regression on the unit rows of :math:`P^k X`, :math:`P = (D + I)^{-1}(A + I)`, mean over five
     "grand" splits; ``tests/data/test_synthetic.py`` computes all of them):
 
@@ -68,14 +69,15 @@ def sbm(
     accuracy, 20 labels, k = 16        0.858   0.806
     =================================  ======  ======
 
-    Two products help less here at 1 label, sixteen more at 20, and single hubs are smaller.
+    Compared with Cora, two products help less at 1 label and sixteen help more at 20 labels, and
+    the largest hubs are smaller.
 
     Args:
         num_nodes: number of nodes. (default: ``2485``)
         num_edges: number of undirected edges, exact. (default: ``5069``)
         num_classes: number of classes. (default: ``7``)
         num_features: number of words. (default: ``1433``)
-        homophily: expected share of edges inside a class, in [0, 1]; reached as nearly as
+        homophily: expected share of edges inside a class, in [0, 1]; approximated as closely as
             connectedness and class sizes allow. (default: ``0.804``)
         class_sizes: nodes of every class. (default: Cora's proportions for 7 classes, else equal)
         degree_exponent: exponent of the density of propensities, > 2; ``math.inf`` makes them
@@ -90,7 +92,7 @@ def sbm(
         topic_strength: standard deviation of :math:`z`; 0 makes words useless. (default: ``1.1``)
         community_topics: share of the variance of :math:`z` that belongs to the community instead
             of the class, in [0, 1]. (default: ``0.8``)
-        seed: seed of the one generator all is drawn from. (default: ``0``)
+        seed: seed of all random numbers. (default: ``0``)
 
     Returns:
         Data with ``x`` ``[num_nodes, num_features]``, ``edge_index`` ``[2, 2 * num_edges]``, ``y``
@@ -137,10 +139,10 @@ def sbm(
 
 
 def _swaps(homophily: float, misplaced_share: float, sizes: IntArray) -> tuple[float, float]:
-    """Share of nodes to swap, and the homophily before the swap that gives the one wanted.
+    """Share of nodes to swap, and the homophily before the swap that gives the desired one.
 
-    An edge with a swapped end joins equal labels by chance c only, so with q the share of edges
-    without one, homophily = q inner + (1 - q) c.
+    An edge with a swapped end joins equal labels with the probability c of chance. If q is the
+    share of edges without a swapped end, homophily = q inner + (1 - q) c.
     """
     chance = float(((sizes / sizes.sum()) ** 2).sum())
     if homophily <= chance:
@@ -153,13 +155,13 @@ def _swaps(homophily: float, misplaced_share: float, sizes: IntArray) -> tuple[f
 
 
 def _spread(propensity: FloatArray, count: int, rng: np.random.Generator) -> IntArray:
-    """Nodes at equal distances in the order of propensity: hubs get their share, no more."""
+    """Nodes at equal distances in the order of propensity: hubs are not over-represented."""
     place = (np.arange(count) + 0.5) * (propensity.size / max(count, 1))
     return rng.permutation(np.argsort(propensity)[place.astype(np.int64)])
 
 
 def _placed(value: IntArray, number: IntArray, moved: IntArray) -> IntArray:
-    """Put the values at the nodes' numbers and pass those of ``moved`` round in a circle."""
+    """Assign values to node numbers, and permute those of ``moved`` cyclically."""
     placed = np.empty_like(value)
     placed[number] = value
     placed[moved] = placed[np.roll(moved, 1)]
@@ -202,7 +204,7 @@ def _communities(sizes: IntArray, per_class: int) -> IntArray:
 
 
 def _propensities(num_nodes: int, exponent: float, rng: np.random.Generator) -> FloatArray:
-    """The quantiles of a Pareto law in random order, so that seeds agree on the degrees."""
+    """Quantiles of a Pareto distribution in random order: equal for all seeds but for the order."""
     quantile = (rng.permutation(num_nodes) + 0.5) / num_nodes
     return quantile ** (-1.0 / (exponent - 1.0))
 

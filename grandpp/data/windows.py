@@ -1,4 +1,4 @@
-"""Irregularly sampled series cut into windows: what a model sees and what it has to forecast."""
+"""Windows of irregularly sampled series: observations and the rows to forecast."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Windows:
 
     Args:
         x: Observations ``[N, T, C]``.
-        times: When they were made ``[N, T]``, increasing along every row.
-        horizon: When the rows to forecast were made ``[N, H]``, later and increasing.
+        times: Times of the observations ``[N, T]``, increasing along every row.
+        horizon: Times of the rows to forecast ``[N, H]``, later and increasing.
         targets: The rows to forecast ``[N, H, C]``.
     """
 
@@ -37,7 +37,7 @@ class Windows:
 
     @property
     def next_rows(self) -> Tensor:
-        """The row that follows each observation ``[N, T, C]``: ``x`` one row on."""
+        """The row after each observation ``[N, T, C]``: ``x`` shifted by one row."""
         return torch.cat([self.x[:, 1:], self.targets[:, :1]], dim=1)
 
     def to(self, dtype: torch.dtype) -> Windows:
@@ -45,11 +45,11 @@ class Windows:
         return Windows(*(getattr(self, f.name).to(dtype) for f in fields(self)))
 
     def sample(self, count: int | None, seed: int = 0) -> Windows:
-        """Draw windows without replacement, kept in order; all if there are no more.
+        """Draw windows without replacement, in their order; all if there are no more.
 
         Args:
             count: How many; ``None`` for all.
-            seed: Of the draw. (default: ``0``)
+            seed: Seed of the draw. (default: ``0``)
 
         Raises:
             ValueError: For a count below 1.
@@ -74,10 +74,10 @@ class SequenceData:
 
     Args:
         channels: Names of the columns.
-        train: Windows to learn from.
-        validation: Windows that choose the epoch.
-        test: Windows that nothing is chosen by.
-        scaling: What was subtracted and divided by; ``None`` if the values are in their own units.
+        train: Training windows.
+        validation: Validation windows, which choose the epoch.
+        test: Test windows, which choose nothing.
+        scaling: Mean and deviation that the values were standardised by; ``None`` if they were not.
             (default: ``None``)
 
     Raises:
@@ -106,11 +106,11 @@ class SequenceData:
 
 
 def drop_rows(count: int, drop: float, generator: torch.Generator) -> Tensor:
-    """Choose the rows that stay when a share of them is taken out at random.
+    """Choose the rows that remain when a share of them is removed at random.
 
     Args:
         count: Number of rows.
-        drop: Share to take out; exactly ``round(drop * count)`` rows go.
+        drop: Share to remove; exactly ``round(drop * count)`` rows are removed.
         generator: Source of randomness.
 
     Returns:
@@ -126,10 +126,10 @@ def drop_rows(count: int, drop: float, generator: torch.Generator) -> Tensor:
 
 
 def standardize(train: Tensor) -> Scaling:
-    """Mean and deviation of training rows alone; a constant channel has deviation 1.
+    """Compute mean and deviation of the training rows; a constant channel has deviation 1.
 
-    The authors' code takes them over all rows, test rows included; that would let the test set
-    into the training.
+    The authors' code computes them over all rows, including test rows, which leaks information of
+    the test set into training.
 
     Args:
         train: Training rows ``[n, C]``.
@@ -142,11 +142,11 @@ def make_windows(values: Tensor, times: Tensor, length: int, horizon: int, strid
     """Cut a series into windows of consecutive rows.
 
     Window i observes the rows ``i * stride, ..., i * stride + length - 1`` and forecasts the
-    ``horizon`` rows after them. What does not fill a window at the end is left out.
+    ``horizon`` rows after them. Rows at the end that do not fill a window are dropped.
 
     Args:
         values: Rows ``[n, C]``.
-        times: When they were made ``[n]``.
+        times: Times of the rows ``[n]``.
         length: Observations in a window, T.
         horizon: Rows to forecast, H.
         stride: Rows from one window to the next.
@@ -185,5 +185,5 @@ def make_windows(values: Tensor, times: Tensor, length: int, horizon: int, strid
 
 
 def concat(parts: Sequence[Windows]) -> Windows:
-    """One set of windows out of several."""
+    """Concatenate sets of windows."""
     return Windows(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Windows)))

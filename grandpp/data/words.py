@@ -1,4 +1,4 @@
-"""Bags of words with topics: independent words, a Zipf law in common, a tilt for every topic."""
+"""Bags of words with topics: independent words, Zipf frequencies, and a tilt per topic."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def word_chances(
     common = (np.arange(num_features) + _ZIPF_SHIFT) ** -_ZIPF_EXPONENT
     weight = common * np.exp(tilt)
     scale = words_per_node / weight.sum(axis=1, keepdims=True)
-    for _ in range(100):  # a word that is certain leaves its excess to the others
+    for _ in range(100):  # the excess of probabilities above 1 goes to the other words
         total = np.minimum(scale * weight, 1.0).sum(axis=1, keepdims=True)
         scale = scale * words_per_node / total
     return np.minimum(scale * weight, 1.0)
@@ -53,7 +53,7 @@ def word_chances(
 def bag_of_words(
     chance: FloatArray, topic: IntArray, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw the words of every node, at least one, and make the rows add up to 1.
+    """Draw at least one word for every node, and normalise rows to sum 1.
 
     Args:
         chance: probability of every word in every topic, ``[num_topics, num_features]``.

@@ -16,19 +16,19 @@ POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
     "clamp": lambda v: v.clamp_min(0.0),
     "softplus": F.softplus,
 }
-"""What keeps the second moment from going below zero under the root."""
+"""Functions that keep the second moment non-negative under the root."""
 
 
 class Adam(WithMomentum):
-    r"""AdamNODE: a field drives a first and a second moment, whose ratio is the velocity.
+    r"""AdamNODE: the flow of Adam, whose velocity is a ratio of first and second moment.
 
-    Source: adamnode.md (7). Its printed adjoint (10) lacks factors; gradients here are autograd's.
+    Source: adamnode.md (7). The printed adjoint (10) lacks factors; gradients are by autograd here.
 
     .. math::
         h' = \frac{-m}{\sqrt{v + \epsilon}}, \qquad m' = (1 - \alpha)(-f(t, h) - m), \qquad
         v' = (1 - \beta)(f(t, h)^2 - v)
 
-    where a state has v >= 0 but a solver's trial step may not: v passes through ``positive``.
+    Solutions have v >= 0, but stages of a solver may not: ``positive`` is applied to v.
 
     Args:
         alpha: Fixed memory of the first moment, in (0, 1).
@@ -36,8 +36,8 @@ class Adam(WithMomentum):
         beta: Likewise of the second moment. (default: ``None``, learned)
         epsilon: Added under the root. (default: ``1e-8``)
         positive: ``"clamp"`` is the printed equation, whose right-hand side has a slope of
-            1 / epsilon at v = 0; ``"softplus"``, in the authors' code, replaces v under the root by
-            log(1 + exp(v)), which is smooth, and is what trains. (default: ``"softplus"``)
+            1 / epsilon at v = 0; ``"softplus"``, of the authors' code, replaces v under the root by
+            the smooth log(1 + exp(v)), which can be trained. (default: ``"softplus"``)
         channel_dim: See :class:`Dynamics`. (default: ``1``)
 
     Raises:
@@ -103,6 +103,6 @@ class Adam(WithMomentum):
         return torch.stack([velocity, drift, (1 - beta) * (force.square() - v)])
 
     def extra_repr(self) -> str:
-        """The memories and what keeps the root real."""
+        """The memories, epsilon and ``positive``."""
         alpha, beta = (float(c.detach()) for c in self.constants())
         return f"alpha={alpha:g}, beta={beta:g}, epsilon={self.epsilon:g}, positive={self.positive}"

@@ -20,7 +20,7 @@ from grandpp.vector_field import Bound, Rate
 
 
 class Dynamics(nn.Module):
-    """An equation of motion around any first-order field; this base class is h' = f(t, h).
+    """An equation of motion for any field; this base class is the first-order h' = f(t, h).
 
     Args:
         channel_dim: Dimension of h that holds the channels; ``1`` fits node features ``[N, F]``,
@@ -89,12 +89,12 @@ class Dynamics(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class BoundDynamics:
-    """An equation around a field, with all tensors named.
+    """An equation of motion with its field, with all tensors named.
 
     Args:
-        kind: The equation; ``isinstance`` of it tells a solver which one.
+        kind: The equation of motion.
         f: The field inside.
-        constants: Of the equation.
+        constants: Constants of the equation.
     """
 
     kind: Dynamics
@@ -118,7 +118,7 @@ class BoundDynamics:
 
 
 class Augmented(Dynamics):
-    r"""ANODE: the first-order equation on features padded with zeros.
+    r"""ANODE: the first-order equation for features padded with zeros.
 
     Source: Dupont et al. (2019), as in hbnode.md §5.
 
@@ -155,7 +155,7 @@ class Augmented(Dynamics):
 
 @dataclass(frozen=True, eq=False)
 class TimeScaled:
-    r"""A batch whose elements have time spans of their own, as one equation on [0, 1].
+    r"""A batch whose elements have different time spans, as one equation on [0, 1].
 
     Source: thesis (3.89)-(3.91), with :math:`\varphi_i(\tau) = t_0^i + (T^i - t_0^i) \tau`.
 
@@ -166,7 +166,7 @@ class TimeScaled:
     Args:
         f: Field on states; its time is a tensor ``[B, 1, ...]`` that broadcasts over h.
         start: Start times ``[B]``; a gradient reaches them.
-        duration: T - t_0, ``[B]``; zero leaves an element where it is.
+        duration: T - t_0, ``[B]``; an element with duration zero does not change.
         batch_dim: Dimension of the state that holds the elements.
     """
 

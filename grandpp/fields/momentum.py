@@ -27,14 +27,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hardtanh": _hardtanh,
     "identity": _identity,
 }
-"""Velocity as a function of momentum in :class:`GeneralizedHeavyBall`; the papers' hardtanh."""
+"""Velocity as a function of momentum in :class:`GeneralizedHeavyBall`; hardtanh is the papers'."""
 
 OMEGA = -3.0
-"""Start of every logit in the papers: sigmoid(-3) = 0.047."""
+"""Initial value of every logit in the papers: sigmoid(-3) = 0.047."""
 
 
 class WithMomentum(Dynamics):
-    """What equations with a momentum share: states ``[parts, *h.shape]``, position first.
+    """Base class of equations with a momentum: states ``[parts, *h.shape]``, position first.
 
     Args:
         channel_dim: See :class:`Dynamics`. (default: ``1``)
@@ -74,14 +74,14 @@ class WithMomentum(Dynamics):
 
 
 class SecondOrder(WithMomentum):
-    r"""SONODE: a field that sees the velocity and gives the acceleration.
+    r"""SONODE: the field maps position and velocity to the acceleration.
 
     Source: Norcliffe et al. (2020), hbnode.md (45).
 
     .. math:: h' = v, \qquad v' = f(t, [h, v])
 
     Args:
-        channel_dim: Dimension of h along which f gets h and v side by side. (default: ``1``)
+        channel_dim: Dimension along which h and v are concatenated for f. (default: ``1``)
 
     Shape:
         h ``[B, C, ...]``; f maps ``[B, 2C, ...]`` to ``[B, C, ...]``; state ``[2, B, C, ...]``.
@@ -94,7 +94,7 @@ class SecondOrder(WithMomentum):
 
 
 class HeavyBall(WithMomentum):
-    r"""HBNODE: a first-order field becomes the force on a ball with friction.
+    r"""HBNODE: the heavy ball, a second-order equation with damping and the field as force.
 
     Source: hbnode.md (9), (10).
 
@@ -127,7 +127,7 @@ class HeavyBall(WithMomentum):
             self.omega = nn.Parameter(torch.empty(()))
         else:
             register_fixed(self, "fixed_gamma", gamma)
-        HeavyBall.reset_parameters(self)  # of a subclass, nothing exists yet
+        HeavyBall.reset_parameters(self)  # not the subclass's: its parameters do not exist yet
 
     def reset_parameters(self) -> None:
         """Set the logit of a learned damping to -3."""
@@ -151,13 +151,13 @@ class HeavyBall(WithMomentum):
         return torch.stack([m, f(t, h) - constants[0] * m])
 
     def extra_repr(self) -> str:
-        """The damping and how it is got."""
+        """The damping, and whether it is learned."""
         known = f"gamma={float(self.gamma.detach()):g}"
         return known if self.omega is None else f"{known} (learned), max_gamma={self.max_gamma:g}"
 
 
 class GeneralizedHeavyBall(HeavyBall):
-    r"""GHBNODE: the heavy ball with bounded velocity and a spring.
+    r"""GHBNODE: the generalised heavy ball, with bounded velocity and a spring.
 
     Source: hbnode.md (15).
 
@@ -169,8 +169,8 @@ class GeneralizedHeavyBall(HeavyBall):
             (default: ``"tanh"``)
         gamma: As in :class:`HeavyBall`. (default: ``None``, learned)
         xi: Fixed spring constant >= 0. (default: ``None``, learned)
-        chi: Where a learned spring starts. (default: ``0.0``, a constant of ln 2; at -3 it is as
-            weak as the damping at first, which suits states that are carried far)
+        chi: Initial value of chi of a learned spring. (default: ``0.0``, xi = ln 2; with -3 it is
+            initially as weak as the damping, which suits long time spans)
         max_gamma: As in :class:`HeavyBall`. (default: ``1.0``)
         channel_dim: See :class:`Dynamics`. (default: ``1``)
 
@@ -215,7 +215,7 @@ class GeneralizedHeavyBall(HeavyBall):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Set the logit of a learned damping to -3, and chi to its start."""
+        """Set the logit of a learned damping to -3, and chi to its initial value."""
         super().reset_parameters()
         if self.chi is not None:
             nn.init.constant_(self.chi, self.first_chi)

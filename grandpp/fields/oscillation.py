@@ -1,4 +1,4 @@
-"""Heavy balls on a graph: linear ones as linear systems, and the wave they are in disguise."""
+"""Heavy-ball equations on a graph as linear systems, and as a wave equation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from grandpp.vector_field import Rate
 
 
 class Wave(HeavyBall):
-    r"""The heavy ball without its friction: :math:`w = e^{\gamma t / 2} h`.
+    r"""The heavy ball in the variable :math:`w = e^{\gamma t / 2} h`, which has no damping term.
 
     Source: thesis chapter 6.
 
@@ -24,8 +24,8 @@ class Wave(HeavyBall):
         \qquad w(0) = h(0), \quad w'(0) = m(0) + \tfrac{\gamma}{2} h(0)
 
     for linear diffusion the wave equation :math:`w'' = \alpha (A - I) w + \gamma^2 w / 4`. A state
-    of the solver is (w, w'); :meth:`to_ball` gives (h, m) back. w grows where h stands still, so
-    long spans with strong damping overflow; :class:`HeavyBall` does not.
+    of the solver is (w, w'); :meth:`to_ball` turns it into (h, m). w grows exponentially where h is
+    constant, so that long time spans with strong damping overflow; use :class:`HeavyBall` for them.
 
     Args:
         gamma, max_gamma, channel_dim: As in :class:`HeavyBall`.
@@ -53,12 +53,12 @@ class Wave(HeavyBall):
 
 @dataclass(frozen=True, eq=False)
 class LinearOscillation(BoundDynamics):
-    """A heavy ball around linear diffusion: the solvers' :class:`LinearSystem`.
+    """A heavy ball with linear diffusion as force, as a :class:`LinearSystem` of the solvers.
 
     Args:
-        kind: The equation.
+        kind: The equation of motion.
         f: Linear diffusion.
-        constants: Of the equation.
+        constants: Constants of the equation.
     """
 
     f: LinearDiffusion
@@ -80,30 +80,30 @@ class LinearOscillation(BoundDynamics):
 
     @property
     def constant(self) -> Tensor:
-        """C: without A."""
+        """The matrix C, of the terms without A."""
         gamma, *rest = self.constants
         alpha, zero = self.f.alpha, torch.zeros_like(self.f.alpha)
         gamma = gamma.to(alpha)
         if isinstance(self.kind, Wave):
-            pull, friction = gamma.square() / 4 - alpha, zero
+            stiffness, damping = gamma.square() / 4 - alpha, zero
         else:
-            pull, friction = -alpha - (rest[0].to(alpha) if rest else zero), -gamma
-        return torch.stack([zero, zero + 1, pull, friction]).view(2, 2)
+            stiffness, damping = -alpha - (rest[0].to(alpha) if rest else zero), -gamma
+        return torch.stack([zero, zero + 1, stiffness, damping]).view(2, 2)
 
     @property
     def coupling(self) -> Tensor:
-        """K: times A."""
+        """The matrix K, of the terms with A."""
         zero = torch.zeros_like(self.f.alpha)
         return torch.stack([zero, zero, self.f.alpha, zero]).view(2, 2)
 
     @property
     def sources(self) -> tuple[Tensor | None, ...]:
-        """The source pushes the momentum."""
+        """The source, which acts on the momentum."""
         return (None, self.f.source)
 
 
 def linearize_momentum(kind: Dynamics, f: LinearDiffusion | NonlinearDiffusion) -> Rate:
-    """Wrap diffusion in an equation of motion, as a linear system where it is one."""
+    """Wrap diffusion in an equation of motion; linear equations become linear systems."""
     if isinstance(f, LinearDiffusion) and f.product is csr_product and _is_linear(kind, f):
         return LinearOscillation(kind, f, kind.constants())
     return kind.prepare(f)
@@ -112,5 +112,5 @@ def linearize_momentum(kind: Dynamics, f: LinearDiffusion | NonlinearDiffusion) 
 def _is_linear(kind: Dynamics, f: LinearDiffusion) -> bool:
     if isinstance(kind, GeneralizedHeavyBall):
         return kind.activation == "identity"
-    # A constant source pushes a wave with a force that grows.
+    # A constant source of the ball is a growing one of the wave: not a constant linear system.
     return isinstance(kind, HeavyBall) and (f.source is None or not isinstance(kind, Wave))

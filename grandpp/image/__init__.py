@@ -1,4 +1,4 @@
-"""Neural ODEs that classify points and images; they never touch a graph."""
+"""Neural ODEs that classify points and images."""
 
 from grandpp.image.classifier import ODEClassifier
 from grandpp.image.point_cloud import (

@@ -1,4 +1,4 @@
-"""Neural ODEs that carry an image as a whole and read its class from where it ends."""
+"""Image classifiers: a convolutional neural ODE and a linear layer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from grandpp.solvers import Solution, Solver
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 
 _SLOPE = 0.3
-"""Of LeakyReLU in the network of the initial velocity (hbnode.md App. E)."""
+"""Negative slope of LeakyReLU in the initial velocity network (hbnode.md App. E)."""
 
 
 class ODEClassifier(nn.Module):
-    r"""Augment an image, carry it from time 0 to 1 by a convolution field, read its class off.
+    r"""Augment an image, solve a convolutional neural ODE from 0 to 1, and classify the result.
 
     Source: hbnode.md §5.2 and App. E.3, after Dupont et al. (2019); adamnode.md §4.
 
@@ -26,10 +26,10 @@ class ODEClassifier(nn.Module):
         h(0) = [x, 0] \text{ or } [x, g(x)], \qquad m(0) = g(x), \qquad
         \text{logits} = W h(1) + b
 
-    where h has n channels. First-order equations fill up the image with zeros (none for
-    ``"node"``, whose n is the image's own); the others have a network g of three convolutions
-    (kernels 1, 3, 1) with LeakyReLU, which gives the rest of h and all of m. The field has the same
-    kernels with ReLU, and a plane of the time before each.
+    where h has n channels. First-order equations pad the image with channels of zeros (``"node"``
+    with none). Second-order equations have a network g of three convolutions (kernels 1, 3, 1) with
+    LeakyReLU, which computes the other channels of h and all of m. The field has the same kernels,
+    ReLU, and the time as an additional input channel of every convolution.
 
     Args:
         kind: ``"node"``, ``"anode"``, ``"sonode"``, ``"hbnode"``, ``"ghbnode"`` or ``"adamnode"``.
@@ -38,7 +38,7 @@ class ODEClassifier(nn.Module):
         hidden: Channels of the hidden layers.
         num_classes: Number of classes. (default: ``10``)
         tolerance: rtol and atol of an adaptive method. (default: ``1e-5``, as in the papers)
-        solver: Name, or an object, which has its own tolerances and gradient.
+        solver: Name, or a solver object with its own tolerances and gradient.
             (default: ``"dopri5"``)
         step_size: Step of a fixed-step method. (default: ``None``, the solver's own)
         max_nfe: Evaluation budget of one solve. (default: ``None``, the solver's own)
@@ -54,7 +54,7 @@ class ODEClassifier(nn.Module):
         Images ``[B, c, H, W]``; logits ``[B, num_classes]``.
 
     Note:
-        An evaluation costs about 18 H W hidden² products per image, nearly all in the middle layer.
+        An evaluation costs about 18 H W hidden² operations per image, mostly in the middle layer.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ODEClassifier(nn.Module):
         self.output = nn.Linear(channels * height * width, num_classes)
 
     def solve(self, x: Tensor, save_at: list[float] | None = None) -> Solution:
-        """The flow of images; its stats count evaluations, those of the adjoint once it has run.
+        """Solve for images; the statistics include the adjoint after ``backward()``.
 
         Raises:
             SolveError: If the solve fails.
@@ -100,7 +100,7 @@ class ODEClassifier(nn.Module):
         return self.flow.solve(x, save_at=save_at)
 
     def logits(self, solution: Solution) -> Tensor:
-        """Logits ``[B, num_classes]`` from the end of a flow."""
+        """Logits ``[B, num_classes]`` from the end state of a solution."""
         position = self.flow.dynamics.position(torch.as_tensor(solution.y))
         out: Tensor = self.output(position.flatten(1))
         return out
@@ -113,7 +113,7 @@ class ODEClassifier(nn.Module):
         """Solve with another tolerance from now on.
 
         Raises:
-            TypeError: If the solver is none of torchdiffeq's adaptive methods.
+            TypeError: If the solver is not an adaptive method of torchdiffeq.
         """
         solver = self.flow.solver
         if not isinstance(solver, TorchDiffEq) or solver.is_fixed_step:

@@ -1,4 +1,4 @@
-"""A disc inside a ring, and the neural ODEs that have to pull them apart (hbnode.md §5.1)."""
+"""Separate the points of a disc from those of a ring around it (hbnode.md §5.1)."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ POINT_CLOUD_MODELS: dict[str, Size] = {
     "adamnode": Size(2, 14),
     "ghbnode-hardtanh": Size(2, 14),
 }
-"""Sizes of hbnode.md Table 3; those of AdamNODE, which that paper does not have, are HBNODE's.
+"""Sizes of hbnode.md Table 3; AdamNODE, which is not in that paper, has those of HBNODE.
 
 GHBNODE has tanh as in the paper; ``ghbnode-hardtanh`` has hardtanh between -5 and 5, the paper's
-choice on Silverbox, which momenta saturate later.
+choice for Silverbox, which saturates at larger momenta.
 """
 
 POINT_CLOUD_SOLVERS = ("tsit5", "dopri5")
-"""Adaptive methods of order 5: the library's own, and the papers', of torchdiffeq."""
+"""Adaptive methods of order 5: this library's, and torchdiffeq's, which the papers use."""
 
 
 def point_cloud(seed: int, inner: int = 40, outer: int = 80) -> tuple[Tensor, Tensor]:
     """Draw a disc |r| < 0.5 and a ring 0.85 < |r| < 1, both uniformly.
 
     Args:
-        seed: Of the draw.
+        seed: Seed of the random points.
         inner: Number of points in the disc. (default: ``40``)
         outer: Number of points in the ring. (default: ``80``)
 
@@ -75,13 +75,13 @@ class PointCloudClassifier(nn.Module):
 
     The field has two hidden layers with ELU; equations of second order have a network of the same
     size with hardtanh for the initial velocity. Parameters are float64, because the paper's
-    tolerance of 1e-7 is where float32 ends.
+    tolerance of 1e-7 is about the rounding error of float32.
 
     Args:
         model: One of :data:`POINT_CLOUD_MODELS`.
         tolerance: rtol and atol of the solver. (default: ``1e-7``)
         gradient: See :class:`grandpp.layers.NeuralODE`. (default: ``"adjoint"``)
-        solver: One of :data:`POINT_CLOUD_SOLVERS`; the paper has dopri5. (default: ``"tsit5"``)
+        solver: One of :data:`POINT_CLOUD_SOLVERS`; the paper uses dopri5. (default: ``"tsit5"``)
 
     Raises:
         ValueError: For an unknown model or gradient, or a number out of range.
@@ -118,11 +118,11 @@ class PointCloudClassifier(nn.Module):
         self.double()
 
     def solve(self, x: Tensor, save_at: list[float] | None = None) -> Solution:
-        """The flow of points ``[B, 2]``."""
+        """Solve for points ``[B, 2]``; return the whole solution."""
         return self.flow.solve(x, save_at=save_at)
 
     def score(self, solution: Solution) -> Tensor:
-        """Scores ``[B]`` from the end of a flow."""
+        """Scores ``[B]`` from the end state of a solution."""
         position = self.flow.dynamics.position(torch.as_tensor(solution.y))
         out: Tensor = self.output(position).squeeze(1)
         return out
@@ -154,7 +154,6 @@ def describe(model: str) -> dict[str, Any]:
         model: One of :data:`POINT_CLOUD_MODELS`.
 
     Returns:
-        A dictionary of plain values; ``layers`` lists every module without children, and the
-        constants of the equation, with its parameters.
+        A dictionary of plain values, see :func:`grandpp.layers.describe.describe_module`.
     """
     return {"model": model, **describe_module(PointCloudClassifier(model))}

@@ -1,4 +1,4 @@
-"""Classifiers by data set and name, in the papers' sizes."""
+"""Image classifiers by data set and model, in the sizes of the papers."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ IMAGE_MODELS: dict[str, dict[str, ClassifierSize]] = {
 }
 """Sizes by data set and model.
 
-Those of MNIST and CIFAR-10 are hbnode.md Table 3; AdamNODE, of which its paper says only that it is
-as large as the others, has those of HBNODE. Those of ``digits`` are ours: 6,172 parameters for NODE
-and at most 2 % more for the others.
+MNIST and CIFAR-10: hbnode.md Table 3; AdamNODE, whose paper only says that it is as large as the
+others, has the sizes of HBNODE. ``digits``: our sizes, 6,172 parameters for NODE and at most 2 %
+more for the others.
 """
 
 
@@ -65,10 +65,10 @@ def image_classifier(
 
     Args:
         dataset: ``"mnist"``, ``"cifar10"`` or ``"digits"``.
-        model: See :class:`ODEClassifier`, its ``kind``.
-        seed: Of the parameters; the global generator is then left alone.
-            (default: ``None``, drawn from the global generator)
-        **options: Of :class:`ODEClassifier`, ``tolerance`` and what follows it.
+        model: The ``kind`` of :class:`ODEClassifier`.
+        seed: Seed of the parameters; the global generator is not used then.
+            (default: ``None``, draw from the global generator)
+        **options: Keyword arguments of :class:`ODEClassifier`, from ``tolerance`` on.
 
     Raises:
         ValueError: For an unknown data set or model.

@@ -1,4 +1,4 @@
-"""What a PyG user imports."""
+"""Graph diffusion layers and neural ODEs as ``torch.nn`` modules."""
 
 from grandpp.layers.cgnn_conv import CGNNConv
 from grandpp.layers.describe import describe_module

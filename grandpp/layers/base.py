@@ -1,4 +1,4 @@
-"""The base of all diffusion layers: a field, a time span and a solver."""
+"""Base class of the diffusion layers: a right-hand side, a time span and a solver."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from grandpp.solvers import (
 
 
 def describe_time(time: float | Tensor) -> str:
-    """The time span in a ``repr``."""
+    """Format the time span for a ``repr``."""
     return f"time={length_of(time):g}{' (learned)' if isinstance(time, nn.Parameter) else ''}"
 
 
 class DiffusionConv(GraphDiffusion):
-    """A graph diffusion field carried from 0 to ``time`` by a solver.
+    """Solve a graph diffusion equation from time 0 to ``time``.
 
     Args:
         channels: Size F of the node features.
-        time: Length T of the time span, the depth of the layer; with ``float("inf")`` the limit
-            is solved for, whatever the name of the solver. A scalar ``nn.Parameter`` is learned.
-            (default: ``1.0``)
+        time: Length T of the time span, the depth of the layer. ``float("inf")`` computes the limit
+            T -> infinity with ``solver="steady"``, whatever solver is named. A scalar
+            ``nn.Parameter`` is learned. (default: ``1.0``)
         solver: A name or a solver object of :mod:`grandpp.solvers`. (default: ``"auto"``)
         rtol: Relative tolerance, for solvers that take one.
             (default: ``None``, the solver's own)
@@ -108,9 +108,9 @@ class DiffusionConv(GraphDiffusion):
         if (product or field.product) is not csr_product:
             if isinstance(self.solver, Exact | Steady | CommutatorFree):
                 raise ValueError(
-                    "explainers, message-passing hooks and overridden methods like message() see "
-                    "every product as messages, which "
-                    f"solver='{self.solver.method}' does not make: use another solver, like 'auto'"
+                    "expected a solver that computes every product by message passing, for "
+                    "explainers, message-passing hooks and overridden methods like message() (got "
+                    f"solver='{self.solver.method}'): use another solver, like 'auto'"
                 )
             if isinstance(self.solver, Auto):
                 f = field.__call__  # hides that the field is linear, which invites "exact"
@@ -126,7 +126,7 @@ class DiffusionConv(GraphDiffusion):
             )
 
     def position(self, state: Any) -> Tensor:
-        """The node features in a state, which for first-order diffusion is the state."""
+        """The node features of a state: the state itself for first-order diffusion."""
         return torch.as_tensor(state)
 
     def __repr__(self) -> str:
@@ -156,7 +156,7 @@ def _solver_for(time: float, mode: str, solver: str | Solver, options: dict[str,
     if not length >= 0:
         raise ValueError(f"expected 'time' to be 0, positive or infinity (got {length})")
     given = {name: value for name, value in options.items() if value is not None}
-    # No method that walks through time arrives at infinity; the limit is solved for.
+    # No time-stepping method reaches infinity: the steady solver computes the limit directly.
     endless = math.isinf(length) and isinstance(solver, str)
     resolved = resolve_solver("steady" if endless else solver, **given)
     if math.isinf(length) != isinstance(resolved, Steady):

@@ -1,4 +1,4 @@
-"""Several layers of one kind on one graph, solved as one batch."""
+"""Solve several layers of one kind on one graph as one batch."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from grandpp.layers.grand_conv import GRANDConv
 from grandpp.layers.grandpp_conv import GRANDPPConv
 from grandpp.solvers import Exact, SolveStats, solve
 
-# On the CPU a joint state beyond the caches costs what the joint calls save: of 1, 2, 5 and 20
-# copies of Cora together, 2 were the fastest (benchmarks/batch_splits.py), by little. Other devices
-# join everything.
+# Largest batched state on the CPU: a batch that exceeds the caches loses the time that fewer calls
+# save. Of batches of 1, 2, 5 and 20 copies of Cora, 2 were the fastest, by little
+# (benchmarks/batch_splits.py). Other devices batch everything.
 _CACHED_BYTES = 2**21
 
 
 class Solved(NamedTuple):
-    """The features ``[N, F]`` of one layer at its end time, and the cost of the joint solve."""
+    """Features ``[N, F]`` of one layer at its end time, and the cost of the batched solve."""
 
     features: Tensor
     stats: SolveStats
 
 
 def can_batch(conv: nn.Module) -> bool:
-    """Whether a layer is linear diffusion, solved exactly: what :func:`solve_batched` takes."""
+    """Whether :func:`solve_batched` accepts a layer: linear diffusion solved exactly."""
     known = isinstance(conv, GRANDConv | GRANDPPConv) and conv.mode == "linear"
     return known and isinstance(conv.solver, Exact)
 
@@ -37,23 +37,23 @@ def can_batch(conv: nn.Module) -> bool:
 def solve_batched(
     conv: GRANDConv | GRANDPPConv, bound: Sequence[tuple[LinearDiffusion, Tensor]]
 ) -> list[Solved]:
-    """Carry the states of several layers to their end time by joint solves.
+    """Solve several layers to their end time in one batch or a few.
 
-    The exact solver chooses its number of products by the rate, the time and its tolerance alone,
-    and bounds the error of every node by its own copy's initial state and source: no copy is less
-    accurate than by itself.
+    No layer is less accurate than when solved alone: the exact solver's number of products depends
+    on rate, time and tolerance only, and its error bound at a node on the initial state and source
+    of that node's layer.
 
     Args:
         conv: Any of the layers; they have its solver and its time.
-        bound: What the ``bind`` of each layer returned, on one graph.
+        bound: Results of ``bind`` of each layer, on the same graph.
 
     Returns:
-        One result per layer. The cost is that of the joint solve, whose products are those of the
-        layer with the largest rate.
+        One result per layer. Its cost is that of the batched solve: as many products as the layer
+        with the largest rate needs.
 
     Raises:
         ValueError: If the layers cannot be joined.
-        SolveError: If a solve fails; which layer made it fail remains to be found out.
+        SolveError: If a solve fails; the error does not say because of which layer.
 
     Cost: as many products as for one layer, of B times the size; as much memory as B layers.
     """
@@ -75,11 +75,11 @@ def solve_batched(
 def _groups(
     bound: Sequence[tuple[LinearDiffusion, Tensor]],
 ) -> list[Sequence[tuple[LinearDiffusion, Tensor]]]:
-    """All in one group, or on the CPU groups of all but equal size whose state stays in cache."""
+    """One group, or on the CPU groups of nearly equal size whose state fits into the cache."""
     if not bound:
         return []
     if any(field.graph is not bound[0][0].graph for field, _ in bound):
-        return [[one] for one in bound]  # a graph that was sorted anew for every layer
+        return [[one] for one in bound]  # graphs that were prepared anew cannot be batched
     y = bound[0][1]
     fit = len(bound)
     if y.device.type == "cpu":

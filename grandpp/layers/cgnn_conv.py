@@ -22,14 +22,14 @@ class CGNNConv(DiffusionConv):
     .. math:: H'(t) = (A - I) H(t) + E, \qquad A = \tfrac{\alpha}{2}
         \big( I + D^{-1/2} W D^{-1/2} \big), \quad H(0) = E = x, \quad \text{output } H(T)
 
-    "GCNN" in thesis Tables 4.6-4.8. It is solved as :math:`y = D^{-1/2} H`, whose operator is the
-    random walk. The official code differs: it drops the decay :math:`1 - \alpha`, learns a rate per
-    node and gives x no gradient through the source.
+    Called "GCNN" in thesis Tables 4.6-4.8. The layer solves for :math:`y = D^{-1/2} H`, whose
+    operator is the random walk. The official code differs: it omits the decay
+    :math:`1 - \alpha`, learns a rate per node, and x gets no gradient through the source.
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
         alpha: In [0, 1]; below 1 the limit T -> infinity is :math:`(I - A)^{-1} E`.
-            (default: ``0.918``, the authors' for Cora)
+            (default: ``0.918``, the authors' value for Cora)
         time: Integration time T, finite. (default: ``1.0``)
         solver: Name or solver object. (default: ``"auto"``, see :class:`GRANDConv`)
         rtol, atol: Tolerances of solvers that take them. (default: ``None``, the solver's own)
@@ -48,9 +48,9 @@ class CGNNConv(DiffusionConv):
             out of range.
 
     Note:
-        Linear with a source, so ``solver="auto"`` and ``"exact"`` cost about
-        :math:`\tau + 6 \sqrt\tau` products, :math:`\tau = \alpha T / 2`, or for undirected graphs
-        a few roots of that. A node without edges has a loop.
+        The equation is linear with a source: ``solver="auto"`` and ``"exact"`` cost about
+        :math:`\tau + 6 \sqrt\tau` products, :math:`\tau = \alpha T / 2`, and a few times
+        the square root of that for undirected graphs. A node without edges gets a self-loop.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A model in plain values: what a program prints as JSON."""
+"""Describe a model by values that can be written as JSON."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def describe_module(net: nn.Module) -> dict[str, Any]:
         net: The module.
 
     Returns:
-        A dictionary of plain values: ``parameters``, and ``layers``, which lists every module
-        that has parameters of its own or no children, with its name and its own parameters.
+        A dictionary with ``parameters``, their number, and ``layers``: name, ``repr`` and number
+        of parameters of every module that has parameters itself or no children.
     """
     layers = []
     for name, module in net.named_modules():

@@ -13,7 +13,7 @@ from grandpp.solvers import Solution, Solver
 
 
 class GRANDConv(DiffusionConv):
-    r"""Graph neural diffusion from `"GRAND: Graph Neural Diffusion"
+    r"""Graph neural diffusion, from `"GRAND: Graph Neural Diffusion"
     <https://arxiv.org/abs/2106.10934>`_ (thesis (4.5)-(4.7)).
 
     .. math:: x'(t) = \alpha (A - I) x(t) + \beta x(0), \qquad x(0) = x, \quad \text{output } x(T)
@@ -23,7 +23,7 @@ class GRANDConv(DiffusionConv):
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
-        time: Integration time T; ``float("inf")`` solves for the limit (linear mode).
+        time: Integration time T; ``float("inf")`` computes the limit (linear mode only).
             (default: ``1.0``)
         mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
         attention: ``"scaled_dot"``, ``"gat"``, ``"cosine"``, ``"pearson"``, ``"exp_kernel"``, or
@@ -44,7 +44,7 @@ class GRANDConv(DiffusionConv):
         max_nfe: Evaluation budget of one forward solve. (default: ``None``: 100,000)
         gradient: ``"direct"``, ``"checkpoint"`` or ``"adjoint"`` (for short T), see
             :class:`grandpp.solvers.TorchDiffEq`; ``"implicit"`` for proximal solvers.
-            (default: ``None``, the solver's own; ``"auto"`` and ``"exact"`` have but one)
+            (default: ``None``, the solver's own; ``"auto"`` and ``"exact"`` have only one)
 
     Shapes:
         - **input:** node features ``[N, F]``, edge indices ``[2, E]``, edge weights ``[E]``
@@ -60,12 +60,13 @@ class GRANDConv(DiffusionConv):
 
     Note:
         One evaluation is one sparse product (linear mode) or one attention and one product.
-        Exact gradients keep at most 20 MiB or 8 states, direct ones store every stage and alone
-        can be differentiated again, those from checkpoints keep one state per step, adjoint ones
-        the end state only. Constants are a fixed
-        point; with symmetric weights and no attention (and beta = 0) the degree-weighted mean is
-        conserved. Inside a ``torch.compile``\ d model the solve runs eagerly; under autocast and in
-        half precision it computes in single, see :func:`grandpp.fields.entry.solver_entry`.
+        Memory of gradients: the exact solver stores at most 20 MiB or 8 states; ``"direct"`` stores
+        every stage, and is the only one that can be differentiated twice; ``"checkpoint"`` stores
+        one state per step, ``"adjoint"`` the end state only.
+        Constant features are a fixed point; with symmetric weights, without attention and with
+        beta = 0 the degree-weighted mean is conserved. Inside a ``torch.compile``\ d model the
+        solve runs eagerly; under autocast and in half precision it computes in float32, see
+        :func:`grandpp.fields.entry.solver_entry`.
         Explainers, message-passing hooks and a subclass's ``message()``, ``aggregate()``,
         ``update()`` or ``propagate()`` work with every solver but ``"exact"`` and ``"steady"``; the
         messages are those of :math:`\alpha (A - I)`, self-loops included.
@@ -139,5 +140,5 @@ class GRANDConv(DiffusionConv):
     def bind(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
-        """Return what is solved: the bound field and the initial state; arguments as above."""
+        """Return the bound field and the initial state; arguments as in :meth:`forward`."""
         return self.prepare(x, edge_index, edge_weight), x

@@ -24,17 +24,17 @@ class GRANDPPConv(DiffusionConv):
     .. math:: z'(t) = \alpha \big( (A - I) z(t) + g\, s \big) + \beta x
 
     with the source s and the initial state z(0) of :class:`grandpp.fields.TrustedSource`, which
-    says why the paper's source drifts and the balanced one does not. With g = 0 and
-    ``initial="features"`` the layer equals :class:`GRANDConv`.
+    explains why the state grows without bound with the paper's source and not with the balanced
+    one. With g = 0 and ``initial="features"`` the layer equals :class:`GRANDConv`.
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
         source: ``"balanced"`` or ``"paper"``. (default: ``"balanced"``)
-        source_gain: The factor g; its size decides everything, see the README.
+        source_gain: The factor g, to which the accuracy is very sensitive, see the README.
             (default: ``0.2``)
         learn_gain: Learn g, starting from ``source_gain``. (default: ``False``)
         initial: ``"features"``, ``"shifted"`` or ``"zero"``. (default: ``"features"``)
-        time: Integration time T; ``float("inf")`` solves for the limit (linear mode).
+        time: Integration time T; ``float("inf")`` computes the limit (linear mode only).
             (default: ``1.0``)
         mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
         attention: ``"scaled_dot"``, ``"gat"``, ``"cosine"``, ``"pearson"``, ``"exp_kernel"``, or
@@ -69,17 +69,18 @@ class GRANDPPConv(DiffusionConv):
     Note:
         The balanced source costs about tau + 5 sqrt(tau) products with one vector, tau = alpha T,
         as many backward, and none for the random walk on an undirected graph; at
-        ``time=float("inf")`` one factorisation or Krylov solve. In linear mode, with beta = 0, it
-        does not move the degree-weighted mean over a component of an undirected or a closed class
-        of a directed graph at the time T (for that walk at no time), so the state has a limit.
+        ``time=float("inf")`` one factorisation or Krylov solve. In linear mode with beta = 0 it
+        conserves, at time T, the degree-weighted mean over a component of an undirected graph or a
+        closed class of a directed graph (for the random walk on an undirected graph at every
+        time), so the state has a limit.
 
-        Per closed class: the mean that the balanced source subtracts; transient nodes of directed
-        graphs subtract that of their component. Per graph of ``batch``, or over all nodes without
-        one: the mean of ``source="paper"``, and the constant of ``initial="shifted"``.
+        The balanced source subtracts a mean per closed class; transient nodes of directed graphs
+        subtract that of their component. The mean of ``source="paper"`` and the constant of
+        ``initial="shifted"`` are taken per graph of ``batch``, or over all nodes without one.
     """
 
     source_time: float | None = None
-    """Length of the time span that the source balances; ``None``: that of the layer."""
+    """Time span over which the source is balanced; ``None``: the layer's."""
 
     def __init__(
         self,
@@ -168,12 +169,12 @@ class GRANDPPConv(DiffusionConv):
         source_index: Tensor | None = None,
         batch: Tensor | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
-        """Return what is solved: the bound field and z(0); arguments as in :meth:`forward`."""
+        """Return the bound field and z(0); arguments as in :meth:`forward`."""
         self._check_time()
         field = self.prepare(x, edge_index, edge_weight)
         time = self.time if self.source_time is None else self.source_time
         try:
-            # Mixed precision would give the source another type than the state has.
+            # Under autocast the source would have another dtype than the state.
             with torch.autocast(x.device.type, enabled=False):
                 return self.source(field, x, source_index, time=time, batch=batch)
         except StationaryError as error:

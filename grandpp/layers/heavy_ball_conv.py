@@ -17,12 +17,12 @@ from grandpp.fields.oscillation import Wave, linearize_momentum
 from grandpp.layers.base import DiffusionConv
 from grandpp.solvers import Solution, Solver, Steady
 
-BALLS: tuple[str, ...] = ("heavy_ball", "generalized", "second_order", "adam", "wave")
+MOMENTUM_KINDS: tuple[str, ...] = ("hbnode", "ghbnode", "sonode", "adamnode", "wave")
 MOMENTA: tuple[str, ...] = ("zero", "learned")
 
 
 class HeavyBallConv(DiffusionConv):
-    r"""Graph diffusion with momentum: features swing where GRAND's only flow.
+    r"""Graph diffusion with momentum: second-order equations, whose features can oscillate.
 
     Source: the heavy-ball ODE of `"Heavy Ball Neural Ordinary Differential Equations"
     <https://arxiv.org/abs/2110.04840>`_ (9) around GRAND's field, thesis chapters 3, 4 and 6.
@@ -32,23 +32,25 @@ class HeavyBallConv(DiffusionConv):
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
-        kind: ``"heavy_ball"``; ``"generalized"``, with bounded velocity and a spring
-            (:class:`grandpp.fields.GeneralizedHeavyBall`); ``"second_order"``, without friction;
-            ``"adam"`` (:class:`grandpp.fields.Adam`); ``"wave"``, the heavy ball by the change of
-            variable of thesis chapter 6 (:class:`grandpp.fields.Wave`). (default:
-            ``"heavy_ball"``)
-        gamma: Fixed damping >= 0 of the kinds that have one. (default: ``None``, learned)
-        max_gamma: Upper bound epsilon of the learned damping, which starts at half of it.
+        kind: Equation of motion, by the names of :class:`NeuralODE`: ``"hbnode"``, the formula
+            above; ``"ghbnode"``, with bounded velocity and a spring
+            (:class:`grandpp.fields.GeneralizedHeavyBall`); ``"sonode"``, the second-order equation
+            without damping, gamma = 0 (diffusion depends on h alone, not on the velocity);
+            ``"adamnode"`` (:class:`grandpp.fields.Adam`); or ``"wave"``, the heavy ball in the
+            variable of thesis chapter 6 (:class:`grandpp.fields.Wave`).
+            (default: ``"hbnode"``)
+        gamma: Fixed damping >= 0, for kinds that have a damping. (default: ``None``, learned)
+        max_gamma: Upper bound epsilon of the learned damping, which is initialised at half of it.
             (default: ``4.0``; 2 sqrt(alpha mu) is critical for the eigenvalue mu of I - A)
-        xi: Fixed spring constant of ``"generalized"``. (default: ``None``, learned)
-        activation: Velocity by momentum of ``"generalized"``: ``"tanh"``, ``"hardtanh"`` or
+        xi: Fixed spring constant of ``"ghbnode"``. (default: ``None``, learned)
+        activation: Velocity by momentum of ``"ghbnode"``: ``"tanh"``, ``"hardtanh"`` or
             ``"identity"``, with which the kind is linear. (default: ``"tanh"``)
         momentum: Initial momentum: ``"zero"``, or ``"learned"``, a linear map of x.
             (default: ``"zero"``)
-        source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``. Balance is that
-            of the diffusion without momentum over the same time span: for the random walk on an
-            undirected graph the ball's degree-weighted mean moves as without a source, in general
-            it does so only nearly. (default: ``None``)
+        source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``, or ``None``.
+            The balanced source is computed for diffusion without momentum over the same time span:
+            the degree-weighted mean moves as without a source, exactly for the random walk on an
+            undirected graph and approximately otherwise. (default: ``None``)
         source_gain: Factor of the source. (default: ``0.2``)
         time: Integration time T, finite. (default: ``1.0``)
         mode: ``"linear"`` or ``"nonlinear"``. (default: ``"linear"``)
@@ -79,7 +81,7 @@ class HeavyBallConv(DiffusionConv):
         ValueError, TypeError, IndexError, SolveError: As :class:`GRANDConv`.
 
     Note:
-        In linear mode every kind but ``"adam"`` and a saturating ``"generalized"`` is a linear
+        In linear mode every kind but ``"adamnode"`` and a saturating ``"ghbnode"`` is a linear
         system of twice the size, which ``solver="auto"`` and ``"exact"`` solve exactly, with about
         T sqrt(2 alpha) + 10 products (more for attention) for each of h and m. Without damping
         and source the linear kinds conserve :math:`\tfrac12 |m|_D^2 + \tfrac\alpha2 \langle h,
@@ -87,13 +89,13 @@ class HeavyBallConv(DiffusionConv):
     """
 
     source_time: float | None = None
-    """Length of the time span that the source balances; ``None``: that of the layer."""
+    """Time span over which the source is balanced; ``None``: the layer's."""
 
     def __init__(
         self,
         channels: int,
         *,
-        kind: str = "heavy_ball",
+        kind: str = "hbnode",
         gamma: float | None = None,
         max_gamma: float = 4.0,
         xi: float | None = None,
@@ -158,8 +160,8 @@ class HeavyBallConv(DiffusionConv):
             self.momentum.reset_parameters()
 
     def _center_damping(self) -> None:
-        # The papers' start, sigmoid(-3), lets a graph swing for long: features of the end time
-        # then hang on its last digits.
+        # With the papers' initial damping, sigmoid(-3), a graph oscillates for long, and its final
+        # features are sensitive to the last digits of T.
         if isinstance(self.dynamics, HeavyBall) and self.dynamics.omega is not None:
             nn.init.zeros_(self.dynamics.omega)
 
@@ -188,7 +190,7 @@ class HeavyBallConv(DiffusionConv):
     ) -> Solution:
         """Return the whole solution, with states ``[S, parts, N, F]``.
 
-        Parts are position and momentum (and the second moment of ``"adam"``).
+        Parts are position and momentum (and the second moment of ``"adamnode"``).
 
         Args:
             x, edge_index, edge_weight, source_index, batch: As in :meth:`forward`.
@@ -203,8 +205,8 @@ class HeavyBallConv(DiffusionConv):
                 field, _ = self.source(field, x, source_index, time=time, batch=batch)
         elif source_index is not None:
             raise ValueError("expected no 'source_index' for source=None (got one)")
-        kick = None if self.momentum is None else self.momentum(x)
-        y0 = self.dynamics.start(x, kick)
+        momentum = None if self.momentum is None else self.momentum(x)
+        y0 = self.dynamics.start(x, momentum)
         motion = linearize_momentum(self.dynamics, field)
         solution = self._integrate(motion, y0, save_at, throw, product=field.product)
         if isinstance(self.dynamics, Wave):
@@ -229,18 +231,18 @@ def _dynamics(
     kind: str, gamma: float | None, max_gamma: float, xi: float | None, activation: str
 ) -> Dynamics:
     makers: dict[str, Callable[[], Dynamics]] = {
-        "heavy_ball": lambda: HeavyBall(gamma=gamma, max_gamma=max_gamma),
-        "generalized": lambda: GeneralizedHeavyBall(
+        "hbnode": lambda: HeavyBall(gamma=gamma, max_gamma=max_gamma),
+        "ghbnode": lambda: GeneralizedHeavyBall(
             activation=activation, gamma=gamma, xi=xi, max_gamma=max_gamma
         ),
-        "second_order": lambda: HeavyBall(gamma=0.0),
-        "adam": Adam,
+        "sonode": lambda: HeavyBall(gamma=0.0),
+        "adamnode": Adam,
         "wave": lambda: Wave(gamma=gamma, max_gamma=max_gamma),
     }
     if kind not in makers:
-        raise ValueError(f"expected 'kind' to be one of {', '.join(BALLS)} (got '{kind}')")
-    if gamma is not None and kind in ("second_order", "adam"):
+        raise ValueError(f"expected 'kind' to be one of {', '.join(MOMENTUM_KINDS)} (got '{kind}')")
+    if gamma is not None and kind in ("sonode", "adamnode"):
         raise ValueError(f"expected no 'gamma' for kind='{kind}', which has none (got {gamma})")
-    if (xi is not None or activation != "tanh") and kind != "generalized":
-        raise ValueError(f"expected 'xi' and 'activation' for kind='generalized' (got '{kind}')")
+    if (xi is not None or activation != "tanh") and kind != "ghbnode":
+        raise ValueError(f"expected 'xi' and 'activation' for kind='ghbnode' (got '{kind}')")
     return makers[kind]()

@@ -1,4 +1,4 @@
-"""A field, an equation of motion and a solver: neural ODEs of first and second order."""
+"""Neural ODEs of first and second order."""
 
 from __future__ import annotations
 
@@ -44,19 +44,18 @@ def make_dynamics(kind: str, **options: Any) -> Dynamics:
 
 
 class NeuralODE(nn.Module):
-    r"""Carry features from 0 to ``time`` by h' = f, or by an equation of higher order around f.
+    r"""Solve h' = f(t, h), or an equation of higher order around f, from 0 to ``time``.
 
     Source: Chen et al. (2018); hbnode.md and adamnode.md for the equations.
 
     Args:
         field: Right-hand side f(t, h), for example :class:`grandpp.fields.MLPField`; it maps 2n
             channels to n for ``"sonode"``.
-        kind: One of :data:`KINDS`, or a :class:`grandpp.fields.Dynamics` with choices of its own.
+        kind: One of :data:`KINDS`, or a :class:`grandpp.fields.Dynamics` with other options.
             (default: ``"node"``)
-        initial: Network from the features x to what the initial state lacks, joined to x along the
-            channels: with c channels in x it gives 2n - c, of which the first n - c complete the
-            position and the others are the momentum. (default: ``None``: x is the position, and
-            the momentum is zero)
+        initial: Network from the features x, with c channels, to 2n - c channels: the first n - c
+            are appended to x and give the position, the last n are the momentum.
+            (default: ``None``: x is the position, and the momentum is zero)
         time: Length of the time span. (default: ``1.0``)
         solver: Name or solver object. (default: ``"dopri5"``)
         rtol: Relative tolerance. (default: ``None``, the solver's own)
@@ -74,9 +73,9 @@ class NeuralODE(nn.Module):
         x ``[B, c, ...]``; output ``[B, n, ...]``.
 
     Note:
-        Under autocast the solve runs in the type of the parameters, and its result has that type;
-        :class:`grandpp.fields.LowPrecision` evaluates the field alone in bfloat16. In half
-        precision it computes in float32 and returns the type of x.
+        Under autocast the solve runs in the dtype of the parameters and returns it;
+        :class:`grandpp.fields.LowPrecision` evaluates only the field in bfloat16. In half precision
+        the solve computes in float32 and returns the dtype of x.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class NeuralODE(nn.Module):
 
         Args:
             x: Features.
-            momentum: Given in place of what ``initial`` makes. (default: ``None``)
+            momentum: Replaces the momentum that ``initial`` computes. (default: ``None``)
         """
         if self.initial is not None and momentum is None:
             dim = self.dynamics.channel_dim
@@ -134,13 +133,13 @@ class NeuralODE(nn.Module):
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
     ) -> Solution:
-        """Solve and return the states with what they cost.
+        """Return the whole solution: states, cost and status.
 
         Args:
             x: Features ``[B, c, ...]``.
             momentum: Initial momentum. (default: ``None``)
-            spans: Start and end times ``[B]`` of the elements, in place of 0 and ``time``; the
-                times of the solution are then fractions of them (thesis (3.89)-(3.91)).
+            spans: Start and end times ``[B]`` of each element, instead of 0 and ``time``; the times
+                of the solution are then fractions of each time span (thesis (3.89)-(3.91)).
                 (default: ``None``)
             save_at: Times to save. (default: ``None``, the end)
             throw: Raise on failure. (default: ``True``)
@@ -150,8 +149,8 @@ class NeuralODE(nn.Module):
             equations of first order.
 
         Raises:
-            SolveError: If the solve fails and ``throw`` is set; it names parameters that are NaN
-                or infinite.
+            SolveError: If the solve fails and ``throw`` is set; the message names parameters that
+                are NaN or infinite.
         """
         f: Any = self.dynamics.prepare(self.field)
         end = self.time

@@ -3,6 +3,8 @@
 Attention changes the values of A in every training step, never its pattern. The order of
 elimination, which takes most of the time of a small factorisation, and the places of the entries
 are found with the first factor and serve all others.
+
+Own code around SuperLU, because scipy's ``splu`` repeats the ordering for every matrix.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""GMRES for linear systems given by a matrix-vector product."""
+"""GMRES for linear systems given by a matrix-vector product.
+
+Own code, because scipy's GMRES works on NumPy vectors, and these are tensors on any device.
+"""
 
 from __future__ import annotations
 

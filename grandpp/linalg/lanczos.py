@@ -1,4 +1,7 @@
-"""The Lanczos algorithm: a small tridiagonal matrix that acts like a large symmetric one."""
+"""The Lanczos algorithm: a small tridiagonal matrix that acts like a large symmetric one.
+
+Own code, because scipy's ``eigsh`` has neither gradients nor tensors on a device.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cache values computed from an integer tensor, by its content and within a memory budget."""
+"""Cache values computed from an integer tensor, by its content and within a memory budget.
+
+Own code, because ``functools.lru_cache`` compares tensors by identity and counts no bytes.
+"""
 
 from __future__ import annotations
 

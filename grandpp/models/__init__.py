@@ -1,4 +1,4 @@
-"""Node classifiers: encoder, layer, decoder, and the baselines, behind one interface."""
+"""Node classifiers with one interface: diffusion models and baselines."""
 
 from grandpp.models.base import NodeClassifier, Output, PlainClassifier
 from grandpp.models.baselines import (

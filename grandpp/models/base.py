@@ -1,4 +1,4 @@
-"""One interface for every node classifier."""
+"""The interface of every node classifier."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from grandpp.models.features import SparseFeatures
 from grandpp.solvers import SolveStats
 
 UNKNOWN = -1
-"""Class of a node whose label is not known."""
+"""Label of a node whose class is not known."""
 
 
 class Output(NamedTuple):
-    """Logits ``[N, C]`` and, for models that solve an ODE, what the solve cost."""
+    """Logits ``[N, C]`` and, for models that solve an ODE, the cost of the solve."""
 
     logits: Tensor
     stats: SolveStats | None
@@ -24,8 +24,8 @@ class Output(NamedTuple):
 class NodeClassifier(nn.Module, ABC):
     """A model from node features and a graph to class logits ``[N, C]``.
 
-    What a model may learn from is the features and the graph it classifies, and the labels of the
-    training nodes: through the gradient of a loss, through :meth:`fit_labels`, or both.
+    A model may learn from the features and the graph that it classifies, and from the labels of
+    the training nodes: by the gradient of a loss, by :meth:`fit_labels`, or both.
     """
 
     @property
@@ -34,9 +34,9 @@ class NodeClassifier(nn.Module, ABC):
         return any(p.requires_grad for p in self.parameters())
 
     def fit_labels(self, index: Tensor, labels: Tensor) -> None:
-        """Hand over the labels of the training nodes, once, before training and classifying.
+        """Give the model the labels of the training nodes, once, before training and classifying.
 
-        Models that learn by gradient alone have no use for them.
+        Models that only learn by gradient ignore them.
 
         Args:
             index: Training nodes, int64 ``[I]``.
@@ -60,8 +60,8 @@ class NodeClassifier(nn.Module, ABC):
             edge_weight: ``[E]``. (default: ``None``)
             source_index: Trusted nodes, ``[I]`` or bool ``[N]``; models without a source ignore
                 them. (default: ``None``)
-            wanted: Nodes whose logits are wanted, ``[I]`` or bool ``[N]``, which saves decoding
-                the others. (default: ``None``, all)
+            wanted: Nodes whose logits to return, ``[I]`` or bool ``[N]``; the others are not
+                decoded. (default: ``None``, all)
         """
 
     def forward(
@@ -76,7 +76,7 @@ class NodeClassifier(nn.Module, ABC):
 
 
 class PlainClassifier(NodeClassifier):
-    """A classifier that solves no ODE and has no source: it says its logits, and that is all."""
+    """A classifier without an ODE and without a source: subclasses implement :meth:`logits`."""
 
     @abstractmethod
     def logits(
@@ -98,10 +98,10 @@ class PlainClassifier(NodeClassifier):
 
 
 def check_unweighted(edge_weight: Tensor | None, model: str) -> None:
-    """Refuse edge weights where a model has no use for them.
+    """Refuse edge weights for a model that does not take them.
 
     Raises:
-        ValueError: If there are some.
+        ValueError: If there are edge weights.
     """
     if edge_weight is not None:
         raise ValueError(

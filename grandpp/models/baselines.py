@@ -1,4 +1,4 @@
-"""PyG's own models behind the interface of this package."""
+"""Models of PyG with the interface of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grandpp.models.features import SparseFeatures, map_features
 
 
 class GraphBaseline(PlainClassifier):
-    """GCN, GAT or GraphSAGE of PyG; their first linear map skips the zeros of sparse features.
+    """GCN, GAT or GraphSAGE of PyG, whose first linear map skips the zeros of sparse features.
 
     Args:
         model: A PyG model called as ``model(x, edge_index, edge_weight=...)``.
@@ -37,7 +37,7 @@ class GraphBaseline(PlainClassifier):
 
 
 class FeatureBaseline(PlainClassifier):
-    """An MLP that sees no graph.
+    """A model of the node features only.
 
     Args:
         model: Called as ``model(x)``.
@@ -70,9 +70,9 @@ class _GAT(GAT):
 
 
 class _MapFirst(SAGEConv):
-    """PyG's layer with its map before its mean, which commute.
+    """PyG's layer with the linear map before the mean over neighbours; the two commute.
 
-    PyG aggregates the features as they come, 1433 numbers per edge on Cora, and none sparse.
+    PyG aggregates the features themselves: dense, with 1433 numbers per edge on Cora.
     """
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ def gat(
     layers: int = 2,
     input_dropout: float = 0.0,
 ) -> GraphBaseline:
-    """GAT (Velickovic et al. 2018), which has no edge weights; ``hidden`` is that of all heads."""
+    """GAT (Velickovic et al. 2018), without edge weights; ``hidden`` is the size of all heads."""
     model = _GAT(in_channels, hidden, layers, out_channels, dropout=dropout, heads=heads)
     return GraphBaseline(model, weighted=False, input_dropout=input_dropout)
 
@@ -124,7 +124,7 @@ def sage(
     layers: int = 2,
     input_dropout: float = 0.0,
 ) -> GraphBaseline:
-    """GraphSAGE with mean aggregation (Hamilton et al. 2017), which has no edge weights."""
+    """GraphSAGE with mean aggregation (Hamilton et al. 2017), without edge weights."""
     model = _GraphSAGE(in_channels, hidden, layers, out_channels, dropout=dropout)
     return GraphBaseline(model, weighted=False, input_dropout=input_dropout)
 
@@ -138,7 +138,7 @@ def mlp(
     layers: int = 2,
     input_dropout: float = 0.0,
 ) -> FeatureBaseline:
-    """Perceptron without the graph."""
+    """Multi-layer perceptron, which does not use the graph."""
     sizes = [in_channels, *[hidden] * (layers - 1), out_channels]
     model = MLP(sizes, dropout=dropout, norm=None)
     model.lins[0] = FirstLinear.of(model.lins[0])

@@ -1,4 +1,4 @@
-"""Several diffusion classifiers on one graph, in one forward pass."""
+"""Forward pass of several diffusion classifiers on one graph, with one batched solve."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from grandpp.models.features import SparseFeatures
 
 @dataclass(frozen=True)
 class Member:
-    """A model, and what is its own in a forward pass of several.
+    """A model and its own inputs in a forward pass of several models.
 
     Args:
         model: The model.
         source_index: Its trusted nodes, see :meth:`NodeClassifier.classify`. (default: ``None``)
-        wanted: The nodes whose logits it is asked for. (default: ``None``, all)
-        stream: Entered wherever the model may draw random numbers, to give it its own ones.
-            (default: that of torch, which all models share)
+        wanted: Nodes whose logits to return. (default: ``None``, all)
+        stream: Context manager that is entered whenever the model may draw random numbers, so that
+            it can have a random stream of its own. (default: torch's, shared by all models)
     """
 
     model: DiffusionClassifier
@@ -34,7 +34,7 @@ class Member:
 
 
 def can_classify_batched(model: object) -> bool:
-    """Whether :func:`classify_batched` takes a model: linear diffusion, solved exactly."""
+    """Whether :func:`classify_batched` accepts a model: linear diffusion solved exactly."""
     return isinstance(model, DiffusionClassifier) and can_batch(model.conv)
 
 
@@ -44,19 +44,19 @@ def classify_batched(
     edge_index: Tensor,
     edge_weight: Tensor | None = None,
 ) -> list[Output]:
-    """Return what every model's ``classify`` returns, by one joint solve.
+    """Return the result of every model's ``classify``, by one batched solve.
 
-    Encoders, attention, sources and decoders are computed model by model; the products with the
-    operators, most of the work, for all models at once.
+    Encoders, attention, sources and decoders are computed model by model; the sparse products,
+    which are most of the work, for all models at once.
 
     Args:
-        members: Models of one kind, which differ in their parameters alone.
+        members: Models of one kind that differ only in their parameters.
         x, edge_index, edge_weight: As in :meth:`NodeClassifier.classify`, the same for all.
 
     Raises:
-        ValueError: If the models cannot be joined.
+        ValueError: If the models cannot be batched.
         NonFiniteFeaturesError: If a model's encoded features are NaN or infinite.
-        SolveError: If the joint solve fails, because of any of the models.
+        SolveError: If the batched solve fails.
     """
     convs: list[Any] = [member.model.conv for member in members]
     if len({(conv.time, conv.solver) for conv in convs}) != 1:

@@ -1,4 +1,4 @@
-"""Seeded clusters as a classifier of their own."""
+"""Classifier by seeded clusters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from grandpp.models.seeded_clusters import diffused_components, seeded_clusters
 
 
 class ClusterClassifier(LabelClassifier):
-    """The nearest of the clusters that grow from the labelled nodes; takes no training.
+    """Classify a node by the nearest seeded cluster; needs no training.
 
     Source: :func:`grandpp.models.diffused_components` and
     :func:`grandpp.models.seeded_clusters`.
@@ -25,7 +25,7 @@ class ClusterClassifier(LabelClassifier):
     def logits(
         self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> Tensor:
-        """Return the similarities with the clusters' centres."""
+        """Return the cosine similarities with the centres of the clusters."""
         index, rows = self.known()
         embedding = diffused_components(x, edge_index, edge_weight)
         label = index.new_zeros(embedding.size(0)).index_copy(0, index, rows.argmax(dim=1))

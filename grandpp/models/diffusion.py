@@ -20,7 +20,7 @@ from grandpp.solvers import SolveStats
 
 
 class Diffused(NamedTuple):
-    """Features ``[N, F]`` at the end time, and what the solve cost."""
+    """Features ``[N, F]`` at the end time, and the cost of the solve."""
 
     features: Tensor
     stats: SolveStats
@@ -37,8 +37,8 @@ class DiffusionClassifier(NodeClassifier):
         conv: The diffusion layer; its ``channels`` is the hidden size.
         input_dropout: Dropout on the features. (default: ``0.5``)
         dropout: Dropout on the diffused state. (default: ``0.0``)
-        layer_norm: Normalise the diffused state before the decoder, so that the size of a source
-            term cannot decide over the decoder's scale. (default: ``False``)
+        layer_norm: Normalise the diffused state before the decoder, so that the scale of the
+            decoder's inputs does not depend on the size of a source term. (default: ``False``)
 
     Shapes:
         - **input:** see :meth:`NodeClassifier.classify`
@@ -100,27 +100,27 @@ class DiffusionClassifier(NodeClassifier):
         times: Sequence[float],
         throw: bool = True,
     ) -> list[Tensor]:
-        """Return the logits ``[N, C]`` that the decoder gives at each of several times.
+        """Return the logits ``[N, C]`` of the decoder at each of several times.
 
         Args:
             x, edge_index, edge_weight, source_index: As in :meth:`classify`.
-            times: Rising times from 0 on, also beyond the layer's own end time.
+            times: Increasing times >= 0; they may exceed the layer's end time.
             throw: Raise on failure instead of leaving out the times that were not reached.
                 (default: ``True``)
 
         Raises:
-            ValueError: If there are no times, or they do not rise, or the layer knows its limit
-                alone.
-            SolveError: If the solve to the last of them fails.
+            ValueError: If there are no times, they do not increase, or the layer computes only its
+                limit T -> infinity.
+            SolveError: If the solve to the last time fails.
 
-        Cost: a solve from each time to the next, and all their states in memory.
+        Cost: a solve from each time to the next, and memory for the states at all times.
         """
         if len(times) == 0:
-            raise ValueError("expected times to look at (got none)")
+            raise ValueError("expected times >= 0 in increasing order (got none)")
         conv = copy.copy(self.conv)  # the same parameters
         conv.time = times[-1]
         if isinstance(conv, GRANDPPConv | HeavyBallConv):
-            conv.source_time = self.conv.time  # the same source, however far it is carried
+            conv.source_time = self.conv.time  # the same source at every end time
         trusted = self.trusted(source_index)
         x0 = self.encoder(x)
         ys = conv.solve(x0, edge_index, edge_weight, *trusted, save_at=times, throw=throw).ys
@@ -128,5 +128,5 @@ class DiffusionClassifier(NodeClassifier):
         return [self.decode(features) for features in reached]
 
     def trusted(self, source_index: Tensor | None) -> tuple[Tensor | None, ...]:
-        """The trusted nodes, for a layer with a source; nothing for the others."""
+        """The trusted nodes as arguments of a layer with a source; empty for other layers."""
         return () if getattr(self.conv, "source", None) is None else (source_index,)

@@ -1,4 +1,4 @@
-"""Encoders of node features: dropout and linear maps that skip zeros."""
+"""Encoders of node features: dropout and linear maps that skip the zeros of sparse features."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from grandpp.models.features import SparseFeatures, is_csr, map_features
 class FeatureEncoder(nn.Module):
     """Dropout and a linear map, for dense or sparse features.
 
-    Dropping an entry that is zero changes nothing, so sparse features draw one random number per
-    entry that is not, and the product skips the zeros: the same distribution at a fraction of the
-    cost (1.3 % of Cora's entries are not zero).
+    For sparse features, random numbers are drawn and products computed only for non-zero entries,
+    because dropping a zero changes nothing: the same distribution at a fraction of the cost (1.3 %
+    of Cora's entries are non-zero).
 
     Args:
         in_channels: Size of the features.
@@ -47,12 +47,12 @@ class FeatureEncoder(nn.Module):
 
 
 class FirstLinear(Linear):
-    """PyG's linear map, for sparse features too."""
+    """PyG's ``Linear`` that also takes sparse features."""
 
     @classmethod
     def of(cls, linear: Linear) -> FirstLinear:
-        """Let a map of PyG take sparse features; it stays the same object, parameters and all."""
-        linear.__class__ = cls  # a new one would draw its initial weights anew
+        """Make a ``Linear`` of PyG accept sparse features, in place: parameters stay the same."""
+        linear.__class__ = cls  # a new object would draw new initial weights
         return cast(FirstLinear, linear)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,13 +65,13 @@ def drop_entries(
 ) -> Tensor | SparseFeatures:
     """Return features after dropout, sparse ones as :class:`SparseFeatures`.
 
-    Sparse features draw one random number per entry that is not zero: other numbers than dense
-    ones, with the same distribution of the result.
+    Sparse features draw one random number per non-zero entry: the result has the same distribution
+    as for dense features, but other random numbers.
 
     Args:
         x: Features ``[N, F]``: dense, ``torch.sparse_csr`` or :class:`SparseFeatures`.
         dropout: Probability of dropping an entry.
-        training: Whether to drop any.
+        training: Whether to apply dropout.
     """
     if isinstance(x, Tensor) and not is_csr(x):
         return F.dropout(x, dropout, training)
@@ -80,6 +80,6 @@ def drop_entries(
 
 
 def drop_features(x: Tensor | SparseFeatures, dropout: float, training: bool) -> Tensor:
-    """:func:`drop_entries` as a tensor, which PyG's layers take: sparse ones in compressed rows."""
+    """:func:`drop_entries` as a tensor for PyG's layers; ``torch.sparse_csr`` if sparse."""
     dropped = drop_entries(x, dropout, training)
     return dropped if isinstance(dropped, Tensor) else dropped.matrix()

@@ -1,4 +1,4 @@
-"""Node features, dense or as the entries that are not zero, and the linear map that skips zeros."""
+"""Dense and sparse node features, and a linear map that skips zeros."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from grandpp.linalg import CSR, spmm
 
-# Patterns of torch.sparse_csr matrices by the tensor object: PyG's layers hand such a matrix on to
-# their linear map as it is, and the transpose that its gradient needs is sorted once, not per call.
+# Patterns of torch.sparse_csr matrices by the tensor object. PyG's layers pass such a matrix to
+# their linear map unchanged; a stored pattern sorts the transpose for its gradient only once.
 _patterns: MutableMapping[Tensor, CSR] = WeakIdKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
 class SparseFeatures:
-    """Node features stored as the entries that are not zero.
+    """Node features stored as their non-zero entries.
 
     Args:
         csr: Pattern ``[N, F]``.
@@ -31,16 +31,16 @@ class SparseFeatures:
 
     @classmethod
     def from_dense(cls, x: Tensor) -> SparseFeatures:
-        """Keep the entries of ``x`` ``[N, F]`` that are not zero."""
+        """Store the non-zero entries of ``x`` ``[N, F]``."""
         row, col = x.nonzero().unbind(1)
         csr = CSR.from_coo(row, col, *x.shape)
         return cls(csr, x[row, col][csr.perm])
 
     @classmethod
     def from_csr(cls, x: Tensor) -> SparseFeatures:
-        """Take the stored entries of a ``torch.sparse_csr`` matrix ``[N, F]``; its pattern is kept.
+        """Use the stored entries of a ``torch.sparse_csr`` matrix ``[N, F]``.
 
-        A matrix that is passed again has its pattern already: it must not be changed in between.
+        Its pattern is cached by the tensor object, so it must not be changed between calls.
         """
         return cls(_pattern_of(x), x.values())
 
@@ -50,27 +50,27 @@ class SparseFeatures:
         return self.csr.num_rows
 
     def matrix(self) -> Tensor:
-        """The same features as a ``torch.sparse_csr`` matrix, whose pattern is known."""
+        """The same features as a ``torch.sparse_csr`` matrix, with its pattern cached."""
         made = self.csr.matrix(self.values)
         _patterns[made] = self.csr
         return made
 
 
 def is_csr(x: object) -> bool:
-    """Whether something is a ``torch.sparse_csr`` matrix."""
+    """Whether an object is a ``torch.sparse_csr`` matrix."""
     return isinstance(x, Tensor) and x.layout == torch.sparse_csr
 
 
 def sparse_if_sparse(x: Tensor, density: float = 0.15) -> Tensor | SparseFeatures:
-    """Return features as :class:`SparseFeatures` if at most this share of them is not zero.
+    """Return features as :class:`SparseFeatures` if at most a share ``density`` is non-zero.
 
-    The map from 500 to 3000 features to 64 channels, with its gradient, takes the same time either
-    way at a share of 0.15 to 0.2; with dropout, which draws a random number per entry, the sparse
-    one is 3 to 5 times as fast there. A ``torch.sparse_csr`` matrix stays sparse.
+    At a share of 0.15 to 0.2, dense and sparse maps from 500 to 3000 features to 64 channels, with
+    gradient, take the same time; with dropout, which draws a random number per entry, the sparse
+    map is 3 to 5 times as fast. A ``torch.sparse_csr`` matrix stays sparse.
 
     Args:
         x: Features ``[N, F]``.
-        density: Largest share of entries that are not zero. (default: ``0.15``)
+        density: Largest share of non-zero entries. (default: ``0.15``)
     """
     if is_csr(x):
         return SparseFeatures.from_csr(x)
@@ -78,7 +78,7 @@ def sparse_if_sparse(x: Tensor, density: float = 0.15) -> Tensor | SparseFeature
 
 
 def to_dense(x: Tensor | SparseFeatures) -> Tensor:
-    """Return features as an ordinary ``[N, F]`` tensor."""
+    """Return features as a dense tensor ``[N, F]``."""
     if isinstance(x, Tensor):
         return x.to_dense() if is_csr(x) else x
     out = x.values.new_zeros(x.csr.num_rows, x.csr.num_cols)
@@ -94,9 +94,9 @@ def map_features(x: Tensor | SparseFeatures, weight: Tensor, bias: Tensor | None
         bias: b ``[C]``. (default: ``None``)
 
     Returns:
-        ``[N, C]``; for sparse features the same numbers up to rounding.
+        ``[N, C]``; results for dense and sparse features agree up to rounding.
 
-    Cost: N F C multiply-adds, or nnz C of sparse features; their gradient to W takes the same.
+    Cost: N F C multiply-adds for dense and nnz C for sparse features, and as many for the gradient.
     """
     if isinstance(x, Tensor) and not is_csr(x):
         return F.linear(x, weight, bias)
@@ -108,7 +108,7 @@ def map_features(x: Tensor | SparseFeatures, weight: Tensor, bias: Tensor | None
 def _pattern_of(x: Tensor) -> CSR:
     if x not in _patterns:
         rowptr, col = x.crow_indices(), x.col_indices()
-        # 32-bit indices halve the traffic of a product that is bound by memory.
+        # 32-bit indices halve the memory traffic of a memory-bound product.
         small = max(*x.shape, col.numel()) < 2**31
         index = torch.int32 if small else torch.int64
         order = torch.arange(col.numel(), device=col.device)

@@ -1,4 +1,4 @@
-"""Laplace and Poisson learning: labels continued over the graph by one linear system."""
+"""Laplace and Poisson learning: labels extended to all nodes by a linear system."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Laplacian(NamedTuple):
     Args:
         matrix: L ``[N, N]``, float64.
         degree: ``[N]``.
-        component: Of each node, ``[N]``.
+        component: Component of each node, ``[N]``.
     """
 
     matrix: csr_matrix
@@ -37,7 +37,7 @@ class Laplacian(NamedTuple):
 
     @classmethod
     def of(cls, edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> Laplacian:
-        """Build it from edges in both directions; loops do not matter.
+        """Build the Laplacian from edges in both directions; loops are ignored.
 
         Raises:
             ValueError: If the graph is directed or a weight is negative or not finite.
@@ -51,19 +51,21 @@ class Laplacian(NamedTuple):
         w = (w - diags(w.diagonal())).tocsr()
         w.eliminate_zeros()
         if abs(w - w.T).max() > 1e-6 * w.max():
-            raise ValueError("expected an undirected graph (got an edge whose way back differs)")
+            raise ValueError(
+                "expected an undirected graph (got an edge whose reverse edge differs)"
+            )
         degree = np.asarray(w.sum(axis=1)).ravel()
         return cls((diags(degree) - w).tocsr(), degree, connected_components(w)[1])
 
     def component_sum(self, values: Array) -> Array:
-        """Sum values ``[N, C]`` over each node's component, same shape."""
+        """Sum values ``[N, C]`` over the component of each node; same shape."""
         total = np.zeros((int(self.component.max(initial=-1)) + 1, values.shape[1]))
         np.add.at(total, self.component, values)
         return total[self.component]
 
 
 class HarmonicClassifier(LabelClassifier):
-    """What both share: the system is built, solved in float64 on the CPU, and decoded."""
+    """Base class: build the linear system, solve it in float64 on the CPU, return scores."""
 
     def logits(
         self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
@@ -84,15 +86,15 @@ class HarmonicClassifier(LabelClassifier):
 
 
 class LaplaceLearning(HarmonicClassifier):
-    r"""Harmonic functions: every node without a label is the mean of its neighbours.
+    r"""Laplace learning: the score of a node without a label is the mean of its neighbours'.
 
     Source: Zhu et al. (2003), "Semi-Supervised Learning Using Gaussian Fields and Harmonic
     Functions".
 
     .. math:: (L u)_i = 0 \ \text{without a label}, \qquad u_i = y_i \ \text{with one}
 
-    Components without a label get zeros. With few labels u is almost constant, and the largest
-    class of chance wins nearly everywhere: the failure that Poisson learning mends.
+    Components without a label get scores of zero. With few labels u is almost constant away from
+    them, and one class wins nearly everywhere; Poisson learning does not have this defect.
 
     Args:
         out_channels: Number C of classes.
@@ -113,15 +115,15 @@ class LaplaceLearning(HarmonicClassifier):
 
 
 class PoissonLearning(HarmonicClassifier):
-    r"""Poisson learning: labels are sources and sinks instead of boundary values.
+    r"""Poisson learning: labels enter as sources and sinks instead of boundary values.
 
     Source: Calder et al. (2020), "Poisson Learning: Graph Based Semi-Supervised Learning at Very
     Low Label Rates", (2.4).
 
     .. math:: L u = \sum_{j \in I} (y_j - \bar y) \delta_j, \qquad \sum_i d_i u_i = 0,
 
-    with the mean :math:`\bar y` of the labels: what GRAND++'s balanced source tends to as
-    T -> infinity. In a graph of several components each has its own mean and sum.
+    with the mean :math:`\bar y` of the labels: the limit T -> infinity of GRAND++ with the balanced
+    source. With several components, mean and sum are those of each component.
 
     Args:
         out_channels: Number C of classes.
@@ -136,7 +138,7 @@ class PoissonLearning(HarmonicClassifier):
         labelled = np.zeros((len(y), 1))
         y[index], labelled[index] = rows, 1
         mean = laplacian.component_sum(y) / np.maximum(laplacian.component_sum(labelled), 1)
-        # With the degrees as preconditioner every direction, and so u, has weighted mean zero.
+        # Preconditioned by the degrees, search directions and solution have weighted mean zero.
         return _solve(laplacian.matrix, y - labelled * mean)
 
 

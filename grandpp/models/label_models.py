@@ -1,4 +1,4 @@
-"""Classifiers that spread the labels of the training nodes; propagation by PyG."""
+"""Classifiers that propagate the labels of the training nodes; propagation by PyG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grandpp.models.propagation import check_share
 
 
 class LabelClassifier(PlainClassifier):
-    """A classifier that remembers the labels of the training nodes.
+    """A classifier that stores the labels of the training nodes.
 
     Args:
         out_channels: Number C of classes.
@@ -26,12 +26,12 @@ class LabelClassifier(PlainClassifier):
     def __init__(self, out_channels: int) -> None:
         super().__init__()
         self.out_channels = out_channels
-        # They belong to a graph, not to the model, and move between devices with it.
+        # Not saved with the model: they belong to a graph. They move with the model to a device.
         self.register_buffer("index", None, persistent=False)
         self.register_buffer("labels", None, persistent=False)
 
     def fit_labels(self, index: Tensor, labels: Tensor) -> None:
-        """Remember the labels; see :meth:`NodeClassifier.fit_labels`.
+        """Store the labels; see :meth:`NodeClassifier.fit_labels`.
 
         Raises:
             ValueError: If the shapes differ, no label is known, or a class is out of range.
@@ -56,7 +56,7 @@ class LabelClassifier(PlainClassifier):
         """The labelled nodes ``[I]`` and their classes as rows of the identity ``[I, C]``.
 
         Raises:
-            ValueError: If no labels were handed over.
+            ValueError: If :meth:`fit_labels` was not called.
         """
         if self.index is None or self.labels is None:
             raise ValueError("expected labels of training nodes (got none): call fit_labels first")
@@ -70,7 +70,7 @@ class LabelSpreading(LabelClassifier):
 
     .. math:: Y^{(k+1)} = \alpha S Y^{(k)} + (1 - \alpha) Y^{(0)}, \qquad S = D^{-1/2} A D^{-1/2}
 
-    Scores are not cut to [0, 1], which the scores of a hub may exceed: cut, its classes would tie.
+    Scores are not clipped to [0, 1]: those of a hub may exceed 1, and clipped ones would tie.
 
     Args:
         out_channels: Number of classes.
@@ -89,27 +89,27 @@ class LabelSpreading(LabelClassifier):
     def logits(
         self, x: Tensor | SparseFeatures, edge_index: Tensor, edge_weight: Tensor | None = None
     ) -> Tensor:
-        """Return the spread labels; features are ignored."""
+        """Return the propagated labels; features are ignored."""
         index, rows = self.known()
         n = num_nodes(x)
         start = rows.new_zeros(n, self.out_channels).index_copy(0, index, rows)
-        # PyG normalises only where no weights are given.
+        # PyG normalises only without edge weights.
         edge_index, weight = gcn_norm(edge_index, edge_weight, n, add_self_loops=False)
         spread: Tensor = self.propagation(
             start,
             edge_index,
             edge_weight=weight,
-            post_step=lambda y: y,  # PyG's own default cuts the scores to [0, 1] in every step
+            post_step=lambda y: y,  # PyG's default clips the scores to [0, 1] in every step
         )
         return spread
 
 
 class CorrectedClassifier(LabelClassifier):
-    r"""Correct and smooth: spread the training errors of a classifier, then its predictions.
+    r"""Correct and smooth: propagate the training errors of a classifier, then its predictions.
 
     Source: Huang et al. (2021), "Combining Label Propagation and Simple Models Out-performs Graph
-    Neural Networks", with the automatic scale of the correction and, as in the authors' code, every
-    step cut to the range of its values:
+    Neural Networks", with the automatic scale of the correction and, as in the authors' code, with
+    every step clipped to the range of its values:
 
     .. math::
         E^{(k+1)} &= [\alpha S E^{(k)} + (1 - \alpha) E^{(0)}]_{-1}^{1}, \qquad

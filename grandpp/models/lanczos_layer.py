@@ -1,4 +1,4 @@
-"""One convolution at short and long scales, and the filters of the long ones."""
+"""The convolution of LanczosNet at short and long scales, and filters of the long ones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FILTER_CHANNELS = 128
 
 
 class Scales(NamedTuple):
-    """What a layer convolves with.
+    """The operators of a layer.
 
     Args:
         graph: The graph.
-        weight: S, ``[nnz]``, for the short scales.
-        basis: ``[N, k]``, for the long ones.
-        powers: Of the operator on that basis, for each long scale: of its eigenvalues ``[L, k]``,
-            or of itself ``[L, k, k]`` where the basis is not of eigenvectors.
+        weight: Values of S ``[nnz]``, for the short scales.
+        basis: Basis Q ``[N, k]``, for the long scales.
+        powers: Powers for each long scale, of the eigenvalues ``[L, k]``, or, if the basis does not
+            consist of eigenvectors, of the operator on the basis ``[L, k, k]``.
     """
 
     graph: Graph
@@ -75,11 +75,11 @@ class LanczosLayer(nn.Module):
     .. math:: y = \sum_{p \in \text{short}} S^p x W_p
         + \sum_{l \in \text{long}} Q f_l(T^{1}, T^{2}, \dots) Q^\top x W_l + b
 
-    Maps come before products, and the short scales share them by Horner's rule, so a layer costs
-    as many products as its largest short scale, with ``out_channels`` columns.
+    The maps W are applied before the products with S, which the short scales share by Horner's
+    rule: a layer costs as many products as its largest short scale, with ``out_channels`` columns.
 
     Args:
-        encoder: From features to ``[N, (len(short) + len(long)) * out_channels]``.
+        encoder: Map from features to ``[N, (len(short) + len(long)) * out_channels]``.
         filter: :class:`RitzFilter` or :class:`MatrixFilter`.
         short: Powers of S, ascending.
         out_channels: Size of the output.
@@ -106,8 +106,8 @@ class LanczosLayer(nn.Module):
 
 
 def _perceptron(inputs: int, outputs: int) -> nn.Sequential:
-    # Without biases nothing comes of nothing: what long diffusion has forgotten stays forgotten,
-    # and training nodes cannot be learned by heart through the quick part of the spectrum.
+    # Without biases the filter of a vanished power is zero: components that long diffusion damps
+    # stay damped, and the fast part of the spectrum cannot be used to memorise training nodes.
     return nn.Sequential(
         nn.Linear(inputs, _FILTER_CHANNELS, bias=False),
         nn.ReLU(),

@@ -1,4 +1,4 @@
-"""Graph convolution at many scales by the Lanczos algorithm, on a given or a learned graph."""
+"""Graph convolution at many scales by the Lanczos algorithm: LanczosNet and AdaLanczosNet."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LONG: tuple[int, ...] = (10, 20, 30)
 
 
 class LanczosNet(PlainClassifier):
-    r"""Convolution by powers and by learned filters of approximate eigenvalues.
+    r"""LanczosNet: convolution by powers of S and by learned filters of its Ritz values.
 
     Source: Liao et al. (2019), "LanczosNet: Multi-Scale Deep Graph Convolutional Networks".
 
-    S is :math:`D^{-1/2} (A + I) D^{-1/2}`. Short scales are its powers; long ones
-    :math:`V f_l(R^{l_1}, R^{l_2}, \dots) V^\top` on its Ritz pairs (V, R) after some Lanczos steps,
-    with perceptrons f_l, without biases, of the powers of each value. See :class:`LanczosLayer`.
+    S is :math:`D^{-1/2} (A + I) D^{-1/2}`. Short scales are powers of S; long scales are
+    :math:`V f_l(R^{l_1}, R^{l_2}, \dots) V^\top` with the Ritz pairs (V, R) of S after some Lanczos
+    steps and perceptrons f_l without biases. See :class:`LanczosLayer`.
 
     Args:
         in_channels, hidden, out_channels: Sizes.
@@ -41,11 +41,11 @@ class LanczosNet(PlainClassifier):
         dropout: Dropout between layers. (default: ``0.5``)
 
     Raises:
-        ValueError: If the scales are not as described.
+        ValueError: If the scales are out of range or not ascending.
 
     Note:
-        The Lanczos steps run in every forward pass: K products with one vector. The graph is
-        taken for undirected.
+        The Lanczos steps run in every forward pass and cost K products with one vector. The graph
+        is assumed to be undirected.
     """
 
     def __init__(
@@ -100,16 +100,17 @@ class LanczosNet(PlainClassifier):
 
 
 class AdaLanczosNet(LanczosNet):
-    r"""LanczosNet whose long scales see a learned graph, by differentiable Lanczos steps.
+    r"""AdaLanczosNet: LanczosNet whose long scales use learned edge weights.
 
-    Source: Liao et al. (2019), section 4; short scales on the given graph, as in the official code.
+    Source: Liao et al. (2019), section 4. Short scales use the given weights a, as in the official
+    code; gradients pass through the Lanczos steps.
 
     .. math:: w_{ij} = a_{ij} \exp\big( -\lVert z_i - z_j \rVert^2 / \varepsilon \big), \qquad
         z = \mathrm{MLP}(x)
 
-    with the mean squared distance over edges, weighted by a, as :math:`\varepsilon`. The filters
-    are symmetric matrix functions :math:`f_l(T^{l})` of the tridiagonal T, as gradients of
-    eigenvectors are unstable.
+    where :math:`\varepsilon` is the mean squared distance over edges, weighted by a. The filters
+    are symmetric matrix functions :math:`f_l(T^{l})` of the tridiagonal T, because gradients
+    of eigenvectors are unstable.
 
     Args:
         in_channels, hidden, out_channels, **kwargs: As :class:`LanczosNet`.

@@ -1,4 +1,4 @@
-"""Mixture model network on the degrees of both ends of an edge."""
+"""MoNet: a mixture model network with pseudo-coordinates from node degrees."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _GaussianConv(GMMConv):
 
 
 class MoNet(PlainClassifier):
-    r"""Convolution by Gaussians of pseudo-coordinates.
+    r"""MoNet: convolution with learned Gaussians of pseudo-coordinates.
 
     Source: Monti et al. (2017), "Geometric Deep Learning on Graphs and Manifolds Using Mixture
     Model CNNs", section 5.2 (citation graphs).
@@ -64,7 +64,7 @@ class MoNet(PlainClassifier):
             for a, b in pairwise(sizes)
         ]
         for conv in convs:
-            # PyG draws widths around 0, where a Gaussian is a spike and its gradient explodes.
+            # PyG draws widths around 0, where the gradient of a Gaussian explodes.
             nn.init.normal_(conv.mu, std=0.1)
             nn.init.ones_(conv.sigma)
         self.convs = nn.ModuleList(convs)

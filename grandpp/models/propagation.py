@@ -1,4 +1,4 @@
-"""Networks whose maps and propagations are kept apart: APPNP, SGC, GCNII; layers by PyG."""
+"""Networks that propagate apart from their learned maps: APPNP, SGC, GCNII; layers by PyG."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grandpp.models.features import SparseFeatures
 
 
 class PredictThenPropagate(PlainClassifier):
-    r"""APPNP: a perceptron's predictions, spread by personalised PageRank.
+    r"""APPNP: predictions of a perceptron, propagated by personalised PageRank.
 
     Source: Gasteiger et al. (2019), "Predict then Propagate".
 
@@ -62,14 +62,14 @@ class PredictThenPropagate(PlainClassifier):
 
 
 class SimplifiedGCN(PlainClassifier):
-    r"""SGC: a GCN without its nonlinearities.
+    r"""SGC: a GCN without nonlinearities.
 
     Source: Wu et al. (2019), "Simplifying Graph Convolutional Networks".
 
     .. math:: Z = \hat S^K x \Theta + b
 
-    PyG's ``SGConv`` multiplies from the left, with all features; here from the right, with as many
-    columns as there are classes, which gives the same numbers (APPNP without teleport).
+    PyG's ``SGConv`` propagates the features. Here they are first mapped to the classes, which gives
+    the same logits with fewer columns to propagate (APPNP without teleport).
 
     Args:
         in_channels: Size of the features.
@@ -95,14 +95,14 @@ class SimplifiedGCN(PlainClassifier):
 
 
 class _ResidualConv(GCN2Conv):
-    """PyG's layer on a prepared graph: a third of the time, forward and backward."""
+    """PyG's layer on a prepared graph, which takes a third of the time."""
 
     def propagate(self, graph: Graph, x: Tensor, edge_weight: Tensor) -> Tensor:
         return spmm(graph.csr, edge_weight, x)
 
 
 class GCNII(PlainClassifier):
-    r"""A deep GCN with initial residuals and identity maps.
+    r"""GCNII: a deep GCN with initial residual connections and identity maps.
 
     Source: Chen et al. (2020), "Simple and Deep Graph Convolutional Networks", (5).
 
@@ -113,7 +113,7 @@ class GCNII(PlainClassifier):
         in_channels, hidden, out_channels: Sizes.
         layers: Number of layers. (default: ``64``)
         alpha: Initial residual in [0, 1]. (default: ``0.1``)
-        theta: Strength of the maps, > 0. (default: ``0.5``)
+        theta: Weight of the learned maps, > 0. (default: ``0.5``)
         input_dropout: Dropout on the features. (default: ``0.6``)
         dropout: Dropout before every layer. (default: ``0.6``)
 
@@ -159,10 +159,10 @@ class GCNII(PlainClassifier):
 
 
 def check_share(name: str, value: float) -> None:
-    """Refuse a number outside [0, 1].
+    """Check that a number lies in [0, 1].
 
     Raises:
-        ValueError: If it is.
+        ValueError: If it does not.
     """
     if not 0 <= value <= 1:
         raise ValueError(f"expected '{name}' in [0, 1] (got {value})")

@@ -1,4 +1,7 @@
-"""Clusters of diffused features that grow from the labelled nodes: labels for every node."""
+"""Seeded clustering of diffused features: a class for every node from a few labelled nodes.
+
+Own code, because scikit-learn's k-means has neither fixed members nor cosine distance.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ class Clusters(NamedTuple):
 
     @property
     def label(self) -> Tensor:
-        """The nearest class, int64 ``[N]``; labelled nodes keep theirs."""
+        """The class with the nearest centre, int64 ``[N]``; labelled nodes keep their label."""
         return self.score.argmax(dim=1)
 
     @property
     def confidence(self) -> Tensor:
-        """Margin of that class over the next, cut to [0, 1]: ``[N]``; 1 at labelled nodes."""
+        """Margin of that class over the next, clipped to [0, 1]: ``[N]``; 1 at labelled nodes."""
         best = self.score.topk(min(2, self.score.size(1)), dim=1).values
         return (best[:, 0] - best[:, -1]).clamp(0, 1)
 
@@ -46,23 +49,24 @@ def diffused_components(
     steps: int = 2,
     components: int = 16,
 ) -> Tensor:
-    r"""Principal components of diffused features, one unit vector per node.
+    r"""Principal components of diffused features, normalised to one unit vector per node.
 
     .. math:: H = \big(D^{-1/2} (W + I) D^{-1/2}\big)^K X', \qquad
         U \Sigma V^\top \approx H - \tfrac1N 1 1^\top H
 
     where X' are the features weighted by inverse document frequency,
-    :math:`\log \tfrac{1 + N}{1 + \mathrm{df}} + 1` (which is 1 for features without zeros), in
-    unit rows; the result is U Sigma in unit rows. Diffusion removes what differs between
-    neighbours, and the leading components what is noise among the words.
+    :math:`\log \tfrac{1 + N}{1 + \mathrm{df}} + 1` (1 for features without zeros), with rows
+    normalised to unit length; the result is U Sigma with rows of unit length. Diffusion removes
+    differences between neighbours, and the restriction to leading components removes noise in the
+    features.
 
     Args:
         x: Features ``[N, F]``.
-        edge_index: int64 ``[2, E]``; edges are read in both directions of the matrix product as
-            they stand, loops are replaced by one of weight 1 per node.
+        edge_index: int64 ``[2, E]``, used as it is, without added reverse edges; loops are
+            replaced by one of weight 1 per node.
         edge_weight: Non-negative ``[E]``. (default: ``None``)
         steps: Number K of products. (default: ``2``)
-        components: Size of the result, cut to what the features have. (default: ``16``)
+        components: Size of the result, less if nodes or features are fewer. (default: ``16``)
 
     Returns:
         float64 ``[N, components]`` on the device of the features.
@@ -70,7 +74,7 @@ def diffused_components(
     Raises:
         ValueError: For ``steps`` or ``components`` out of range, or fewer than three nodes.
 
-    Cost: a few dozen products with vectors (Lanczos on the CPU); H is never formed.
+    Cost: a few dozen products with vectors (Lanczos on the CPU); H is not computed.
     """
     if steps < 0 or components < 1:
         raise ValueError(f"expected steps >= 0 and components >= 1 (got {steps} and {components})")
@@ -87,7 +91,9 @@ def diffused_components(
         matvec=lambda v: _power(step, steps, features @ v.ravel()) - mean @ v.ravel(),
         rmatvec=lambda u: features.T @ _power(step.T, steps, u.ravel()) - mean * u.sum(),
     )
-    start = np.random.RandomState(0).standard_normal(min(n, width))  # the same answer every time
+    start = np.random.RandomState(0).standard_normal(
+        min(n, width)
+    )  # fixed, so that the result is reproducible
     u, sigma, _ = svds(operator, k=min(components, n - 1, width - 1), v0=start)
     device = x.device if isinstance(x, Tensor) else x.values.device
     return _unit_rows(torch.from_numpy(np.ascontiguousarray(u * sigma))).to(device)
@@ -102,7 +108,7 @@ def seeded_clusters(
     concentration: float = 10.0,
     iterations: int = 5,
 ) -> Clusters:
-    r"""Spherical k-means with soft memberships that starts from the labelled nodes.
+    r"""Spherical k-means with soft memberships, initialised and constrained by labelled nodes.
 
     Expectation-maximisation of a mixture of von Mises-Fisher distributions (Banerjee et al.,
     JMLR 2005) with equal weights and one fixed concentration, seeded as in Basu et al. (ICML
@@ -114,12 +120,12 @@ def seeded_clusters(
     Args:
         embedding: Unit rows ``[N, p]``, see :func:`diffused_components`.
         labelled: Labelled nodes, int64 ``[I]`` or bool ``[N]``.
-        label: Classes ``[N]``, read at the labelled nodes alone; those with -1, for none known,
-            do not count as labelled.
+        label: Classes ``[N]``, used at the labelled nodes only; nodes of class -1 (unknown) do not
+            count as labelled.
         num_classes: Number C of classes.
         concentration: kappa. (default: ``10.0``)
-        iterations: Rounds of the expectation-maximisation; more of them leave the labels behind
-            and find the groups that words suggest. (default: ``5``)
+        iterations: Rounds of expectation-maximisation; with many rounds the clusters follow the
+            features more than the labels. (default: ``5``)
 
     Raises:
         ValueError: If a class has no labelled node.
@@ -147,7 +153,7 @@ def seeded_clusters(
 
 
 def _weighted_features(x: Tensor | SparseFeatures) -> sp.csr_matrix:
-    """Inverse document frequencies and unit rows."""
+    """Weight by inverse document frequency and normalise rows."""
     if isinstance(x, Tensor) and is_csr(x):
         x = SparseFeatures.from_csr(x)
     if isinstance(x, Tensor):

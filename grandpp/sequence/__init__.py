@@ -1,4 +1,4 @@
-"""Neural ODEs on time series; they never touch a graph."""
+"""Neural ODEs on irregular time series: ODE-RNNs of first and second order."""
 
 from grandpp.sequence.adjoints import AdjointNorms
 from grandpp.sequence.cells import LinearCell, MLPCell, WindowInitial

@@ -1,4 +1,4 @@
-"""How much of the gradient of a loss reaches the state at every observation."""
+"""Norms of the gradient of a loss with respect to the state at every observation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from grandpp.sequence.observations import Observations
 
 
 class AdjointNorms:
-    """Norms of dL/d(state) right after every jump, filled in by ``backward()``.
+    """Norms of dL/d(state) right after every jump; ``backward()`` fills them in.
 
-    Use :meth:`ODERNN.adjoint_norms`, which makes one.
+    Made by :meth:`ODERNN.adjoint_norms`.
 
     Args:
         batch_first: Whether the batch comes first in :attr:`norms`.
@@ -36,12 +36,12 @@ class AdjointNorms:
             )
         return self._norms.T if self.batch_first else self._norms
 
-    def listen(self, state: Tensor, batch_dim: int, seen: Observations, k: int, steps: int) -> None:
-        """Take note of the gradient to the state after observation k.
+    def record(self, state: Tensor, batch_dim: int, seen: Observations, k: int, steps: int) -> None:
+        """Register a hook that stores the norm of the gradient to the state after observation k.
 
         Args:
             state: The state.
-            batch_dim: Its dimension of elements.
+            batch_dim: Dimension of the state that holds the elements of the batch.
             seen: The observations.
             k: Number of the observation.
             steps: Number of rows of the input, padding included.
@@ -54,9 +54,9 @@ class AdjointNorms:
             return
         dims = [d for d in range(state.dim()) if d != batch_dim]
 
-        def note(grad: Tensor) -> None:
+        def store(grad: Tensor) -> None:
             self._arrived = True
             norm = torch.linalg.vector_norm(grad.detach(), dim=dims)
             norms[k] = norm if seen.present is None else norm * seen.present[k]
 
-        state.register_hook(note)
+        state.register_hook(store)

@@ -1,13 +1,13 @@
 r"""The exact flow of an equation of motion that is affine in its state.
 
-Where the field is linear, as the one of Walker2D (hbnode.md App. E.5), the equation around it is
+If the field is linear, like that of Walker2D (hbnode.md App. E.5), the equation of motion is
 
 .. math:: y'(t) = M y(t) + c, \qquad
     \begin{pmatrix} y(t + s) \\ 1 \end{pmatrix} =
     \exp\!\left( s \begin{pmatrix} M & c \\ 0 & 0 \end{pmatrix} \right)
     \begin{pmatrix} y(t) \\ 1 \end{pmatrix} ,
 
-one small matrix for every duration s that occurs, whatever the number of elements.
+one small matrix for every duration s, shared by all elements of a batch.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from grandpp.solvers import Solution, SolveStats, Status
 from grandpp.solvers.base import is_finite
 from grandpp.vector_field import Bound
 
-# Up to this many durations of a batch get one matrix each, with which all elements are multiplied;
-# beyond, every element has a matrix of its own.
+# Up to this many different durations, each gets one matrix that multiplies all elements; with more,
+# one matrix exponential is computed per element and interval.
 _FEW = 16
 
 
 class AffineFlow:
-    """Carry a batch of states exactly through intervals of their own lengths.
+    """Solve an affine equation exactly for a batch of states, each over its own time interval.
 
     Args:
         f: Right-hand side on states, affine in the state and without time.
         state: A batch of states ``[B, n]`` or ``[parts, B, n]``: shape, type and device.
         batch_dim: Dimension that holds the elements.
-        durations: All durations that will be asked for, in any shape.
+        durations: All durations that :meth:`__call__` will get, in any shape.
 
     Raises:
-        TypeError: If the right-hand side is seen not to be affine, or to depend on time, at a few
-            states and times.
+        TypeError: If the right-hand side is not affine or depends on time, which is checked at a
+            few states and times.
 
     Note:
-        One evaluation of the right-hand side on the unit vectors, one to check it; then d^3 per
-        duration and d^2 per element and interval, with d values in a state. Exact up to rounding;
-        the gradient is that of the matrix exponential.
+        Cost: one evaluation of the right-hand side on the unit vectors and one to check it; then
+        d^3 per duration and d^2 per element and interval, with d values in a state. Exact up to
+        rounding; gradients are those of the matrix exponential.
     """
 
     def __init__(self, f: Bound, state: Tensor, batch_dim: int, durations: Tensor) -> None:
@@ -54,7 +54,7 @@ class AffineFlow:
             self.matrices = self._exponential(self.known)
 
     def _generator(self, f: Bound, state: Tensor) -> Tensor:
-        """The matrix of the module's equation, transposed, as rows multiply it from the left."""
+        """Transpose of the matrix in the exponential above: states are rows, on its left."""
         units = torch.eye(self.size + 1, self.size, dtype=state.dtype, device=state.device)
         time = units.new_zeros(self.size + 1, 1)
         slopes = self._flat(f(time, self._deep(units)))
@@ -65,14 +65,14 @@ class AffineFlow:
 
     @torch.no_grad()
     def _check(self, f: Bound, linear: Tensor, constant: Tensor) -> None:
-        """Compare with the right-hand side at states near and far, at times without a period."""
+        """Compare with the right-hand side at small and large states and several times."""
         size = linear.new_tensor([[1.0], [30.0], [1000.0]])
         then = linear.new_tensor([[0.0], [0.37], [2**0.5]])
         trial = torch.linspace(-1, 1, 3 * self.size, dtype=linear.dtype, device=linear.device)
         trial = size * trial.sin().view(3, self.size)
         error = self._flat(f(then, self._deep(trial))) - (trial @ linear + constant)
         scale = size * linear.abs().sum() + constant.abs().sum() + 1
-        # Not "larger than": what is not finite is for the solve to report.
+        # NaN and infinity pass this comparison: the solve reports them.
         if bool((error.abs() > 100 * torch.finfo(linear.dtype).eps * scale).any()):
             raise TypeError(
                 "expected a field that is linear in the state and does not depend on time "
@@ -83,7 +83,7 @@ class AffineFlow:
         return torch.linalg.matrix_exp(durations.view(-1, 1, 1) * self.generator)
 
     def _flat(self, states: Tensor) -> Tensor:
-        """States with their elements first and all their values in one row."""
+        """States as a matrix with one row per element."""
         return states.movedim(self.batch_dim, 0).flatten(1)
 
     def _deep(self, rows: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class AffineFlow:
         return rows.view(-1, *rest).movedim(0, self.batch_dim).contiguous()
 
     def __call__(self, state: Tensor, duration: Tensor) -> Tensor:
-        """The states after their durations ``[B]``, of the states' type."""
+        """Return the states after durations ``[B]``, given in the type of the states."""
         rows = self._flat(state)
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
         if self.matrices is None:
@@ -103,7 +103,7 @@ class AffineFlow:
 
 
 class ExactIntervals:
-    """What an ODE-RNN solves its intervals with where it was given ``solver="exact"``.
+    """Solver of an ODE-RNN's intervals for ``solver="exact"``.
 
     Args:
         f: Right-hand side of the equation.
@@ -120,9 +120,9 @@ class ExactIntervals:
         self.evaluations = 1
 
     def solve(self, f: TimeScaled, y0: Tensor, ts: Tensor) -> Solution:
-        """Carry a batch to the ends of its intervals; ``ts`` is [0, 1].
+        """Solve a batch to the ends of its intervals; ``ts`` is [0, 1].
 
-        The one evaluation of the flow is counted in the first interval.
+        The evaluation of the right-hand side is counted in the first interval.
         """
         y = self.flow(y0, f.duration)
         status = Status.SUCCESS if is_finite(y.detach()) else Status.NON_FINITE

@@ -12,13 +12,13 @@ from grandpp.fields.momentum import SecondOrder
 
 
 def default_field(dynamics: Dynamics, n: int) -> MLPField:
-    """The perceptron of plane vibration around an equation (hbnode.md App. E.4, Tab. 4).
+    """Right-hand side of the plane vibration models: a perceptron (hbnode.md App. E.4, Tab. 4).
 
-    Its last layer starts at zero, so that states first go straight on: drawn at random it makes
-    those of HBNODE grow by a factor of 1e10 along 64 units of time.
+    The last layer is initialised at zero, so that the field is zero at first: with a random last
+    layer the states of HBNODE grow by a factor of 1e10 over 64 units of time.
 
     Args:
-        dynamics: The equation.
+        dynamics: The equation of motion that the field drives.
         n: Channels of the position.
     """
     if dynamics.parts == 1:
@@ -31,10 +31,11 @@ def default_field(dynamics: Dynamics, n: int) -> MLPField:
     return field
 
 
+# Divides the initial weights of the input of a LinearCell.
 _SHARE = 8.0
 
 MISSING: tuple[str, ...] = ("zero", "prediction")
-"""What a model may be given for components of an observation that are unknown."""
+"""What may replace the unknown components of an observation."""
 
 
 class LinearCell(nn.Module):
@@ -43,9 +44,10 @@ class LinearCell(nn.Module):
     .. math:: h^+ = h + W_x x + b_x + \sum_i (W_i h_i + b_i)
 
     where the h_i are the parts of the state: the position, and for equations of second order the
-    momentum. The W_i start at zero: at the start of ``nn.Linear`` the largest eigenvalue of I + W
-    is about 1.6, and 64 observations in a row multiply a state by 10^12. W_x starts at an eighth of
-    that of ``nn.Linear``, because what 64 observations bring adds up.
+    momentum. The W_i are initialised at zero: with the initialisation of ``nn.Linear`` the largest
+    eigenvalue of I + W is about 1.6, and 64 consecutive observations multiply a state by 10^12. W_x
+    is initialised at an eighth of ``nn.Linear``'s weights, because the contributions of 64
+    observations add up.
 
     Args:
         input_size: Values of an observation.
@@ -65,7 +67,7 @@ class LinearCell(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the map of the observation, and set those of the state to zero."""
+        """Draw W_x and b_x at random and set the other weights and biases to zero."""
         self.input.reset_parameters()
         with torch.no_grad():
             for parameter in self.input.parameters():
@@ -90,7 +92,7 @@ class MLPCell(nn.Module):
         input_size: Values of an observation.
         state_size: Values d n of a state.
         hidden: Sizes of the two hidden layers.
-        residual: Whether the old state is added, as for the heavy ball. (default: ``True``)
+        residual: Whether to add the old state, as for the heavy ball. (default: ``True``)
 
     Shape:
         x ``[B, input_size]``, h ``[B, d n]``; output ``[B, d n]``.
@@ -123,8 +125,8 @@ class MLPCell(nn.Module):
 class WindowInitial(nn.Module):
     """Initial state as a linear map of the first observations of a sequence (plane vibration).
 
-    A model with a whole window here has seen every observation of it before the first jump; only
-    its forecasts are about the unknown.
+    With a window of the whole sequence, the initial state depends on every observation, so that
+    only forecasts beyond the sequence are predictions of unseen values.
 
     Args:
         input_size: Values of an observation.
@@ -133,8 +135,8 @@ class WindowInitial(nn.Module):
         bias: Whether to add a bias. (default: ``True``)
 
     Shape:
-        x ``[L, B, input_size]``, zero at padding, of which the first W count; where L < W, the
-        others are zero. Output ``[B, size]``.
+        x ``[L, B, input_size]``, zero at padding; the first W rows are used, padded with zeros
+        where L < W. Output ``[B, size]``.
     """
 
     def __init__(self, input_size: int, size: int, window: int = 1, *, bias: bool = True) -> None:
@@ -150,17 +152,17 @@ class WindowInitial(nn.Module):
         return out
 
     def extra_repr(self) -> str:
-        """The window."""
+        """The number of observations used."""
         return f"window={self.window}"
 
 
 def first_state(dynamics: Dynamics, values: Tensor, n: int) -> Tensor:
-    """The state that a network of the initial state gave.
+    """Turn the output of a network for the initial state into a state.
 
     Args:
-        dynamics: The equation.
-        values: Its n positions ``[B, n]``, then n momenta ``[B, 2 n]`` where there are some; of
-            :class:`~grandpp.fields.Augmented` those that are no zeros.
+        dynamics: The equation of motion.
+        values: Positions ``[B, n]``, or positions and momenta ``[B, 2 n]``; for
+            :class:`~grandpp.fields.Augmented` at most n values, which are padded with zeros.
         n: Channels of the position.
 
     Raises:
@@ -180,7 +182,7 @@ def first_state(dynamics: Dynamics, values: Tensor, n: int) -> Tensor:
 
 
 def check_missing(missing: str, input_size: int, output_size: int) -> None:
-    """Refuse a choice that is none of :data:`MISSING`, or predictions of another size."""
+    """Check ``missing`` and, for ``"prediction"``, that output and input sizes agree."""
     if missing not in MISSING:
         raise ValueError(f"expected 'missing' to be one of {', '.join(MISSING)} (got '{missing}')")
     if missing == "prediction" and input_size != output_size:

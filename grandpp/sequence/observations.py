@@ -1,4 +1,4 @@
-"""A batch of irregular sequences, checked and ready for a recurrent loop."""
+"""A batch of irregular sequences, checked and padded, as input of a recurrent loop."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from grandpp.solvers.base import is_finite
 
 @dataclass(frozen=True)
 class Observations:
-    """Sequences of unequal length and with time stamps of their own.
+    """Sequences of different lengths, each with its own time stamps.
 
     Args:
         x: Observations ``[L, B, I]``, zero at padding; L is the largest length.
-        times: Time stamps ``[L, B]``; past its end an element stays at its last one.
-        gaps: Time ``[L - 1, B]`` to the next observation, zero past the end.
+        times: Time stamps ``[L, B]``; the last one of an element is repeated at padding.
+        gaps: Time ``[L - 1, B]`` to the next observation, zero at padding.
         longest: The longest gap of every row.
         present: Which observations exist ``[L, B]``; ``None`` where all do.
-        observed: Which components of the observations are known ``[L, B, I]``, none of them at
-            padding; ``None`` where all are.
+        observed: Which components of the observations are known ``[L, B, I]``, false at padding;
+            ``None`` where all are.
         last: Last time stamp ``[B]`` of every element.
-        horizon: Later times ``[H, B]``, or ``None``.
+        horizon: Times ``[H, B]`` to forecast, or ``None``.
     """
 
     x: Tensor
@@ -44,7 +44,7 @@ class Observations:
         horizon: Tensor | None,
         mask: Tensor | None = None,
     ) -> Observations:
-        """Check a batch and free it from whatever stands in its padding.
+        """Check a batch and set its padding to zero.
 
         Args:
             x: Observations ``[L, B, I]``.
@@ -90,32 +90,32 @@ class Observations:
 
     @property
     def is_last(self) -> Tensor:
-        """Which observations ``[L, B]`` are the last of their element."""
+        """Whether an observation is the last of its element ``[L, B]``."""
         if self.present is None:
             rows = torch.arange(len(self.x), device=self.x.device).unsqueeze(1)
             return rows == len(self.x) - 1
         after = torch.cat([self.present[1:], torch.zeros_like(self.present[:1])])
         return self.present & ~after
 
-    def completed(self, k: int, guess: Tensor | None) -> Tensor:
-        """Observation k ``[B, I]`` with a guess, or 0 for ``None``, in its unknown components."""
+    def filled(self, k: int, guess: Tensor | None) -> Tensor:
+        """Observation k ``[B, I]``, unknown components replaced by a guess (``None``: by 0)."""
         if self.observed is None or guess is None:
             return self.x[k]
         return torch.where(self.observed[k], self.x[k], guess)
 
-    def jumped(self, k: int, new: Tensor, old: Tensor) -> Tensor:
-        """The new state of elements of whose observation k something is known, else the old one.
+    def select_observed(self, k: int, new: Tensor, old: Tensor) -> Tensor:
+        """The new state of elements with a known component in observation k, else the old one.
 
         Args:
             k: Number of the observation.
             new, old: States ``[B, n]`` or ``[parts, B, n]``.
         """
         if self.observed is None:
-            return self.choose(k, new, old)
+            return self.select_present(k, new, old)
         return torch.where(self.observed[k].any(-1, keepdim=True), new, old)
 
-    def choose(self, k: int, new: Tensor, old: Tensor) -> Tensor:
-        """The new state of elements that have an observation k, the old one of the others.
+    def select_present(self, k: int, new: Tensor, old: Tensor) -> Tensor:
+        """The new state of elements that have an observation k, else the old one.
 
         Args:
             k: Number of the observation.
@@ -135,7 +135,7 @@ def observations_of(
     input_size: int,
     batch_first: bool,
 ) -> Observations:
-    """Bring the arguments of a model, batch first or not, into one form and check them.
+    """Check the arguments of a model and put time before batch.
 
     Args:
         x, times, lengths, horizon, mask: As of :meth:`Observations.of`, with batch before time
@@ -149,8 +149,8 @@ def observations_of(
     if x.dim() == 3:
         batch = x.size(0 if batch_first else 1)
         if len(times) == x.size(1 if batch_first else 0):
-            times = _for_all(times, batch, batch_first)
-        horizon = None if horizon is None else _for_all(horizon, batch, batch_first)
+            times = _expand_to_batch(times, batch, batch_first)
+        horizon = None if horizon is None else _expand_to_batch(horizon, batch, batch_first)
     check_shapes(x, times, lengths, horizon, input_size, batch_first, mask)
     if batch_first:
         x, times = x.transpose(0, 1), times.transpose(0, 1)
@@ -159,7 +159,7 @@ def observations_of(
     return Observations.of(x, times, lengths, horizon, mask)
 
 
-def _for_all(times: Tensor, batch: int, batch_first: bool) -> Tensor:
+def _expand_to_batch(times: Tensor, batch: int, batch_first: bool) -> Tensor:
     if times.dim() != 1:
         return times
     return times.expand(batch, -1) if batch_first else times.unsqueeze(1).expand(-1, batch)
@@ -174,7 +174,7 @@ def check_shapes(
     batch_first: bool = False,
     mask: Tensor | None = None,
 ) -> None:
-    """Refuse tensors that do not belong together.
+    """Check that shapes and types of the arguments agree.
 
     Args:
         x, times, lengths, horizon, mask: As of :meth:`Observations.of`.

@@ -1,4 +1,4 @@
-"""Recurrent jumps at observations, an equation of motion between them."""
+"""ODE-RNN: an ordinary differential equation between observations and a recurrent cell at them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from grandpp.solvers import SolveError, Solver, resolve_solver
 
 
 class ODERNN(nn.Module):
-    r"""ODE-RNN: an equation of motion between observations, a recurrent jump at each of them.
+    r"""ODE-RNN: an equation of motion between observations and a recurrent jump at each of them.
 
     Source: Rubanova et al. (2019), thesis (2.39)-(2.40); hbnode.md §5.3-5.4 for equations of
     second order; thesis (3.89)-(3.91) for the time intervals.
@@ -31,32 +31,32 @@ class ODERNN(nn.Module):
         h'(t) = f(t, h(t)) \quad (t_k < t < t_{k+1}), \qquad
         h^+(t_k) = \mathrm{cell}(x_k, h^-(t_k))
 
-    Every element of a batch has time stamps of its own: an interval is solved on [0, 1], with the
-    right-hand side scaled by the element's duration.
+    Elements of a batch may have different time stamps: every interval is solved on [0, 1], with
+    the right-hand side scaled by the element's duration.
 
     Args:
-        kind: One of :data:`grandpp.layers.KINDS`, or a :class:`grandpp.fields.Dynamics` with
-            choices of its own.
+        kind: One of :data:`grandpp.layers.KINDS`, or a :class:`grandpp.fields.Dynamics`
+            with other options.
         input_size: Number of values of an observation.
-        hidden_size: Channels n of the position, those that augment it included.
+        hidden_size: Channels n of the position, including those that ANODE adds.
         output_size: Number of values of a prediction.
         batch_first: Whether batch comes before time in inputs and outputs. (default: ``False``)
         field: Right-hand side f(t, h) from n channels to n, from 2n to n for SONODE.
-            (default: ``None``, that of plane vibration: a perceptron with two hidden layers, of 3n
-            and 4n channels for equations of first order and n and n for the others)
+            (default: ``None``, a perceptron with two hidden layers: 3n and 4n channels for
+            equations of first order, 2n and n for SONODE, n and n for the others)
         cell: Jump from x ``[B, input_size]`` and h ``[B, d n]`` to ``[B, d n]``, with d = 1 for
             equations of first order and 2 for the others (position and momentum; the second
-            moment of AdamNODE does not jump). An ``nn.RNNCell`` will do.
+            moment of AdamNODE does not jump), for example an ``nn.GRUCell``.
             (default: ``None``, :class:`LinearCell`)
         initial: Network from all observations ``[L, B, input_size]``, zero at padding, to the
-            state before the first jump: ``[B, n]``, or ``[B, 2 n]`` with a momentum, or, for
-            ANODE, what remains to be padded with zeros. (default: ``None``, a state of zero)
-        missing: What the cell gets for unknown components of an observation: ``"zero"``, or
-            ``"prediction"``, what the model expects there: the state before the jump, decoded.
-            That wants ``output_size`` = ``input_size``. (default: ``"zero"``)
-        solver: Name or solver object. ``"tsit5"`` starts every interval with the step that ended
-            the one before; ``"exact"`` is for fields that are linear in the state, and
-            takes less time. (default: ``"tsit5"``)
+            state before the first jump: ``[B, n]``; ``[B, 2 n]`` with a momentum; for ANODE
+            fewer values, which are padded with zeros. (default: ``None``, zero)
+        missing: What replaces unknown components of an observation: ``"zero"``, or
+            ``"prediction"``, the decoded state before the jump, which needs
+            ``output_size`` = ``input_size``. (default: ``"zero"``)
+        solver: Name or solver object. ``"tsit5"`` starts every interval with the last step size
+            of the previous one; ``"exact"``, for fields that are linear in the state, is faster.
+            (default: ``"tsit5"``)
         rtol: Relative tolerance. (default: ``None``, the solver's own)
         atol: Absolute tolerance. (default: ``None``, the solver's own)
         gradient: ``"direct"``, ``"adjoint"`` or ``"checkpoint"``.
@@ -75,8 +75,8 @@ class ODERNN(nn.Module):
         ``batch_first``: ``[B, L, ...]`` and ``[B, H]``.
 
     Note:
-        Cost: one solve per interval, of the elements that have not ended. They share its steps, so
-        that a batch agrees with its elements one by one to the tolerance.
+        Cost: one solve per interval over the elements that have not ended. They share its steps, so
+        that the results of a batch and of its elements alone agree up to the tolerance.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class ODERNN(nn.Module):
         given |= {"step_size": step_size, "max_nfe": max_nfe}
         options = {name: value for name, value in given.items() if value is not None}
         self.solver: Solver = resolve_solver(solver, **options)
-        self._listener: AdjointNorms | None = None
+        self._recorder: AdjointNorms | None = None
 
     @property
     def jumping(self) -> int:
@@ -130,7 +130,7 @@ class ODERNN(nn.Module):
         horizon: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> ODERNNOutput:
-        """Run through a batch of sequences.
+        """Predict the next observation of every observation, and the values at the horizons.
 
         Args:
             x: Observations ``[L, B, input_size]``.
@@ -145,7 +145,7 @@ class ODERNN(nn.Module):
         Raises:
             ValueError: For a wrong shape, a value that is not finite, or times out of order.
             TypeError: If the solver is ``"exact"`` and the equation is not linear.
-            SolveError: If a solve fails; it names the observation after which.
+            SolveError: If a solve fails; the message names the observation after which.
         """
         return self.solve(x, times, lengths, horizon, mask)
 
@@ -160,7 +160,7 @@ class ODERNN(nn.Module):
         *,
         throw: bool = True,
     ) -> ODERNNOutput:
-        """:meth:`forward`, or with ``throw=False`` an output with the status of a failure.
+        """Like :meth:`forward`; with ``throw=False`` return a failed run with its status.
 
         Raises:
             ValueError: As :meth:`forward`.
@@ -172,7 +172,7 @@ class ODERNN(nn.Module):
         first, size = self.batch_first, self.input_size
         seen = observations_of(x, times, lengths, horizon, mask, size, first)
         steps = x.size(1 if first else 0)
-        rollout = self._pass(seen, steps)
+        rollout = self._rollout(seen, steps)
         if throw and rollout.failure is not None:
             where = f"{self.solver.method} after observation {rollout.observation}"
             raise SolveError(rollout.failure, where)
@@ -180,7 +180,7 @@ class ODERNN(nn.Module):
 
     @contextmanager
     def adjoint_norms(self) -> Iterator[AdjointNorms]:
-        """Note the norm of the loss gradient to the state at every observation (hbnode.md Fig. 4).
+        """Record norms of the loss gradient to the states at observations (hbnode.md Fig. 4).
 
         Use::
 
@@ -192,11 +192,11 @@ class ODERNN(nn.Module):
         Yields:
             Norms of dL/d(h, m) right after the jump, of the last run inside the block.
         """
-        self._listener = AdjointNorms(self.batch_first)
+        self._recorder = AdjointNorms(self.batch_first)
         try:
-            yield self._listener
+            yield self._recorder
         finally:
-            self._listener = None
+            self._recorder = None
 
     def initial_state(self, x: Tensor) -> Tensor:
         """The state before the first jump.
@@ -205,7 +205,7 @@ class ODERNN(nn.Module):
             x: Observations ``[L, B, input_size]``, zero at padding.
 
         Raises:
-            ValueError: If ``initial`` gives another number of values than the state needs.
+            ValueError: If ``initial`` returns a number of values that does not fit the state.
         """
         n, parts = self.hidden_size, self.dynamics.parts
         if self.initial is None:
@@ -223,7 +223,7 @@ class ODERNN(nn.Module):
         new = self.cell(x, flat).view(batch, moved, -1).transpose(0, 1)
         return new if len(state) == moved else torch.cat([new, state[moved:]])
 
-    def _pass(self, seen: Observations, steps: int) -> Rollout:
+    def _rollout(self, seen: Observations, steps: int) -> Rollout:
         state = self.initial_state(seen.x)
         f = as_bound(self.dynamics.prepare(self.field))
         rollout = Rollout(self.dynamics, f, self.solver, seen, state)
@@ -231,10 +231,10 @@ class ODERNN(nn.Module):
             guess = None
             if seen.observed is not None and self.missing == "prediction":
                 guess = self.output(self.dynamics.position(state))
-            state = seen.jumped(k, self.jump(seen.completed(k, guess), state), state)
-            if self._listener is not None:
-                self._listener.listen(state, self.dynamics.batch_dim, seen, k, steps)
-            state = rollout.arrive(k, state)
+            state = seen.select_observed(k, self.jump(seen.filled(k, guess), state), state)
+            if self._recorder is not None:
+                self._recorder.record(state, self.dynamics.batch_dim, seen, k, steps)
+            state = rollout.advance(k, state)
             if rollout.failure is not None:
                 break
         return rollout

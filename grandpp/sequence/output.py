@@ -11,23 +11,22 @@ from grandpp.solvers import SolveStats, Status
 
 @dataclass(frozen=True)
 class ODERNNOutput:
-    r"""Everything that an ODE-RNN says about a batch of sequences.
+    r"""Predictions of an ODE-RNN for a batch of sequences, final state, costs and status.
 
     Args:
-        outputs: Predictions ``[L, B, output_size]`` made at every observation for the next time
-            stamp: the state after the jump at observation k, carried to the time of observation
-            k + 1, decoded just before the jump there. In the row of an element's last observation
-            the next time stamp is the first horizon; without a horizon there is none, and the row
-            is the decoded state where it is. Zero past an element's length.
+        outputs: Predictions ``[L, B, output_size]`` of the next observation: row k is the decoded
+            state at the time of observation k + 1, right before the jump there. The row of an
+            element's last observation is the prediction at the first horizon, or, without a
+            horizon, the decoded state right after the last jump. Zero past an element's length.
         reconstruction: Decoded states ``[L, B, output_size]`` right after the jump at every
-            observation, to compare with the observation itself. Zero past an element's length.
-        forecast: Decoded states ``[H, B, output_size]`` at the horizons, carried on from the last
+            observation; a loss compares them with the observations. Zero past an element's length.
+        forecast: Decoded states ``[H, B, output_size]`` at the horizons, integrated from the last
             observation without jumps; ``None`` without horizons.
         state: State ``[parts, B, hidden_size]`` (without the first dimension for equations of
             first order) at the last horizon, or after the last jump without horizons.
-        solves: Cost of every solve, one per interval; see :attr:`stats`. Backward counts fill in
-            while ``backward()`` runs.
-        status: How the run ended; after a failure, everything from there on is NaN.
+        solves: Cost of every solve, one per interval; see :attr:`stats`. ``backward()`` adds the
+            backward counts.
+        status: How the run ended; everything computed after a failure is NaN.
         failed_at: Number of the observation after which a solve failed; ``None`` after a success.
 
     Shape:
@@ -44,7 +43,7 @@ class ODERNNOutput:
 
     @property
     def stats(self) -> SolveStats:
-        """Cost of all solves together, as of now: read it after ``backward()`` for both ways."""
+        """Sum of the costs of all solves; backward counts are there after ``backward()``."""
         total = SolveStats()
         for solve in self.solves:
             total.nfe_forward += solve.nfe_forward
@@ -60,8 +59,8 @@ class ODERNNOutput:
         """Whether every solve reached its end."""
         return self.status is Status.SUCCESS
 
-    def exchanged(self) -> ODERNNOutput:
-        """The same with batch and time exchanged."""
+    def transposed(self) -> ODERNNOutput:
+        """The same output with the batch and time dimensions exchanged."""
         forecast = None if self.forecast is None else self.forecast.transpose(0, 1)
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""The models of hbnode.md §5.3 and §5.4, their parameter counts exact by construction."""
+"""Models of hbnode.md §5.3 and §5.4, in the sizes of its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLANE_VIBRATION_CHANNELS: dict[str, int] = {
     "ghbnode": 20,
     "adamnode": 20,
 }
-"""Channels n of hbnode.md Tab. 4; that of AdamNODE, which the paper does not have, is HBNODE's."""
+"""Channels n of hbnode.md Tab. 4; AdamNODE, which is not in the paper, has those of HBNODE."""
 
 WALKER2D_CHANNELS: dict[str, int] = {
     "node": 24,
@@ -31,27 +31,29 @@ WALKER2D_CHANNELS: dict[str, int] = {
     "ghbnode": 24,
     "adamnode": 24,
 }
-"""Likewise for Walker2D."""
+"""Channels n of the Walker2D models."""
 
 WEAK_SPRING = -3.0
-"""Start of GHBNODE's chi; the papers do not say theirs."""
+"""Initial chi of GHBNODE; the papers do not state theirs."""
 
 _PADDED = 5
-"""Values of the initial state that ANODE pads with zeros, in the authors' code."""
+"""Values of ANODE's initial state before it is padded with zeros, as in the authors' code."""
 
 
 def plane_vibration_model(kind: str, *, window: int = 64, **options: Any) -> ODERNN:
-    """The model of plane vibration (hbnode.md App. E.4).
+    """Build a model for plane vibration (hbnode.md App. E.4).
 
     The initial state is a linear map of the whole window; the field has two hidden layers with
     ReLU, of 3n and 4n channels for equations of first order, 2n and n for SONODE, n and n for the
-    others (Tab. 4 prints n and n for SONODE too, and 83 for the 3n = 81 of ANODE; the parameter
-    counts say otherwise). GHBNODE's spring starts weak. 15,986 / 16,730 / 16,649 / 16,126 / 16,127
-    parameters; the paper's 16,127 for HBNODE has a spring constant that is frozen at zero.
+    others. (Tab. 4 prints n and n for SONODE too, and 83 instead of 3n = 81 for ANODE, which does
+    not agree with its numbers of parameters.) The spring constant of GHBNODE is initialised small,
+    see :data:`WEAK_SPRING`. NODE, ANODE, SONODE, HBNODE and GHBNODE have 15,986, 16,730, 16,649,
+    16,126 and 16,127 parameters; the paper's 16,127 for HBNODE include a spring constant fixed at
+    zero.
 
     Args:
         kind: One of :data:`grandpp.layers.KINDS`.
-        window: Observations that the initial state is made from. (default: ``64``)
+        window: Number of observations that the initial state depends on. (default: ``64``)
         **options: Those of :class:`ODERNN`: solver, rtol, atol, gradient, batch_first, ...
 
     Raises:
@@ -68,12 +70,12 @@ def plane_vibration_model(kind: str, *, window: int = 64, **options: Any) -> ODE
 
 
 def walker2d_model(kind: str, **options: Any) -> ODERNN:
-    """The model of Walker2D (hbnode.md App. E.5).
+    """Build a model for Walker2D (hbnode.md App. E.5).
 
     The field is one linear layer, the cell a perceptron with tanh, residual for equations of
-    second order; states start at zero, that of ANODE at a linear map of the first observation to
-    five values, padded. 8,729 / 8,814 / 8,898 / 8,899 parameters of the ODE-RNN and with ANODE,
-    HBNODE and GHBNODE; the paper prints 8,815 for ANODE, where its code makes 8,819.
+    second order. The initial state is zero; for ANODE it is a linear map of the first observation
+    to five values, padded with zeros. NODE, ANODE, HBNODE and GHBNODE have 8,729, 8,814, 8,898 and
+    8,899 parameters; the paper prints 8,815 for ANODE, and its code builds 8,819.
 
     Args:
         kind: One of :data:`grandpp.layers.KINDS`.
@@ -100,7 +102,8 @@ def walker2d_model(kind: str, **options: Any) -> ODERNN:
 
 
 def _equation(kind: str) -> Dynamics:
-    """Windows of 64 units of time: a spring of ln 2 swings ten times, and nothing is learned."""
+    """With the default spring constant ln 2, states oscillate ten times in a window of 64 units
+    of time, and training makes no progress: GHBNODE starts with a weak spring instead."""
     return GeneralizedHeavyBall(chi=WEAK_SPRING) if kind == "ghbnode" else KINDS[kind]()
 
 

@@ -1,4 +1,4 @@
-"""One run of an ODE-RNN over its observations, with the statistics of its solves."""
+"""Solve an ODE-RNN from one observation to the next, and collect states and statistics."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from grandpp.vector_field import Bound
 
 
 class Rollout:
-    """A batch of states on its way through the intervals.
+    """Integrate a batch of states over the intervals between observations and up to the horizons.
 
     Args:
-        dynamics: The equation.
+        dynamics: The equation of motion.
         f: Its right-hand side on states, prepared once for all intervals.
         solver: The solver.
         seen: The observations.
@@ -40,19 +40,20 @@ class Rollout:
         self.solver: Solver | ExactIntervals = solver
         if isinstance(solver, Exact):
             self.solver = ExactIntervals(f, state, dynamics.batch_dim, seen.durations)
-        self.step: float | None = None  # in units of time, from one interval to the next
-        # A plain function goes to the solver as one, which then looks for hidden tensors.
+        self.step: float | None = None  # last step size in units of time: the next interval's first
+        # The solver searches a plain function for captured tensors; a field that names them is not
+        # searched.
         self.named = names_all_tensors(f)
         self.unit = torch.tensor([0.0, 1.0], dtype=torch.float64, device=seen.x.device)
         self.solves: list[SolveStats] = []
         self.failure: Solution | None = None
         self.observation: int | None = None
-        self.jumped: list[Tensor] = []
-        self.carried: list[Tensor] = []
+        self.post_jump: list[Tensor] = []
+        self.pre_jump: list[Tensor] = []
         self.forecast: list[Tensor] = []
 
-    def arrive(self, k: int, state: Tensor) -> Tensor:
-        """Take the state after the jump at observation k on to the next one, or to the horizons.
+    def advance(self, k: int, state: Tensor) -> Tensor:
+        """Integrate from right after the jump at observation k to the next one or to the horizons.
 
         Args:
             k: Number of the observation.
@@ -60,16 +61,16 @@ class Rollout:
         """
         seen = self.seen
         self.observation, self.state = k, state
-        self.jumped.append(self.dynamics.position(state))
+        self.post_jump.append(self.dynamics.position(state))
         if k + 1 < len(seen.x):
-            new = self._carry(state, seen.times[k], seen.gaps[k], seen.longest[k])
-            state = seen.choose(k + 1, new, state)
-            self.carried.append(self.dynamics.position(state))
+            new = self._integrate(state, seen.times[k], seen.gaps[k], seen.longest[k])
+            state = seen.select_present(k + 1, new, state)
+            self.pre_jump.append(self.dynamics.position(state))
         else:
-            self._look_ahead(state)
+            self._forecast(state)
         return state
 
-    def _look_ahead(self, state: Tensor) -> None:
+    def _forecast(self, state: Tensor) -> None:
         now = self.seen.last
         if not is_finite(state.detach()):
             self.failure = Solution(
@@ -80,16 +81,16 @@ class Rollout:
                 break
             longest = float((then - now).detach().max())
             if longest > 0:
-                state = self._carry(state, now, then - now, longest)
+                state = self._integrate(state, now, then - now, longest)
             self.forecast.append(self.dynamics.position(state))
             now = then
         self.state = state
 
-    def _carry(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
+    def _integrate(self, state: Tensor, start: Tensor, duration: Tensor, longest: float) -> Tensor:
         if self.seen.present is None:
             return self._solve(state, start, duration, longest)
-        # Elements at their end stay out of the solve: they would cost evaluations, and their zeros
-        # would dilute the error norm of the others.
+        # Elements past their end are left out of the solve: they would cost evaluations, and their
+        # zero errors would lower the error norm of the others.
         dim = self.dynamics.batch_dim
         moving = (duration.detach() > 0).nonzero().squeeze(1)
         parts = (state.index_select(dim, moving), start[moving], duration[moving])
@@ -110,7 +111,7 @@ class Rollout:
         return torch.as_tensor(solution.y)
 
     def output(self, decoder: nn.Module, steps: int, batch_first: bool) -> ODERNNOutput:
-        """Decode what was carried.
+        """Decode the states before and after the jumps and at the horizons.
 
         Args:
             decoder: From positions to predictions.
@@ -119,12 +120,13 @@ class Rollout:
         """
         seen = self.seen
         rows = len(seen.x)
-        jumped = _filled(self.jumped, rows, self.jumped[0])
-        reconstruction = decoder(jumped)
-        outputs = decoder(torch.cat([_filled(self.carried, rows - 1, jumped[0]), jumped[-1:]]))
+        post_jump = _filled(self.post_jump, rows, self.post_jump[0])
+        reconstruction = decoder(post_jump)
+        pre_jump = _filled(self.pre_jump, rows - 1, post_jump[0])
+        outputs = decoder(torch.cat([pre_jump, post_jump[-1:]]))
         forecast = None
         if seen.horizon is not None:
-            forecast = decoder(_filled(self.forecast, len(seen.horizon), jumped[0]))
+            forecast = decoder(_filled(self.forecast, len(seen.horizon), post_jump[0]))
             outputs = torch.where(seen.is_last.unsqueeze(-1), forecast[0], outputs)
         if seen.present is not None:
             there = seen.present.unsqueeze(-1)
@@ -144,10 +146,10 @@ class Rollout:
             status=Status.SUCCESS if failure is None else failure.status,
             failed_at=None if failure is None else self.observation,
         )
-        return out.exchanged() if batch_first else out
+        return out.transposed() if batch_first else out
 
 
 def _filled(positions: list[Tensor], rows: int, like: Tensor) -> Tensor:
-    """Stack positions ``[B, n]``; what a failed run did not reach is NaN."""
+    """Stack positions ``[B, n]``; rows that a failed run did not reach are NaN."""
     missing = like.new_full((rows - len(positions), *like.shape), math.nan)
     return torch.cat([torch.stack(positions), missing]) if positions else missing

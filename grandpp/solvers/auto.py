@@ -37,7 +37,7 @@ class Auto:
     are short, dopri5 takes over from the last accepted state. dopri5 itself gives way to proximal
     BDF once the problem is stiff.
 
-    Stiffness is judged as in Hairer and Wanner II, section IV.2: fifteen steps at the edge of
+    Stiffness is detected as in Hairer and Wanner II, section IV.2: fifteen steps at the edge of
     dopri5's stability. From the last accepted state on
     :class:`~grandpp.solvers.AdaptiveProximal` takes over, for good; ``stats.methods`` says what
     ran from which time on. It also takes over where dopri5's steps would underflow.
@@ -141,7 +141,7 @@ class Auto:
         return Solution(ts[1:], _stack(done), watch.stats, Status.SUCCESS, watch.t_reached)
 
     def _switch(self, watch: StiffnessCountedField, done: list[State], ts: Tensor) -> Solution:
-        """Go on from the last accepted state by proximal BDF, on the same account."""
+        """Continue from the last accepted state by proximal BDF, with the same counter."""
         reached, y = watch.accepted
         left = ts[1 + len(done) :]
         start = torch.full((1,), reached, dtype=ts.dtype, device=ts.device)

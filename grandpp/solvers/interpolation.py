@@ -1,4 +1,4 @@
-"""Weights of polynomial interpolation on a few unequal places, newest first."""
+"""Weights of polynomial interpolation at a few unequal times, newest first."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from torch import Tensor
 
-Place = TypeVar("Place", float, Tensor)
+Time = TypeVar("Time", float, Tensor)
 
 
-def lagrange(places: list[float], x: Place) -> list[Place]:
+def lagrange(times: list[float], x: Time) -> list[Time]:
     r"""Values :math:`\ell_j(x)` of the Lagrange polynomials, differentiable in ``x``."""
     weights = []
-    for j, own in enumerate(places):
-        others = [p for i, p in enumerate(places) if i != j]
+    for j, own in enumerate(times):
+        others = [p for i, p in enumerate(times) if i != j]
         weight = x * 0 + 1
         for p in others:
             weight = weight * (x - p) / (own - p)
@@ -23,29 +23,29 @@ def lagrange(places: list[float], x: Place) -> list[Place]:
     return weights
 
 
-def slopes(places: list[float]) -> list[float]:
-    r"""Derivatives :math:`\ell_j'` at the first place: the weights of a BDF step."""
-    x = places[0]
-    first = sum(1 / (x - p) for p in places[1:])
+def slopes(times: list[float]) -> list[float]:
+    r"""Derivatives :math:`\ell_j'` at the first time: the weights of a BDF step."""
+    x = times[0]
+    first = sum(1 / (x - p) for p in times[1:])
     rest = []
-    for j in range(1, len(places)):
-        own = places[j]
-        others = [p for i, p in enumerate(places) if i not in (0, j)]
+    for j in range(1, len(times)):
+        own = times[j]
+        others = [p for i, p in enumerate(times) if i not in (0, j)]
         rest.append(math.prod((x - p) / (own - p) for p in others) / (own - x))
     return [first, *rest]
 
 
-def bdf_error_weights(places: list[float]) -> list[float]:
-    r"""Weights of the local error of a BDF step of order ``len(places) - 2``.
+def bdf_error_weights(times: list[float]) -> list[float]:
+    r"""Weights of the local error of a BDF step of order ``len(times) - 2``.
 
     .. math:: \sigma \prod_{j=1}^{k} (x_0 - x_j) \; h[x_0, \dots, x_{k+1}], \qquad
         \sigma = 1 / \sum_{j=1}^{k} (x_0 - x_j)^{-1}
     """
-    x, used = places[0], places[1:-1]
+    x, used = times[0], times[1:-1]
     factor = math.prod(x - p for p in used) / sum(1 / (x - p) for p in used)
     return [
-        factor / math.prod(own - p for i, p in enumerate(places) if i != j)
-        for j, own in enumerate(places)
+        factor / math.prod(own - p for i, p in enumerate(times) if i != j)
+        for j, own in enumerate(times)
     ]
 
 

@@ -55,7 +55,7 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
         solver: A name from :data:`SOLVER_NAMES` or a solver object.
         **options: Those of the solver's class, see :func:`solver_options`: ``step_size`` for
             fixed-step methods, ``rtol`` and ``atol`` for adaptive ones, ``gradient`` and
-            ``max_nfe`` for all that march in time, ``inner``, ``inner_tol`` and ``max_inner``
+            ``max_nfe`` for all time-stepping methods, ``inner``, ``inner_tol`` and ``max_inner``
             for proximal ones, ``rtol`` for ``"exact"``, ``first_step`` for ``"tsit5"``.
 
     Raises:

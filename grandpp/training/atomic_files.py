@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Write a file completely or not at all: own code, as the standard library has no such call."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file that could not be written, before the work that it would hold.
+    """Check that a file can be written, before the computation whose result it will hold.
 
     Raises:
-        ValueError: If its folder is missing or something else than a file is there.
+        ValueError: If its folder is missing, or the path exists and is not a file.
     """
     if not path.parent.is_dir():
         raise ValueError(f"expected an existing folder for {path}")
@@ -19,7 +19,7 @@ def check_target(path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file aside and put it in place in one step: a crash leaves the old one.
+    """Write to a temporary file and rename it: after a crash the old file is intact.
 
     Raises:
         OSError: If it cannot be written; nothing is left behind.

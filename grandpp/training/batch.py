@@ -75,7 +75,7 @@ def train_batch(
     seconds = (time.perf_counter() - start) / len(runs)
     for entry in batch.entries:
         entry.run.record_cost(entry.result, seconds, memory)
-        entry.result.together = len(runs)
+        entry.result.batch_size = len(runs)
     return [entry.result for entry in batch.entries]
 
 

@@ -1,4 +1,7 @@
-"""Peak memory of a block of code."""
+"""Peak memory of a block of code.
+
+Own code, because psutil cannot reset the peak that Linux records for a process.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,8 @@ class PeakMemory:
     """Measure the peak memory inside a ``with`` block.
 
     On CUDA it is the allocator's peak. On Linux it is the largest resident size of the process
-    inside the block (everything loaded before included); elsewhere the largest since the process
-    began, because nothing else is on offer.
+    inside the block, including everything loaded before; on other systems the largest since the
+    process began, as the peak cannot be reset there.
 
     Args:
         device: Where the code runs.

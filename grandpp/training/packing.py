@@ -12,7 +12,7 @@ from grandpp.training.reading import REQUIRED
 from grandpp.training.records import KEY_FIELDS, Record
 
 # Written where they differ from the last record of the same configuration.
-_CARRIED = ("config", "device", "git_commit", "versions")
+_REPEATED = ("config", "device", "git_commit", "versions")
 _ROUNDED = {"nfe_forward": ".2f", "nfe_backward": ".2f", "seconds": ".2f", "energy": ".5e"}
 _EXACT = (*KEY_FIELDS, "split_digest", *REQUIRED, "best_epoch")
 _BEST_TIME = (
@@ -22,16 +22,16 @@ _BEST_TIME = (
     "best_time_test_accuracy",
 )
 _FAILURE = ("status", "message")
+_OLD_BATCH_SIZE = "together"  # name of "batch_size" in records of earlier versions
 
 
 def pack_records(records: Iterable[Record]) -> bytes:
     """Write records as compressed JSON lines that :func:`grandpp.training.load_records` reads.
 
     Kept exactly: what names a run, its split and its accuracies. Rounded: evaluations, seconds
-    and energy. Left out: memory, settings that are ``None``, the status of a success, and
-    that a run was trained by itself. Settings,
-    versions, device and commit stand in the first record of a configuration and in those where
-    they change; :func:`unpack_records` gives them to all again.
+    and energy. Left out: memory, settings that are ``None``, the status ``"success"`` and a batch
+    size of 1. Settings, versions, device and commit are written in the first record of a
+    configuration and in those where they change; :func:`unpack_records` adds them to the others.
 
     Args:
         records: Records in any order; equal records give equal bytes.
@@ -44,8 +44,8 @@ def pack_records(records: Iterable[Record]) -> bytes:
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=9, mtime=0) as file:
         for record in sorted(records, key=_place):
             line = _slim(record)
-            for name in _CARRIED:
-                value = _carried(record, name)
+            for name in _REPEATED:
+                value = _repeated(record, name)
                 place = (record["config_hash"], name)
                 if last.get(place) != value and not (value is None and name == "config"):
                     line[name] = last[place] = value
@@ -54,7 +54,7 @@ def pack_records(records: Iterable[Record]) -> bytes:
 
 
 def unpack_records(records: Iterable[Record]) -> Iterator[Record]:
-    """Give packed records back what was written once; others pass as they are.
+    """Complete packed records by the values that were written once.
 
     Args:
         records: Records in the order of their file.
@@ -62,13 +62,13 @@ def unpack_records(records: Iterable[Record]) -> Iterator[Record]:
     last: dict[tuple[str, str], Any] = {}
     for record in records:
         full = dict(record)
-        for name in _CARRIED:
+        full.setdefault("batch_size", full.pop(_OLD_BATCH_SIZE, 1))
+        for name in _REPEATED:
             place = (record["config_hash"], name)
             value = last[place] = record.get(name, last.get(place))
             if value is not None:
                 full[name] = value
         full.setdefault("status", "success")
-        full.setdefault("together", 1)
         yield full
 
 
@@ -85,12 +85,13 @@ def _slim(record: Record) -> Record:
     if record.get("status", "success") != "success":
         line |= {name: record[name] for name in _FAILURE if name in record}
     line |= {name: record[name] for name in _BEST_TIME if record.get(name) is not None}
-    if record.get("together", 1) != 1:
-        line["together"] = record["together"]
+    size = record.get("batch_size", record.get(_OLD_BATCH_SIZE, 1))
+    if size != 1:
+        line["batch_size"] = size
     return line
 
 
-def _carried(record: Record, name: str) -> Any:
+def _repeated(record: Record, name: str) -> Any:
     value = record.get(name)
     if name != "config" or value is None:
         return value

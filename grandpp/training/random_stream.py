@@ -1,4 +1,7 @@
-"""A random stream of its own for each run of a batch."""
+"""A random stream of its own for each run of a batch.
+
+Own code, because ``torch.random.fork_rng`` restores the outer state but forgets the inner one.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,15 @@ from torch import Tensor
 
 
 class RandomStream(AbstractContextManager["RandomStream"]):
-    """Torch's random numbers as they are now, carried on inside every ``with`` block.
+    """Torch's random state at construction, continued from one ``with`` block to the next.
 
-    What is drawn outside the blocks changes nothing inside, and the other way round.
+    Numbers drawn outside the blocks do not affect those inside, nor the reverse.
 
     Args:
-        device: Where numbers are drawn besides the CPU.
+        device: Device, besides the CPU, on which numbers are drawn.
 
     Attributes:
-        state: Where the stream is; putting an earlier state back repeats what came after it.
+        state: State of the stream; setting an earlier state repeats the numbers after it.
     """
 
     def __init__(self, device: torch.device) -> None:

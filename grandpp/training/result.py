@@ -12,23 +12,22 @@ from grandpp.solvers import SolveError
 
 
 class DivergedError(RuntimeError):
-    """Training left the finite numbers."""
+    """The loss or a parameter became NaN or infinite in training."""
 
 
 NO_TEST = "no test accuracy: the split has no test node with a known label"
 DIVERGED = "the loss or a parameter became NaN or infinite in training"
 
-# The data are checked when a run begins: features that are not finite come from an encoder that
+# Data are checked when a run begins, so that features that are not finite come from an encoder that
 # overflowed in training.
 FAILURES = (SolveError, ConvergenceError, DivergedError, NonFiniteFeaturesError)
-"""What ends a run without an accuracy, and is a status of its result."""
+"""Exceptions that end a run without an accuracy and give its result a status."""
 
 
 def accuracy(logits: Tensor, y: Tensor, mask: Tensor) -> float | None:
     """Share of nodes in a mask ``[N]`` whose largest logit ``[N, C]`` is that of their class.
 
-    Nodes whose class is not known, ``y = -1``, do not count; without any other there is no
-    accuracy, ``None``.
+    Nodes of unknown class, ``y = -1``, are not counted; ``None`` if there are no others.
     """
     counted = mask & (y >= 0)
     if not bool(counted.any()):
@@ -38,7 +37,7 @@ def accuracy(logits: Tensor, y: Tensor, mask: Tensor) -> float | None:
 
 @dataclass
 class RunResult:
-    """What a run gave; accuracies are fractions, ``None`` where they do not exist.
+    """Accuracies and costs of a run; accuracies are fractions, ``None`` where they do not exist.
 
     Args:
         test_accuracy: Test accuracy at ``best_epoch``; ``None`` without test nodes.
@@ -46,22 +45,22 @@ class RunResult:
         last_test_accuracy: Test accuracy after the last epoch.
         best_epoch: First epoch (from 1) with the best validation accuracy; without validation
             nodes the last one; 0 for a model without training.
-        epochs: Epochs trained: fewer than asked for where patience ended.
+        epochs: Number of epochs trained, which early stopping may reduce.
         nfe_forward: Mean evaluations per training forward pass; ``None`` without a solver.
         nfe_backward: Mean vector-Jacobian products per backward pass.
         seconds: Wall time of training and evaluation.
         peak_memory_mb: Peak memory of the process (CPU) or of the allocator (CUDA) in MiB.
         best_time: Time of the trajectory to 3 T with the best validation accuracy of all epochs,
-            see :func:`grandpp.training.best_time.record_best_time`; ``None`` if not asked for.
-        best_time_epoch: The epoch then.
-        best_time_val_accuracy, best_time_test_accuracy: The accuracies there.
-        energy: Dirichlet energy of the diffused features over that of the encoded ones, after
-            the last epoch: near 0 they are over-smoothed; ``None`` without diffusion, or where
-            the encoded ones have none.
+            see :func:`grandpp.training.best_time.record_best_time`; ``None`` if not recorded.
+        best_time_epoch: Epoch of that accuracy.
+        best_time_val_accuracy, best_time_test_accuracy: Accuracies at that epoch and time.
+        energy: Dirichlet energy of the diffused features divided by that of the encoded ones,
+            after the last epoch; near 0, features are over-smoothed. ``None`` without diffusion,
+            or if the encoded features have energy 0.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
-        message: What failed, or that there are no test nodes, in words; empty otherwise.
-        together: Number of runs trained as one batch, this one included. Evaluations and memory are
-            the batch's then, and ``seconds`` its time over this number.
+        message: Reason of a failure or of a missing test accuracy; empty otherwise.
+        batch_size: Number of runs trained as one batch, including this one. Evaluations and memory
+            are those of the batch, and ``seconds`` is its time divided by this number.
     """
 
     test_accuracy: float | None = None
@@ -80,10 +79,10 @@ class RunResult:
     energy: float | None = None
     status: str = "success"
     message: str = ""
-    together: int = 1
+    batch_size: int = 1
 
     def out_of_patience(self, patience: int | None) -> bool:
-        """Whether the best epoch lies that many epochs back."""
+        """Whether the best epoch is ``patience`` or more epochs ago."""
         if patience is None or self.epochs is None or self.best_epoch is None:
             return False
         return self.epochs - self.best_epoch >= patience

@@ -1,32 +1,35 @@
-"""Means over splits, paired and unpaired tests, and the correction for many of them."""
+"""Means over splits, paired and unpaired tests, and Holm's correction."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from grandpp.training.records import Record, has_failed
 
-# Accuracies are counts divided in float32: differences closer than this are ties.
+# Accuracies are ratios in float32: differences that agree to so many decimals are ties.
 _DECIMALS = 6
+
+_AVERAGED = ["test_accuracy", "val_accuracy", "last_test_accuracy", "best_time_test_accuracy",
+             "nfe_forward", "seconds"]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Accuracy of one model, in fractions.
+    """Summary of the runs of one model; accuracies are fractions.
 
     Args:
-        n: Runs with a test accuracy.
-        failed: Failed runs; they carry no accuracy.
+        n: Number of runs with a test accuracy.
+        failed: Number of failed runs; they have no accuracy.
         mean: Mean test accuracy at the best validation epoch.
         std: Sample standard deviation over splits, seeds averaged (0 for one split).
         val_mean: Mean validation accuracy at that epoch, or ``None``.
         last_mean: Mean test accuracy after the last epoch.
-        best_time_mean: Mean test accuracy at the best time, of the runs that looked for it, or
+        best_time_mean: Mean test accuracy at the best time, over the runs that recorded it, or
             ``None``.
         nfe_forward: Mean evaluations per forward pass, or ``None``.
         seconds: Mean seconds per run.
@@ -47,16 +50,16 @@ class Summary:
 class PairedDifference:
     """Mean difference over identical splits, in fractions.
 
-    Seeds are averaged within their split first: they are no independent evidence about splits.
+    Seeds are averaged within their split first, because they are not independent samples of splits.
 
     Args:
-        n: Splits.
+        n: Number of splits.
         mean: Mean of the differences.
-        half_width: Half the 95 % t-interval of the mean; ``None`` for one pair.
+        half_width: Half-width of the 95 % t-interval of the mean; ``None`` for one pair.
         p_value: Two-sided paired t-test; ``None`` for one pair or where all differences are equal.
         std: Sample standard deviation of the differences; ``None`` for one pair.
-        t: Score of the paired t-test (thesis (4.19)); ``None`` as ``p_value``.
-        wilcoxon_p: Two-sided signed-rank test without the zeros; ``None`` as ``p_value``.
+        t: Statistic of the paired t-test (thesis (4.19)); ``None`` as ``p_value``.
+        wilcoxon_p: Two-sided signed-rank test, zeros excluded; ``None`` as ``p_value``.
     """
 
     n: int
@@ -69,28 +72,31 @@ class PairedDifference:
 
     @property
     def effect_size(self) -> float | None:
-        """Cohen's d_z, the mean difference in standard deviations of the differences."""
+        """Cohen's d_z: mean difference divided by the standard deviation of the differences."""
         return self.mean / self.std if self.std else None
 
 
 def summarize(records: Iterable[Record]) -> Summary:
     """Summarise the records of one model."""
     all_records = list(records)
-    good = [r for r in all_records if r["test_accuracy"] is not None]
-    accuracy = list(split_means((r["split"], r["seed"], r["test_accuracy"]) for r in good).values())
-    val = [r["val_accuracy"] for r in good if r["val_accuracy"] is not None]
-    timed = [r["best_time_test_accuracy"] for r in good if r.get("best_time") is not None]
-    nfe = [r["nfe_forward"] for r in good if r["nfe_forward"] is not None]
+    runs = pd.DataFrame(all_records, columns=["split", *_AVERAGED]).astype(
+        dict.fromkeys(_AVERAGED, float)
+    )
+    good = runs[runs["test_accuracy"].notna()]
+    accuracy = good.groupby("split")["test_accuracy"].mean()
+    means = {
+        name: None if np.isnan(mean) else mean for name, mean in good[_AVERAGED].mean().items()
+    }
     return Summary(
         n=len(good),
         failed=sum(has_failed(r) for r in all_records),
-        mean=float(np.mean(accuracy)) if good else None,
-        std=float(np.std(accuracy, ddof=1)) if len(accuracy) > 1 else (0.0 if good else None),
-        val_mean=float(np.mean(val)) if val else None,
-        last_mean=float(np.mean([r["last_test_accuracy"] for r in good])) if good else None,
-        best_time_mean=float(np.mean(timed)) if timed else None,
-        nfe_forward=float(np.mean(nfe)) if nfe else None,
-        seconds=float(np.mean([r["seconds"] for r in good])) if good else None,
+        mean=float(accuracy.mean()) if len(good) else None,
+        std=float(accuracy.std()) if len(accuracy) > 1 else (0.0 if len(good) else None),
+        val_mean=means["val_accuracy"],
+        last_mean=means["last_test_accuracy"],
+        best_time_mean=means["best_time_test_accuracy"],
+        nfe_forward=means["nfe_forward"],
+        seconds=means["seconds"],
     )
 
 
@@ -103,20 +109,20 @@ def split_means(values: Iterable[tuple[int, int, float]]) -> dict[int, float]:
     Returns:
         The mean of every split, in the order of the splits, whatever the order of the values.
     """
-    by_split: dict[int, list[float]] = {}
-    for split, _, value in values:
-        by_split.setdefault(split, []).append(value)
-    return {split: fmean(by_split[split]) for split in sorted(by_split)}
+    table = pd.DataFrame(sorted(values), columns=["split", "seed", "value"]).astype(
+        {"value": float}
+    )
+    return table.groupby("split")["value"].mean().to_dict()
 
 
 def paired_difference(
     records: Iterable[Record], baseline: Iterable[Record]
 ) -> PairedDifference | None:
-    """Compare two models over the splits that both have a successful run on.
+    """Compare two models over the splits on which both have a successful run.
 
     Args:
         records: Records of the model.
-        baseline: Records of the one it is compared with.
+        baseline: Records of the baseline.
 
     Returns:
         The difference, or ``None`` where no pair exists.
@@ -143,8 +149,8 @@ def paired_test(
     """Test the differences of two models over their common splits.
 
     Args:
-        means: Value of the model by split.
-        baseline: Value of the other one by split.
+        means: Values of the model by split.
+        baseline: Values of the baseline by split.
 
     Returns:
         The difference, or ``None`` without a common split.
@@ -175,11 +181,11 @@ def paired_test(
 def welch_test(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | None:
     r"""Welch's unpaired t-test.
 
-    Thesis (4.18) is this score with the variance of one model printed twice; here each model has
-    its own, :math:`t = (\bar a - \bar b) / \sqrt{s_a^2 / n_a + s_b^2 / n_b}`.
+    Thesis (4.18) prints the variance of one model twice; here each model has its own,
+    :math:`t = (\bar a - \bar b) / \sqrt{s_a^2 / n_a + s_b^2 / n_b}`.
 
     Returns:
-        Score and two-sided p-value; ``None`` for a sample of one or without any spread.
+        Statistic and two-sided p-value; ``None`` for a sample of one, or if both variances are 0.
     """
     if min(len(a), len(b)) < 2:
         return None
@@ -192,12 +198,12 @@ def welch_test(a: Sequence[float], b: Sequence[float]) -> tuple[float, float] | 
 
 @dataclass(frozen=True)
 class UnpairedDifference:
-    """Difference of two means of independent samples, in fractions.
+    """Difference of the means of two independent samples, in fractions.
 
     Args:
         mean: Difference.
         low, high: Its 95 % interval by Welch.
-        t, p_value: Welch's score and two-sided p-value.
+        t, p_value: Welch's statistic and two-sided p-value.
     """
 
     mean: float
@@ -237,8 +243,10 @@ def welch_from_moments(
 def holm(p_values: Sequence[float]) -> list[float]:
     """Correct p-values for their number by Holm's step-down method (Holm 1979).
 
-    The i-th smallest of m is multiplied by m + 1 - i, then raised to the largest before it and cut
-    at 1. The chance of any false discovery stays below the level whatever the dependence.
+    The i-th smallest of m p-values is multiplied by m + 1 - i; the results are made non-decreasing
+    and clipped at 1. The family-wise error rate stays below the level under any dependence.
+
+    Own code, because scipy has no such correction and statsmodels would be a dependency for it.
     """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")

@@ -1,4 +1,4 @@
-"""Group records into the cells of a table, and refuse mixtures that would mislead."""
+"""Group records into the cells of a table, and refuse inconsistent records in one cell."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from grandpp.training.records import Record
 
 @dataclass(frozen=True)
 class CellRun:
-    """What a comparison needs of a record.
+    """The fields of a record that a comparison uses.
 
     Args:
-        protocol, split, seed, config_hash, split_digest: Those of the record.
-        accuracies: The accuracies, in the order of ``METRICS``; the first is ``None`` for a
+        protocol, split, seed, config_hash, split_digest: Fields of the record.
+        accuracies: Accuracies in the order of ``METRICS``; the first is ``None`` for a
             failed run.
     """
 
@@ -36,11 +36,11 @@ class CellRun:
 
 @dataclass(frozen=True)
 class Cell:
-    """All runs of one data set, number of labels and protocol, by model and (split, seed).
+    """All runs of one data set, number of labels and protocol, by model.
 
     Args:
-        dataset, labels_per_class, protocol: Those of every run.
-        runs: Runs by model, sorted by split and seed, none twice.
+        dataset, labels_per_class, protocol: Values shared by every run.
+        runs: Runs by model, sorted by split and seed, without duplicates.
     """
 
     dataset: str
@@ -58,21 +58,21 @@ def collect_cells(
     protocol: str | None = None,
     configs: Collection[str] = (),
 ) -> list[Cell]:
-    """Sort records into cells.
+    """Group records into cells.
 
     Args:
         records: Records in any order, read once.
         datasets, labels, models, protocol: What to keep. (default: everything)
-        configs: Hashes of the configurations meant where a model has several: of a model that ran
-            with any of them, only those runs are kept.
+        configs: Configuration hashes that choose between several configurations of a model: if a
+            model has runs with any of them, only those runs are kept.
 
     Returns:
         Cells in the order of the data sets in the thesis, then of the number of labels.
 
     Raises:
-        ValueError: If nothing is left; if something asked for is in no record; or if a cell holds
+        ValueError: If no record is left; if a requested value is in no record; or if a cell has
             two protocols, two configurations of a model, two results of a run, or two different
-            splits of the same number.
+            splits with the same number.
     """
     chosen = None if protocol is None else [protocol]
     wanted = {"dataset": datasets, "labels_per_class": labels, "model": models, "protocol": chosen}
@@ -91,7 +91,7 @@ def collect_cells(
     for name, asked in {**filters, "config_hash": configs}.items():
         _check_seen(name, asked, seen[name])
     if not groups:
-        raise ValueError("expected records that meet all conditions at once (none does)")
+        raise ValueError("expected records that match all filters (got none)")
     return [_cell(*key, groups[key], configs, settings) for key in sorted(groups, key=_rank)]
 
 
@@ -148,12 +148,12 @@ def _cell(
 
 
 def cell_title(dataset: str, labels: int) -> str:
-    """A cell in words."""
+    """Description of a cell, such as ``Cora with 1 label per class``."""
     return f"{dataset} with {labels} label{'s' if labels > 1 else ''} per class"
 
 
 def _difference(settings: list[Mapping[str, Any]]) -> str:
-    """The settings in which configurations differ, as a clause; empty where none is recorded."""
+    """Clause that lists the settings in which configurations differ; may be empty."""
     names = sorted(set().union(*settings))
     values = {n: [str(s.get(n)) for s in settings] for n in names}
     differing = [f"{n}: {', '.join(v)}" for n, v in values.items() if len(set(v)) > 1]
@@ -173,7 +173,7 @@ def _check_splits(runs: Mapping[str, list[CellRun]], where: str) -> None:
 
 
 def _unique(runs: list[CellRun], where: str) -> list[CellRun]:
-    """Sort runs; a run that is in two files counts once, one with two results not at all."""
+    """Sort runs and remove duplicates; refuse a run with two different results."""
     found: dict[tuple[int, int], CellRun] = {}
     for run in runs:
         first = found.setdefault((run.split, run.seed), run)

@@ -1,4 +1,8 @@
-"""Tables as text, Markdown and LaTeX."""
+"""Tables as text, by pandas, and as Markdown and LaTeX.
+
+Markdown and LaTeX are written here: pandas needs tabulate for the one, Jinja2 and the LaTeX package
+booktabs for the other, and leaves ``|`` in Markdown and ``<`` in LaTeX unescaped.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +10,50 @@ import re
 from collections.abc import Sequence
 from textwrap import fill
 
+import pandas as pd
+
 STYLES: tuple[str, ...] = ("text", "markdown", "latex")
 
 _LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": "$<$", ">": "$>$", **{c: rf"\{c}" for c in "&%$#_{}"},
 })  # fmt: skip
-# Characters of a cell from which on its column wraps in LaTeX.
+# Columns with longer cells wrap in LaTeX.
 _LONG = 32
 _MARKDOWN = str.maketrans({c: rf"\{c}" for c in "\\|_`<"})
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the right under their heads; a short row is filled up with dashes."""
-    lines = [head, *([*row, *["-"] * (len(head) - len(row))] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(f"{cell:>{width}}" for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    )
+    """Format right-aligned columns under their heads; short rows are filled up with dashes."""
+    return _text(pd.DataFrame([dict(enumerate(line)) for line in (head, *rows)]).fillna("-"))
 
 
 def columns(lines: Sequence[Sequence[str]]) -> str:
-    """Columns aligned to the left, the first line ruled off as their heads."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    ruled = [lines[0], ["-" * width for width in widths], *lines[1:]]
-    return "\n".join(
-        "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in ruled
-    )
+    """Format left-aligned columns, with a rule below the first line, their heads."""
+    frame = pd.DataFrame(lines)
+    widths = frame.map(len).max()
+    rule = pd.DataFrame(["-" * width for width in widths]).T
+    ruled = pd.concat([frame[:1], rule, frame[1:]])
+    return _text(ruled.apply(lambda column: column.str.ljust(widths[column.name])))
+
+
+def _text(frame: pd.DataFrame) -> str:
+    # pandas separates columns by one space, like the words of a cell.
+    frame.iloc[:, 1:] = " " + frame.iloc[:, 1:]
+    lines = frame.to_string(index=False, header=False).split("\n")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title: str) -> str:
-    """A table with a title in one of three styles.
+    """Format a table with a title in one of three styles.
 
     Args:
         head: Heads of the columns.
-        rows: Cells, as many as heads; ``+-`` becomes the sign where there is one, and a cell
+        rows: Cells, as many as heads; `` +- `` becomes a plus-minus sign in LaTeX, and a cell
             ``**so**`` is highlighted: bold in Markdown and LaTeX, starred in text.
-        style: One of ``STYLES``: columns aligned to the left, a table of GitHub's Markdown, or a
-            ``table`` that needs no package.
-        title: The line above the table; the caption in LaTeX.
+        style: One of ``STYLES``: ``"text"``, left-aligned columns; ``"markdown"``, GitHub's; or
+            ``"latex"``, a ``table`` that needs no package.
+        title: Line above the table; the caption in LaTeX.
 
     Raises:
         ValueError: For an unknown style.
@@ -61,7 +69,7 @@ def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title
 
 
 def paragraph(text: str, style: str) -> str:
-    """A sentence beside a table, in the same style."""
+    """Format a sentence below a table in the same style."""
     if style == "latex":
         return _signs(_plain(text, _LATEX))
     return _plain(text, _MARKDOWN) if style == "markdown" else fill(text, width=100)
@@ -101,7 +109,7 @@ def _plain(text: str, characters: dict[int, str]) -> str:
 
 
 def _signs(text: str) -> str:
-    """Plus-minus and minus signs of LaTeX; a hyphen in a name stays one."""
+    """Use LaTeX's plus-minus and minus signs; hyphens in names are not changed."""
     return re.sub(r"(?<![\w$-])-(?=\d)", "$-$", text.replace(" +- ", r" $\pm$ "))
 
 

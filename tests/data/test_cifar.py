@@ -16,7 +16,7 @@ from grandpp.data.cifar import ArraysOnly, read_cifar10
 
 def test_a_pickle_that_would_run_code_is_refused_even_after_the_digest(tmp_path):
     write_cifar(tmp_path, test_batch=Marker(tmp_path / "marker"))
-    with pytest.raises(ValueError, match=r"test_batch \(got expected NumPy arrays alone"):
+    with pytest.raises(ValueError, match=r"test_batch \(got expected only NumPy arrays"):
         read_cifar10((tmp_path / "cifar-10-python.tar.gz").read_bytes())
     assert not (tmp_path / "marker").exists()
 

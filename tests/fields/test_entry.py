@@ -30,8 +30,8 @@ LAYERS = {
         8, heads=2, mode="nonlinear", solver="dopri5", gradient="adjoint"
     ),
     "heavy ball": lambda: HeavyBallConv(8, heads=2, momentum="learned", source="paper"),
-    "generalized": lambda: HeavyBallConv(8, heads=2, kind="generalized"),
-    "adam": lambda: HeavyBallConv(8, heads=2, kind="adam"),
+    "ghbnode": lambda: HeavyBallConv(8, heads=2, kind="ghbnode"),
+    "adamnode": lambda: HeavyBallConv(8, heads=2, kind="adamnode"),
     "cgnn": lambda: CGNNConv(8),
 }
 

@@ -14,8 +14,8 @@ from grandpp.fields.adam import Adam
 MAKERS = {
     "source": lambda: TrustedSource(gain=0.3),
     "heavy ball": lambda: HeavyBall(gamma=0.3),
-    "generalized": lambda: GeneralizedHeavyBall(gamma=0.3, xi=0.3),
-    "adam": lambda: Adam(alpha=0.3, beta=0.3),
+    "ghbnode": lambda: GeneralizedHeavyBall(gamma=0.3, xi=0.3),
+    "adamnode": lambda: Adam(alpha=0.3, beta=0.3),
 }
 
 

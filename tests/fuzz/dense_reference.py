@@ -325,7 +325,7 @@ def _heavy_ball(conv: Any, p: Parameters, problem: Problem, push: Tensor, march:
         return problem.alpha * (a @ h - h) + push
 
     rate = equation_of_motion(conv.dynamics, p, force)
-    state = [x, m, m.square()] if conv.kind == "adam" else [x, m]
+    state = [x, m, m.square()] if conv.kind == "adamnode" else [x, m]
     return march(rate, torch.stack(state), conv.time)[0] if n else x
 
 

@@ -244,9 +244,9 @@ def equations(draw: Any, layer: str, nonlinear: bool) -> dict[str, Any]:
         options["learn_gain"] = draw(st.booleans())
         options["initial"] = draw(st.sampled_from(("features", "shifted", "zero")))
     if layer == "heavy_ball":
-        kinds = ("heavy_ball", "second_order", "wave", "generalized", "adam")
+        kinds = ("hbnode", "sonode", "wave", "ghbnode", "adamnode")
         options["kind"] = kind = draw(st.sampled_from(kinds))
-        if kind == "generalized":
+        if kind == "ghbnode":
             options["activation"] = draw(st.sampled_from(("tanh", "identity", "hardtanh")))
         options["momentum"] = draw(st.sampled_from(("zero", "learned")))
         options["source"] = draw(st.sampled_from((None, "balanced", "paper")))
@@ -257,11 +257,11 @@ def is_linear(layer: str, options: dict[str, Any]) -> bool:
     """Whether ``solver="exact"`` is for this equation."""
     if layer != "heavy_ball":
         return options.get("mode", "linear") == "linear"
-    if options["mode"] == "nonlinear" or options["kind"] == "adam":
+    if options["mode"] == "nonlinear" or options["kind"] == "adamnode":
         return False
     if options["kind"] == "wave":
         return options["source"] is None and not options["learn_beta"]
-    return options["kind"] != "generalized" or options["activation"] == "identity"
+    return options["kind"] != "ghbnode" or options["activation"] == "identity"
 
 
 KINKED = 5e-2

@@ -51,7 +51,7 @@ def test_the_walk_on_an_undirected_graph_conserves_the_degree_weighted_mean(draw
     options = {k: v for k, v in case.options.items() if k not in HEADS}
     options |= {"mode": "linear", "attention": None, "learn_beta": False}
     if case.layer == "heavy_ball":
-        options |= {"momentum": "zero", "source": None, "kind": "second_order"}
+        options |= {"momentum": "zero", "source": None, "kind": "sonode"}
         options.pop("activation", None)
         case = replace(case, trusted=None)
     if case.layer == "grand++":

@@ -207,7 +207,7 @@ def test_a_malformed_option_is_refused_at_construction(layer):
             if layer != "cgnn":
                 options |= {"attention": "scaled_dot", "heads": 2}
             if option == "activation":
-                options["kind"] = "generalized"
+                options["kind"] = "ghbnode"
             options[option] = value
             calls[option, value] = functools.partial(LAYERS[layer], **options)
     refused(calls)

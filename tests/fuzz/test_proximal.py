@@ -19,7 +19,7 @@ TOLERANCE, SINGLE = 1e-6, 3e-4
 def test_backward_euler_takes_the_steps_of_the_dense_equation(drawn):
     case = drawn.case.but(solver=Proximal("prox_be", step_size=STEP, inner_tol=1e-9))
     if case.options.get("kind") == "wave":
-        case = case.but(kind="heavy_ball")  # a wave takes its steps in other variables
+        case = case.but(kind="hbnode")  # a wave takes its steps in other variables
     conv = case.build()
     x, edge_index, weight, *trusted = case.inputs()
     p, wide = dense.leaves(conv), x.double().requires_grad_()

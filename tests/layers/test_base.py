@@ -140,7 +140,7 @@ def test_parameters_that_are_not_finite_are_named(mode, bad, karate, features):
         (GRANDConv, {"attention": "exp_kernel"}),
         (GRANDConv, {"attention": "gat"}),
         (GRANDPPConv, {"learn_gain": True}),
-        (HeavyBallConv, {"kind": "generalized", "momentum": "learned"}),
+        (HeavyBallConv, {"kind": "ghbnode", "momentum": "learned"}),
         (GRANDConv, {"time": torch.nn.Parameter(torch.tensor(1.0))}),
     ):
         names = [name for name, _ in layer(8, mode=mode, **options).named_parameters()]

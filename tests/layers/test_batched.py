@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-import grandpp.layers.batched as together
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.layers.batched import can_batch, solve_batched
 from grandpp.solvers import SolveError
@@ -83,19 +82,19 @@ def test_all_copies_count_the_products_of_the_fastest(karate):
     assert len({id(s.stats) for s in joint}) == 1
 
 
-def test_states_beyond_the_cache_are_joined_in_even_groups(karate, monkeypatch):
-    made = layers("grand", 5)
-    bound = [bind(layer, seed, karate) for seed, layer in enumerate(made)]
-    whole = solve_batched(made[0], bound)
-    monkeypatch.setattr(together, "_CACHED_BYTES", 2 * 34 * 8 * 8)
-    parts = solve_batched(made[0], bound)
-    sizes = [sum(s.stats is t.stats for t in parts) for s in parts]
-    assert sizes == [1, 2, 2, 2, 2]
-    for a, b in zip(whole, parts, strict=True):
-        torch.testing.assert_close(a.features, b.features)
-    monkeypatch.setattr(together, "_CACHED_BYTES", 1)
-    assert len({id(s.stats) for s in solve_batched(made[0], bound)}) == 5
-    assert solve_batched(made[0], []) == []
+@pytest.mark.parametrize(("channels", "sizes"), [(8, {5}), (2_500, {2, 3}), (9_000, {1})])
+def test_states_beyond_the_cache_are_solved_in_even_groups(channels, sizes, karate):
+    """States of 2 kB, 0.7 MB and 2.4 MB each, in groups of at most about 2 MB."""
+    layer = GRANDConv(channels, attention=None, time=2.0, solver="exact").double()
+    inputs = torch.randn(5, 34, channels, dtype=torch.float64)
+    solved = solve_batched(layer, [layer.bind(x, karate) for x in inputs])
+    assert {sum(s.stats is t.stats for t in solved) for s in solved} == sizes
+    for x, s in zip(inputs, solved, strict=True):
+        torch.testing.assert_close(s.features, layer(x, karate))
+
+
+def test_no_layer_gives_no_result():
+    assert solve_batched(GRANDConv(8, solver="exact"), []) == []
 
 
 def test_a_solve_that_fails_is_an_error_of_all(karate):

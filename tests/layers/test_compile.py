@@ -83,7 +83,7 @@ def test_every_attention_of_every_layer(layer, mode, backend, karate):
 
 
 def test_every_other_layer_on_graphs(karate):
-    kinds = ("generalized", "second_order", "adam", "wave")
+    kinds = ("ghbnode", "sonode", "adamnode", "wave")
     balls = [HeavyBallConv(8, kind=kind, time=0.5, heads=2, momentum="learned") for kind in kinds]
     assert_same(randomized(Net(CGNNConv(8), *balls)), graphs(karate), "aot_eager")
 

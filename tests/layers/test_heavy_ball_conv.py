@@ -11,10 +11,10 @@ from grandpp.solvers import Status
 
 TIGHT = {"rtol": 1e-10, "atol": 1e-10}
 LINEAR = {
-    "heavy_ball": {"kind": "heavy_ball"},
+    "hbnode": {"kind": "hbnode"},
     "wave": {"kind": "wave"},
-    "second_order": {"kind": "second_order"},
-    "spring": {"kind": "generalized", "activation": "identity"},
+    "sonode": {"kind": "sonode"},
+    "spring": {"kind": "ghbnode", "activation": "identity"},
 }
 
 
@@ -60,7 +60,7 @@ def test_linear_kinds_equal_the_exponential_of_the_block_matrix(name, attention,
 
 
 def test_saved_times_follow_one_another(karate, features):
-    for kind in ("heavy_ball", "wave"):
+    for kind in ("hbnode", "wave"):
         conv = make(time=3.0, kind=kind, **TIGHT)
         saved = conv.solve(features, karate, save_at=[0.0, 1.0, 3.0])
         assert saved.ys.shape == (3, 2, 34, 4)
@@ -71,7 +71,7 @@ def test_saved_times_follow_one_another(karate, features):
 
 
 def test_undamped_oscillation_conserves_its_energy(karate, features):
-    conv = make(time=40.0, kind="second_order", attention=None, momentum="learned", **TIGHT)
+    conv = make(time=40.0, kind="sonode", attention=None, momentum="learned", **TIGHT)
     with torch.no_grad():
         a, alpha = dense_operator(conv, features, karate)
         saved = conv.solve(features, karate, save_at=[0.0, 3.0, 17.0, 40.0])
@@ -111,9 +111,9 @@ def test_the_source_pushes_the_momentum_and_its_steady_state_is_that_of_grandpp(
     assert float(solution.y[1].abs().max()) < 1e-6
 
 
-@pytest.mark.parametrize("name", [*LINEAR, "tanh", "adam"])
+@pytest.mark.parametrize("name", [*LINEAR, "tanh", "adamnode"])
 def test_every_kind_runs_in_both_modes_and_auto_agrees_with_dopri5(name, karate, features):
-    kinds = {**LINEAR, "tanh": {"kind": "generalized"}, "adam": {"kind": "adam"}}
+    kinds = {**LINEAR, "tanh": {"kind": "ghbnode"}, "adamnode": {"kind": "adamnode"}}
     for mode in ("linear", "nonlinear"):
         ours, other = (
             make(time=2.0, mode=mode, solver=s, rtol=1e-7, atol=1e-7, **kinds[name])
@@ -139,14 +139,14 @@ def test_exact_gradients_equal_those_through_dopri5(name, attention, karate, fea
     assert grads[0].keys() == grads[1].keys()
     expected = {"x", "alpha_logit", "momentum.weight"}
     assert expected | ({"attention.query"} if attention else set()) <= grads[0].keys()
-    if name != "second_order":
+    if name != "sonode":
         assert "dynamics.omega" in grads[0]
     for key, got in grads[0].items():
         torch.testing.assert_close(got, grads[1][key], rtol=1e-5, atol=1e-5)
 
 
 def test_a_long_undamped_solve_divides_its_span_instead_of_losing_digits(karate, features):
-    conv = make(time=60.0, kind="second_order", learn_alpha=False, solver="exact", rtol=1e-9)
+    conv = make(time=60.0, kind="sonode", learn_alpha=False, solver="exact", rtol=1e-9)
     with torch.no_grad():
         a, _ = dense_operator(conv, features, karate)
         eye, zero = torch.eye(34, dtype=torch.float64), torch.zeros(34, 34, dtype=torch.float64)
@@ -157,7 +157,7 @@ def test_a_long_undamped_solve_divides_its_span_instead_of_losing_digits(karate,
 
 
 def test_a_budget_is_kept(karate, features):
-    conv = make(time=1e4, kind="second_order", solver="exact", max_nfe=100)
+    conv = make(time=1e4, kind="sonode", solver="exact", max_nfe=100)
     solution = conv.solve(features, karate, throw=False)
     assert solution.status is Status.MAX_NFE
     assert solution.stats.nfe_forward == 0
@@ -166,11 +166,11 @@ def test_a_budget_is_kept(karate, features):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"kind": "light_ball"}, "'kind' to be one of heavy_ball"),
+        ({"kind": "light_ball"}, "'kind' to be one of hbnode"),
         ({"momentum": "random"}, "'momentum' to be one of zero"),
         ({"time": float("inf")}, "finite 'time'"),
-        ({"kind": "adam", "gamma": 1.0}, "no 'gamma' for kind='adam'"),
-        ({"xi": 1.0}, "for kind='generalized'"),
+        ({"kind": "adamnode", "gamma": 1.0}, "no 'gamma' for kind='adamnode'"),
+        ({"xi": 1.0}, "for kind='ghbnode'"),
         ({"gamma": -1.0}, "not negative"),
         ({"source": "free"}, "free"),
     ],
@@ -186,6 +186,6 @@ def test_trusted_nodes_without_a_source_are_refused(karate, features):
 
 
 def test_the_repr_names_what_changes_the_mathematics():
-    text = repr(make(kind="heavy_ball", source="paper", momentum="learned"))
-    for word in ("heavy_ball", "gamma=2 (learned)", "paper", "momentum=learned", "attention"):
+    text = repr(make(kind="hbnode", source="paper", momentum="learned"))
+    for word in ("hbnode", "gamma=2 (learned)", "paper", "momentum=learned", "attention"):
         assert word in text

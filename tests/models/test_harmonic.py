@@ -97,7 +97,7 @@ def test_all_nodes_labelled_and_loops_are_no_trouble(path):
 @pytest.mark.parametrize(
     ("edges", "weight", "words"),
     [
-        ([[0, 1, 2], [1, 0, 3]], None, "undirected.*way back"),
+        ([[0, 1, 2], [1, 0, 3]], None, "undirected.*reverse edge"),
         ([[0, 1], [1, 0]], [1.0, 2.0], "undirected"),
         ([[0, 1], [1, 0]], [-1.0, -1.0], "non-negative"),
         ([[0, 1], [1, 0]], [float("nan")] * 2, "finite"),

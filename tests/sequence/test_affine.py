@@ -13,7 +13,7 @@ from grandpp.fields import GeneralizedHeavyBall, HeavyBall
 from grandpp.fields.dense import MLPField
 from grandpp.layers import KINDS
 from grandpp.sequence import ODERNN, walker2d_model
-from grandpp.sequence.affine import _FEW, AffineFlow
+from grandpp.sequence.affine import AffineFlow
 from grandpp.solvers import SolveError, Status
 
 LINEAR = ("node", "anode", "sonode", "hbnode")
@@ -58,17 +58,22 @@ def test_one_evaluation_serves_all_intervals():
     assert out.stats.steps == 8
 
 
-def test_few_durations_share_their_matrices_and_many_do_not():
+@pytest.mark.parametrize("different", [1, 5, 40])
+def test_every_element_moves_by_the_exponential_of_its_own_duration(different):
+    """However many different durations there are: few of them share their exponentials."""
     state = torch.randn(2, 40, 3, dtype=F64)
-    ball = HeavyBall()
-    f = ball.double().prepare(MLPField(3).double())
-    few = torch.arange(40, dtype=F64) % _FEW / 7
-    shared = AffineFlow(f, state, 1, few)
-    single = AffineFlow(f, state, 1, torch.cat([few, few + 100]))
-    assert shared.matrices.shape == (_FEW, 7, 7)
-    assert single.matrices is None
-    torch.testing.assert_close(shared(state, few), single(state, few))
-    torch.testing.assert_close(shared(state, few)[:, :1], state[:, :1])  # no time, no way
+    field, ball = MLPField(3).double(), HeavyBall(gamma=0.3).double()
+    duration = torch.arange(40, dtype=F64) % different / 7
+    found = AffineFlow(ball.prepare(field), state, 1, duration)(state, duration)
+    generator = torch.zeros(7, 7, dtype=F64)  # of (h, m, 1) as columns
+    (linear,) = field.layers
+    generator[:3, 3:6] = torch.eye(3)
+    generator[3:6, :3], generator[3:6, 6] = linear.weight.detach(), linear.bias.detach()
+    generator[3:6, 3:6] = -0.3 * torch.eye(3)
+    for i, s in enumerate(duration):
+        start = torch.cat([*state[:, i], torch.ones(1, dtype=F64)])
+        expected = torch.matrix_exp(s * generator) @ start
+        torch.testing.assert_close(found[:, i].flatten(), expected[:6])
 
 
 def test_a_constant_right_hand_side_moves_states_straight_on():

@@ -190,9 +190,9 @@ def test_extra_padding_costs_nothing():
 def test_the_second_moment_of_adam_does_not_jump():
     net = model("adamnode")
     state = torch.rand(3, 2, 4, dtype=F64)
-    jumped = net.jump(torch.randn(2, 2, dtype=F64), state)
-    assert torch.equal(jumped[2], state[2])
-    assert not torch.equal(jumped[:2], state[:2])
+    after = net.jump(torch.randn(2, 2, dtype=F64), state)
+    assert torch.equal(after[2], state[2])
+    assert not torch.equal(after[:2], state[:2])
 
 
 def test_recurrent_cells_of_torch_fit():

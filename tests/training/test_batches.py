@@ -18,7 +18,7 @@ from grandpp.training.records import RUN_RECORDS
 
 CPU = torch.device("cpu")
 LOOSE = ("seconds", "peak_memory_mb", "energy", "nfe_forward", "nfe_backward",
-         "together")  # fmt: skip
+         "batch_size")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_batches_give_the_records_of_single_runs(graph, tmp_path):
     records = sweep(runs, batch_splits=2, out=out)
     alone = sweep(runs)
     assert {record_key(r): strip(r) for r in records} == {record_key(r): strip(r) for r in alone}
-    assert sorted(r["together"] for r in records) == [1, 1, 2, 2, 2, 2]
-    assert {r["together"] for r in alone} == {1}
+    assert sorted(r["batch_size"] for r in records) == [1, 1, 2, 2, 2, 2]
+    assert {r["batch_size"] for r in alone} == {1}
     assert len(read_records(out)) == len(records) == 6
     assert all(r["seconds"] > 0 and r["nfe_forward"] > 0 for r in records)
 

@@ -70,15 +70,16 @@ def test_what_repeats_is_written_once_and_read_back_for_all(tmp_path):
     assert back[0]["energy"] == pytest.approx(0.0123457)
 
 
-def test_runs_of_a_batch_are_told_from_single_ones(tmp_path):
+@pytest.mark.parametrize("name", ["batch_size", "together"])  # the second in earlier versions
+def test_runs_of_a_batch_are_told_from_single_ones(name, tmp_path):
     records = full_records()
     for record in records:
-        record["together"] = 3 if record["split"] < 3 else 1
+        record[name] = 3 if record["split"] < 3 else 1
     path = packed(tmp_path, records)
     lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    assert sum("together" in line for line in lines) == 6
+    assert sum("batch_size" in line for line in lines) == 6
     back = unpack_records(load_records([path]))
-    assert all(r["together"] == (3 if r["split"] < 3 else 1) for r in back)
+    assert all(r["batch_size"] == (3 if r["split"] < 3 else 1) for r in back)
 
 
 def test_the_best_time_is_kept_exactly_where_a_run_looked_for_it(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -40,6 +41,16 @@ def test_summary_is_mean_and_sample_deviation_and_counts_failures_apart():
     assert summary.mean == pytest.approx(0.6)
     assert summary.std == pytest.approx(0.1)
     assert summarize([record("a", 0, None)]).mean is None
+
+
+def test_a_mean_that_no_run_has_is_none_and_the_others_are_over_those_that_have_it():
+    other = {**record("a", 5, 0.8), "nfe_forward": 12.0, "best_time_test_accuracy": 0.9}
+    summary = summarize([*A, other])
+    assert (summary.nfe_forward, summary.best_time_mean) == (12.0, 0.9)
+    assert (summary.val_mean, summary.seconds) == (None, 1.0)
+    assert summarize(A).nfe_forward is summarize(A).best_time_mean is None
+    empty = summarize([])
+    assert (empty.n, empty.failed, empty.mean, empty.std, empty.seconds) == (0, 0, None, None, None)
 
 
 def test_paired_difference_is_that_of_scipy():
@@ -86,6 +97,15 @@ def test_holm_on_a_known_example():
     assert holm([]) == []
 
 
+def test_holm_is_that_of_statsmodels():
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 7, 40):
+        # Rounded, so that some are tied; powers, so that some are small.
+        p = (rng.random(size) ** rng.choice([1, 4, 9], size)).round(2)
+        assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])
+
+
 def test_holm_keeps_the_order_and_lies_between_none_and_bonferroni():
     p = [0.001 * (i * 7919 % 1000) for i in range(1, 40)]
     corrected = holm(p)
@@ -111,6 +131,7 @@ def test_split_means_come_in_the_order_of_splits_whatever_that_of_the_runs():
     assert list(means.items()) == list(split_means(runs[::-1]).items())
     assert list(means) == [0, 2]
     assert means == pytest.approx({0: 0.4, 2: 0.2})
+    assert split_means([]) == {}
 
 
 def test_pairs_are_the_common_splits():

@@ -84,5 +84,5 @@ def test_what_is_in_no_record_is_refused_by_name(choice, words):
 
 def test_conditions_that_nothing_meets_together_are_refused():
     records = [*A, *records_of("b", [0.4], labels=2)]
-    with pytest.raises(ValueError, match="all conditions at once"):
+    with pytest.raises(ValueError, match="match all filters"):
         collect_cells(records, models=["a"], labels=[2])

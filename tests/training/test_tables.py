@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from grandpp.training.tables import paragraph, styled
+from grandpp.training.tables import aligned, paragraph, styled
 
 HEAD = ["model", "a_b (%)"]
 ROWS = [["grand++-l", "-0.50 +- 1.00"], ["x & y|z", "**< 0.001**"]]
@@ -19,6 +19,16 @@ def test_text_is_aligned_and_stars_what_is_highlighted():
         "grand++-l  -0.50 +- 1.00",
         "x & y|z    < 0.001*",
     ]
+
+
+def test_short_rows_are_filled_up_and_right_aligned_however_wide_a_cell_is():
+    wide = "word " * 20 + "end"
+    assert aligned(["a", "b c"], [["0.10"], [wide, "1e-3"]]).splitlines() == [
+        f"{'a':>103}   b c",
+        f"{'0.10':>103}     -",
+        f"{wide}  1e-3",
+    ]
+    assert aligned(["a", "b"], []) == "a  b"
 
 
 def test_markdown_escapes_what_would_break_the_table():

@@ -1,4 +1,4 @@
-"""Continuous normalising flows of vectors and images (FFJORD), by any solver of the house."""
+"""Continuous normalising flows of vectors and images (FFJORD) with any solver of the package."""
 
 from grandpp.image.flow.bijection import Bijection, Chain, Mapped, standard_normal_log_prob
 from grandpp.image.flow.continuous import ContinuousFlow

@@ -1,4 +1,4 @@
-"""The interface of a flow's layers: an invertible map with its change of density."""
+"""Interface of the layers of a flow: invertible maps with their log-determinant."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from grandpp.solvers import SolveStats
 
 
 class Mapped(NamedTuple):
-    """Where a layer took a batch.
+    """Result of a layer: mapped batch, log-determinant and cost.
 
     Args:
-        value: The images y of x, ``[B, ...]``.
-        change: log abs det dy/dx, ``[B]``: log p(x) is log p(y) and this.
-        stats: What its solves cost, one entry each; those of a backward pass count on.
+        value: Outputs y of the inputs x, ``[B, ...]``.
+        change: log abs det dy/dx, ``[B]``: log p(x) = log p(y) + change.
+        stats: Costs of the solves, one entry each; ``backward()`` adds to them.
     """
 
     value: Tensor
@@ -27,27 +27,28 @@ class Mapped(NamedTuple):
 
 
 class Bijection(nn.Module, ABC):
-    """An invertible map of batches from the side of the data to that of the base density."""
+    """An invertible map of batches from data to the base distribution."""
 
     @abstractmethod
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Mapped:
-        """Map data towards the base.
+        """Map data towards the base distribution.
 
         Args:
             x: Batch ``[B, ...]``.
-            generator: On the CPU; of what the layer draws. (default: ``None``, torch's own)
+            generator: Generator on the CPU for random numbers of the layer.
+                (default: ``None``, torch's global one)
         """
 
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
-        """Map back; takes no density along."""
+        """Map back, without the change of density."""
 
 
 class Chain(Bijection):
-    """Layers one after the other.
+    """Layers applied one after the other.
 
     Args:
-        *layers: The first one is next to the data.
+        *layers: Layers; data enter the first one.
     """
 
     def __init__(self, *layers: Bijection) -> None:
@@ -63,13 +64,13 @@ class Chain(Bijection):
         return Mapped(x, change, stats)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """Undo all layers, the last one first."""
+        """Invert all layers, the last one first."""
         for layer in reversed(self.layers):
             y = layer.inverse(y)  # type: ignore[operator]
         return y
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """log density ``[B]`` of a standard normal at ``[B, ...]``."""
+    """Log-density ``[B]`` of the standard normal distribution at points ``[B, ...]``."""
     flat = z.flatten(1)
     return -0.5 * (flat.square().sum(1) + flat.size(1) * math.log(2 * math.pi))

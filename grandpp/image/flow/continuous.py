@@ -1,4 +1,4 @@
-"""The continuous normalising flow: a neural ODE that knows what it does to densities."""
+"""Continuous normalising flow: a neural ODE with its change of density."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from grandpp.solvers import Solver, resolve_solver, solve
 
 
 class ContinuousFlow(Bijection):
-    r"""Carry data x along z' = f(t, z) from t = 0 to T, where its density is standard normal.
+    r"""Map data x by z' = f(t, z) from t = 0 to T, where the density is standard normal.
 
     Source: Chen et al. (2018), theorem 1; Grathwohl et al. (2019), FFJORD.
 
@@ -23,12 +23,12 @@ class ContinuousFlow(Bijection):
         + \int_0^T \operatorname{tr} \partial_z f(t, z)\, dt, \qquad z(0) = x
 
     Args:
-        field: Right-hand side f(t, z) on batches ``[B, *shape]``; samples do not mix.
+        field: Right-hand side f(t, z) on batches ``[B, *shape]``, each sample by itself.
         shape: Shape of one sample.
         time: T. (default: ``1.0``)
         divergence: ``"rademacher"`` or ``"gaussian"`` noise for Hutchinson's estimator, unbiased
             for the integral too, or ``"exact"``. (default: ``"rademacher"``)
-        solver: Name or solver object; also a proximal one, which finds z without the trace.
+        solver: Name or solver object; proximal ones, too, which compute z without the trace.
             (default: ``"dopri5"``)
 
     Raises:
@@ -39,8 +39,8 @@ class ContinuousFlow(Bijection):
 
     Note:
         An evaluation with Hutchinson's estimator costs one of f and one vector-Jacobian product;
-        ``"exact"`` costs as many products as a sample has entries. Proximal solvers need the trace
-        once or twice per step, and the inverse never.
+        ``"exact"`` costs as many products as a sample has entries. Proximal solvers evaluate the
+        trace once or twice per step. The inverse does not evaluate it.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ContinuousFlow(Bijection):
 
     @solver_entry
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Mapped:
-        """Carry x to time T with its change of density.
+        """Map x to time T, with the change of density.
 
         Raises:
             ValueError: For samples of another shape.
@@ -79,19 +79,19 @@ class ContinuousFlow(Bijection):
 
     @solver_entry
     def inverse(self, y: Tensor) -> Tensor:
-        """Carry z back to time 0, without its density."""
+        """Map z back to time 0, without the change of density."""
         self._check(y)
         field: Any = as_bound(self.field)
         solution = solve(field, y, (self.time, 0.0), solver=self.solver)
         return torch.as_tensor(solution.y)
 
     def log_prob(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """log p(x), ``[B]``; an unbiased estimate unless the divergence is exact."""
+        """log p(x) ``[B]``; an unbiased estimate with Hutchinson's estimator."""
         z, change, _ = self(x, generator)
         return standard_normal_log_prob(z) + change
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``[count, *shape]``, with the precision and on the device of the parameters."""
+        """Draw samples ``[count, *shape]`` in the dtype and on the device of the parameters."""
         like = next(self.field.parameters(), torch.empty(0))
         z = torch.randn(count, *self.shape, generator=generator, dtype=like.dtype)
         return self.inverse(z.to(like.device))

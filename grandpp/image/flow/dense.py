@@ -1,4 +1,4 @@
-"""Continuous flows of whole images as vectors: cheap where images are small."""
+"""Continuous flows of images as vectors, by perceptrons: cheap for small images."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from grandpp.solvers import Solver, resolve_solver
 
 
 class DenseFlow(Bijection):
-    """Continuous flows with perceptrons on all pixels at once.
+    """Continuous flows whose fields are perceptrons of all pixels.
 
     Source: Grathwohl et al. (2019), App. B.1, the flows of tabular data. At 8 x 8 pixels an
-    evaluation takes a hundredth of the time of one of :class:`MultiscaleFlow`.
+    evaluation takes a hundredth of the time of an evaluation of :class:`MultiscaleFlow`.
 
     Args:
-        shape: Of a sample.
+        shape: Shape of a sample.
         hidden: Sizes of the hidden layers of each field. (default: ``(128, 128)``)
-        blocks: Continuous flows in a row. (default: ``1``)
-        time: Length of each. (default: ``1.0``)
+        blocks: Number of consecutive continuous flows. (default: ``1``)
+        time: Time span of each flow. (default: ``1.0``)
         divergence: As in :class:`ContinuousFlow`. (default: ``"rademacher"``)
-        solver: Name or solver object, of all solves. (default: ``"dopri5"``)
+        solver: Name or solver object, for all solves. (default: ``"dopri5"``)
 
     Raises:
         ValueError: For a size below 1.

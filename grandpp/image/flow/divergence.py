@@ -1,4 +1,4 @@
-"""A field with its divergence, for the change of density along trajectories."""
+"""A field and its divergence, which gives the change of density along trajectories."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from grandpp.solvers import State
 from grandpp.vector_field import Bound
 
 DIVERGENCES: tuple[str, ...] = ("rademacher", "gaussian", "exact")
-"""Noise of Hutchinson's estimator, or the trace itself."""
+"""Distributions of the noise of Hutchinson's estimator, or the exact trace."""
 
 
 def draw_noise(kind: str, z: Tensor, generator: torch.Generator | None = None) -> Tensor | None:
-    """Noise of the shape of ``z`` with identity covariance; ``None`` for ``"exact"``.
+    """Draw noise of the shape of ``z`` with identity covariance; ``None`` for ``"exact"``.
 
-    Drawn on the CPU, so that a seed means the same on every device.
+    It is drawn on the CPU, so that a seed gives the same numbers on every device.
 
     Raises:
         ValueError: For an unknown kind.
@@ -36,17 +36,18 @@ def draw_noise(kind: str, z: Tensor, generator: torch.Generator | None = None) -
 
 @dataclass(frozen=True, eq=False)
 class DensityField:
-    r"""Points and the logarithm of the volume they carry (Chen et al. 2018, Grathwohl et al. 2019).
+    r"""A point and its log-volume as one state (Chen et al. 2018, Grathwohl et al. 2019).
 
     .. math:: z' = f(t, z), \qquad q' = \operatorname{tr} \partial_z f(t, z)
         \approx \epsilon^\top \partial_z f(t, z)\, \epsilon
 
-    with one draw of the noise for a whole solve, which keeps the right-hand side deterministic.
-    q has no influence on z: it is a ``QuadratureField`` for the implicit solvers.
+    where the noise is drawn once per solve, so that the right-hand side is deterministic.
+    z does not depend on q: for the implicit solvers this is a ``QuadratureField``.
 
     Args:
         f: The field f.
-        noise: Of the shape of z; ``None`` sums over all basis vectors, one product each.
+        noise: Noise of the shape of z; ``None`` computes the exact trace, with one product per
+            entry of a sample.
 
     Shape:
         State (z ``[B, ...]``, q ``[B]``).
@@ -75,7 +76,7 @@ class DensityField:
 
     @property
     def captured(self) -> tuple[Tensor, ...]:
-        """What the field captured; noise is no parameter."""
+        """The tensors of the field; gradients do not reach the noise."""
         return self.f.captured
 
     def bind(self, captured: Sequence[Tensor]) -> DensityField:

@@ -1,4 +1,4 @@
-"""A density model of images with integer intensities, measured in bits per dimension."""
+"""Density model of images with integer intensities, evaluated in bits per dimension."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grandpp.solvers import Solver, resolve_solver
 
 
 class ImageFlow(nn.Module):
-    r"""FFJORD on images: dequantise, logit, standardise, then continuous flows.
+    r"""FFJORD for images: dequantisation, logit, standardisation and continuous flows.
 
     Source: Grathwohl et al. (2019), section 4.2; thesis section 5.4.2. With intensities
     :math:`k \in \{0, \dots, L - 1\}^D` and uniform noise u between 0 and 1,
@@ -24,10 +24,10 @@ class ImageFlow(nn.Module):
 
     Args:
         shape: (C, H, W) of an image.
-        body: From standardised logits ``[B, C, H, W]`` to latents ``[B, D]``, for example
+        body: Flow from standardised logits ``[B, C, H, W]`` to latents ``[B, D]``, for example
             :class:`MultiscaleFlow`.
         levels: Number L of intensities. (default: ``256``)
-        alpha: Of :class:`Logit`. (default: ``1e-6``)
+        alpha: ``alpha`` of :class:`Logit`. (default: ``1e-6``)
 
     Raises:
         ValueError: For a number out of range.
@@ -51,11 +51,11 @@ class ImageFlow(nn.Module):
         self.logit, self.standardize, self.body = Logit(alpha), Standardize(shape), body
 
     def fit_standardization(self, images: Tensor, generator: torch.Generator | None = None) -> None:
-        """Take mean and deviation of every pixel, dequantised once, from images."""
+        """Compute mean and standard deviation of every pixel of images, dequantised once."""
         self.standardize.fit(self.logit(self.dequantize(images, generator)).value)
 
     def dequantize(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Spread every intensity k evenly over k / L to (k + 1) / L.
+        """Add uniform noise: intensity k becomes a value between k / L and (k + 1) / L.
 
         Raises:
             ValueError: For images of another shape.
@@ -80,33 +80,33 @@ class ImageFlow(nn.Module):
         return Chain(self.logit, self.standardize, self.body)
 
     def score(self, images: Tensor, generator: torch.Generator | None = None) -> Mapped:
-        """Dequantise once and measure.
+        """Dequantise images once and compute their log-density.
 
         Returns:
-            Latents, log p(k + u) ``[B]`` in place of a change, and what the solves cost.
+            Latents, log p(k + u) ``[B]`` as ``change``, and the costs of the solves.
         """
         z, change, stats = self.encode(self.dequantize(images, generator), generator)
         units = math.prod(self.shape) * math.log(self.levels)
         return Mapped(z, standard_normal_log_prob(z) + change - units, stats)
 
     def log_prob(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """log p(k + u) ``[B]``, on average over u at most log P(k)."""
+        """log p(k + u) ``[B]``; its mean over u is at most log P(k)."""
         return self.score(images, generator).change
 
     def bits_per_dim(self, log_prob: Tensor) -> Tensor:
-        """Log-densities in bits per entry, where less is better."""
+        """Negative log-densities in bits per entry; less is better."""
         return -log_prob / (math.prod(self.shape) * math.log(2))
 
     @torch.no_grad()
     def sample(
         self, count: int, generator: torch.Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
-        """Draw images ``[count, C, H, W]`` of the L intensities, from 0 to 1; without gradients.
+        """Draw images ``[count, C, H, W]`` with L intensities from 0 to 1, without gradients.
 
         Args:
             count: Number of images.
-            generator: On the CPU. (default: ``None``, torch's own)
-            temperature: Deviation of the latents; below 1 samples are nearer to the typical.
+            generator: Generator on the CPU. (default: ``None``, torch's global one)
+            temperature: Standard deviation of the latents; below 1, samples vary less.
                 (default: ``1.0``)
         """
         like = next(self.parameters())
@@ -115,7 +115,7 @@ class ImageFlow(nn.Module):
         return (v * self.levels).floor().clamp(0, self.levels - 1) / (self.levels - 1)
 
     def use_solver(self, solver: str | Solver) -> None:
-        """Let another solver carry all continuous flows."""
+        """Solve all continuous flows by another solver."""
         resolved = resolve_solver(solver)
         for module in self.modules():
             if isinstance(module, ContinuousFlow):

@@ -1,4 +1,4 @@
-"""The multi-scale architecture: flow, squeeze, flow, and let half of the channels go."""
+"""The multi-scale architecture: each scale splits off half of its channels as latents."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class MultiscaleFlow(Bijection):
     r"""Continuous flows at several resolutions.
 
     Source: Dinh et al. (2017), section 3.6; Grathwohl et al. (2019), App. B.1. Every scale but the
-    last is ``blocks`` continuous flows, a squeeze, and ``blocks`` more; then half of the channels
-    are latent as they are, and the other half goes on to the next scale. The last scale is
-    ``blocks`` continuous flows.
+    last consists of ``blocks`` continuous flows, a squeeze, and ``blocks`` more; then half of the
+    channels become latents, and the other half is the input of the next scale. The last scale
+    consists of ``blocks`` continuous flows.
 
     Args:
         shape: (C, H, W) of a sample.
         hidden: Channels of the hidden layers of each field. (default: ``(64, 64, 64, 64)``)
         scales: Number of scales; H and W are multiples of 2 to the power of ``scales - 1``.
             (default: ``3``)
-        blocks: Continuous flows in a row. (default: ``2``)
-        time: Length of each. (default: ``1.0``)
+        blocks: Number of consecutive continuous flows. (default: ``2``)
+        time: Time span of each flow. (default: ``1.0``)
         divergence: As in :class:`ContinuousFlow`. (default: ``"rademacher"``)
-        solver: Name or solver object, of all solves. (default: ``"dopri5"``)
+        solver: Name or solver object, for all solves. (default: ``"dopri5"``)
 
     Raises:
         ValueError: For a size below 1, or a shape that cannot be halved that often.

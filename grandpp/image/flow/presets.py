@@ -1,4 +1,4 @@
-"""Image flows by the name of their data set."""
+"""Image flows by data set."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class FlowPreset:
     Args:
         shape: (C, H, W) of an image.
         levels: Number of intensities.
-        alpha: Of the logit.
-        architecture: The one of :data:`ARCHITECTURES` that is built unless another is asked for.
+        alpha: ``alpha`` of :class:`Logit`.
+        architecture: Default architecture, one of :data:`ARCHITECTURES`.
         dense: Hidden sizes of :class:`DenseFlow`.
-        hidden, scales, blocks: Of :class:`MultiscaleFlow`.
+        hidden, scales, blocks: Arguments of :class:`MultiscaleFlow`.
     """
 
     shape: tuple[int, int, int]
@@ -64,8 +64,8 @@ def image_flow(
         dataset: One of :data:`IMAGE_FLOWS`.
         architecture: One of :data:`ARCHITECTURES`. (default: ``None``, the data set's own)
         divergence: As in :class:`ContinuousFlow`. (default: ``"rademacher"``)
-        solver: Name or solver object, of all solves. (default: ``"dopri5"``)
-        seed: Of the parameters. (default: ``0``)
+        solver: Name or solver object, for all solves. (default: ``"dopri5"``)
+        seed: Seed of the parameters. (default: ``0``)
 
     Raises:
         ValueError: For an unknown name.

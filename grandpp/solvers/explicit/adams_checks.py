@@ -23,7 +23,7 @@ _CORRECTION, _DIFFERENCE = 1e-2, 0.5
 
 
 class AdamsCountedField(StepCountedField):
-    """Counts, and judges every step by the slopes at both of its ends.
+    """Count evaluations, and check every step by the slopes at both of its ends.
 
     torchdiffeq iterates the corrector of an implicit step four times and warns if it has not
     converged to a tolerance that single precision never reaches.

@@ -57,10 +57,10 @@ class StiffnessCountedField(AdaptiveCountedField):
         if now != self.accepted[0]:
             length = abs(now - self.accepted[0])
             self.accepted = (now, y0)
-            self._judge(length)
+            self._check_step(length)
         super().callback_step(t0, y0, dt)
 
-    def _judge(self, length: float) -> None:
+    def _check_step(self, length: float) -> None:
         if length * self._rate() > _BOUNDARY:
             self.stiff, self.free = self.stiff + 1, 0
         else:

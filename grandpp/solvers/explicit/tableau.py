@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grandpp.solvers.interpolation import Place
+from grandpp.solvers.interpolation import Time
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -36,7 +36,7 @@ class Tableau:
     errors: tuple[float, ...]
     dense: Rows
 
-    def weights(self, theta: Place) -> list[Place]:
+    def weights(self, theta: Time) -> list[Time]:
         r"""The weights :math:`b_i(\theta)` of all slopes, differentiable in ``theta``."""
         found = []
         for row in self.dense:

@@ -137,7 +137,7 @@ class TorchDiffEq:
         return solution
 
     def run(self, counted_field: CountedField, y0: State, ts: Tensor) -> Solution:
-        """:meth:`solve` on the account of a recorder, which may run through several spans.
+        """:meth:`solve` with a given counter, which may count several time spans.
 
         Args:
             counted_field: The counted right-hand side, with the hooks that the method calls.

@@ -1,4 +1,7 @@
-"""Tsitouras's explicit Runge-Kutta method of order 5(4) with error control."""
+"""Tsitouras's explicit Runge-Kutta method of order 5(4) with error control.
+
+Own code, because torchdiffeq has no such method, and neither checkpoints nor evaluation counts.
+"""
 
 from __future__ import annotations
 

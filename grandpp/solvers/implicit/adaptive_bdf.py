@@ -5,12 +5,14 @@ The thesis leaves it as future work (section 5.6). With the Lagrange polynomials
 
 .. math:: \sum_{j=0}^{k} \ell_j'(t_{n+1})\, h_{n+1-j} = f(t_{n+1}, h_{n+1}),
 
-for equal steps the BDF of section 5.2.3. What it neglects is the next divided difference,
+for equal steps the BDF of section 5.2.3. Its leading error is the next divided difference,
 
 .. math:: e_k = \sigma \prod_{j=0}^{k-1} (t_{n+1} - t_{n-j}) \; h[t_{n+1}, \dots, t_{n-k}],
     \qquad \sigma = 1 / \ell_0'(t_{n+1}),
 
 and that of the neighbouring orders costs no evaluation either.
+
+Own code, because torchdiffeq has no BDF, and that of scipy has no gradients.
 """
 
 from __future__ import annotations
@@ -96,11 +98,11 @@ class AdaptiveProximal:
         saved = (ts[1:] - start) / span
         loop = _AdaptiveBDFLoop(equation, self.rtol, self.atol, start, span)
         loop.begin(y, ts)
-        for place in saved[:-1]:
-            while loop.places[0] < float(place.detach()):
+        for time in saved[:-1]:
+            while loop.times[0] < float(time.detach()):
                 loop.advance()
-            yield loop.interpolate(place)
-        while loop.places[0] < 1:
+            yield loop.interpolate(time)
+        while loop.times[0] < 1:
             loop.advance()
         yield loop.states[0]
 
@@ -114,7 +116,7 @@ class _AdaptiveBDFLoop:
     atol: float
     start: Tensor
     span: Tensor
-    places: list[float] = field(default_factory=lambda: [0.0])
+    times: list[float] = field(default_factory=lambda: [0.0])
     states: list[Tensor] = field(default_factory=list)
     order: int = 1
     length: float = 0.0
@@ -135,41 +137,41 @@ class _AdaptiveBDFLoop:
         most = max(speed, curvature)
         length = math.sqrt(0.01 / most) if most > 1e-15 else 1.0
         self.length = min(100 * probe, length, 1.0)
-        # A made-up earlier state on the tangent lets the first step judge its error too.
-        self.places.append(-self.length)
+        # An artificial earlier state on the tangent gives the first step an error estimate.
+        self.times.append(-self.length)
         self.states.append(y - self.length * first)
 
     def advance(self) -> None:
         """Take one step, as many attempts as it needs."""
         stats = self.equation.f.stats
         while True:
-            place = self._next_place()
-            z = self._attempt(place)
+            time = self._next_time()
+            z = self._attempt(time)
             if z is None:
                 self._reject(_INNER_SHRINK)
                 continue
-            errors = self._errors(place, z.detach())
+            errors = self._errors(time, z.detach())
             if errors[self.order] <= 1:
                 break
             self._reject(max(_SHRINK, _SAFETY * errors[self.order] ** (-1 / (self.order + 1))))
         stats.steps += 1
-        self._accept(place, z, errors)
+        self._accept(time, z, errors)
 
-    def interpolate(self, place: Tensor) -> Tensor:
+    def interpolate(self, time: Tensor) -> Tensor:
         """The state between the last two steps, to the order of the method."""
         n = self.order + 1
-        weights = lagrange(self.places[:n], place)
+        weights = lagrange(self.times[:n], time)
         return combine([w.to(self.states[0].dtype) for w in weights], self.states[:n])
 
-    def _attempt(self, place: float) -> Tensor | None:
+    def _attempt(self, time: float) -> Tensor | None:
         """Solve the step's equation; ``None`` where the inner solver gives up."""
         k = self.order
-        weights = slopes([place, *self.places[:k]])
+        weights = slopes([time, *self.times[:k]])
         b = combine([-w / weights[0] for w in weights[1:]], self.states[:k])
         known = min(k + 1, len(self.states))
         earlier = [state.detach() for state in self.states[:known]]
-        guess = combine(lagrange(self.places[:known], place), earlier)
-        t = self.start + place * self.span
+        guess = combine(lagrange(self.times[:known], time), earlier)
+        t = self.start + time * self.span
         try:
             return self.equation.solve(t, b, self.span / weights[0], guess)
         except StepError as error:
@@ -178,25 +180,25 @@ class _AdaptiveBDFLoop:
                 self._look_again()
             return None
 
-    def _errors(self, place: float, z: Tensor) -> dict[int, float]:
+    def _errors(self, time: float, z: Tensor) -> dict[int, float]:
         """Norm of the local error in units of the tolerance, for every order it is known for."""
         states = [z, *[state.detach() for state in self.states]]
-        places = [place, *self.places]
+        times = [time, *self.times]
         errors = {}
         for k in (self.order - 1, self.order, self.order + 1):
             if 1 <= k <= _MAX_ORDER and k + 2 <= len(states):
-                weights = bdf_error_weights(places[: k + 2])
+                weights = bdf_error_weights(times[: k + 2])
                 missing = combine(weights, states[: k + 2])
                 scale = torch.maximum(z.abs(), states[1].abs())
                 errors[k] = self._norm(missing, scale)
         return errors
 
-    def _accept(self, place: float, z: Tensor, errors: dict[int, float]) -> None:
+    def _accept(self, time: float, z: Tensor, errors: dict[int, float]) -> None:
         counted_field = self.equation.f
-        counted_field.t_reached = float((self.start + place * self.span).detach())
-        made_up = self.places[1] < 0 if len(self.places) > 1 else False
+        counted_field.t_reached = float((self.start + time * self.span).detach())
+        made_up = self.times[1] < 0 if len(self.times) > 1 else False
         kept = 1 if made_up else _MAX_ORDER + 2
-        self.places = [place, *self.places[:kept]]
+        self.times = [time, *self.times[:kept]]
         self.states = [z, *self.states[:kept]]
         self.since_change += 1
         self.failures, self.trouble = 0, Status.STEP_UNDERFLOW
@@ -215,8 +217,8 @@ class _AdaptiveBDFLoop:
         self.failures += 1
         # After several failures the earlier states say little about what comes.
         order = 1 if self.failures > 3 else self.order
-        self._change(order, min(self.length, 1 - self.places[0]) * min(factor, _SAFETY))
-        t = abs(float((self.start + self.places[0] * self.span).detach()))
+        self._change(order, min(self.length, 1 - self.times[0]) * min(factor, _SAFETY))
+        t = abs(float((self.start + self.times[0] * self.span).detach()))
         span = abs(float(self.span.detach()))
         if self.length * span <= 16 * torch.finfo(torch.float64).eps * max(t, span):
             raise StepError(self.trouble)
@@ -224,22 +226,22 @@ class _AdaptiveBDFLoop:
     def _change(self, order: int, length: float) -> None:
         self.order, self.length, self.since_change = order, length, 0
 
-    def _next_place(self) -> float:
-        left = 1 - self.places[0]
+    def _next_time(self) -> float:
+        left = 1 - self.times[0]
         # Exactly 1, and no sliver of a step before it.
-        return 1.0 if self.length > left * (1 - 1e-10) else self.places[0] + self.length
+        return 1.0 if self.length > left * (1 - 1e-10) else self.times[0] + self.length
 
     def _look_again(self) -> None:
         """The Jacobian may have changed since its largest eigenvalue was estimated."""
-        t = (self.start + self.places[0] * self.span).detach()
+        t = (self.start + self.times[0] * self.span).detach()
         y = self.states[0].detach()
         with torch.no_grad():
             estimate_spectrum(self.equation, t, y, self.equation.rate(t, y))
 
     @torch.no_grad()
-    def _rate(self, place: float, z: Tensor) -> Tensor:
+    def _rate(self, time: float, z: Tensor) -> Tensor:
         span = float(self.span.detach())
-        return self.equation.rate((self.start + place * self.span).detach(), z) * span
+        return self.equation.rate((self.start + time * self.span).detach(), z) * span
 
     def _norm(self, v: Tensor, scale: Tensor) -> float:
         norm = float((v / (self.atol + self.rtol * scale.abs())).square().mean().sqrt())

@@ -117,7 +117,7 @@ class Iteration:
     def result(self) -> InnerResult:
         """The best state, as its own residual says."""
         if self.best is None:
-            raise RuntimeError("expected at least one state to be judged")
+            raise RuntimeError("expected at least one state with an evaluated residual (got none)")
         done = self.best_norm <= self.tol
         return InnerResult(self.best, self.iterations, self.best_norm, self.evaluations, done)
 

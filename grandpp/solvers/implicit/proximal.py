@@ -56,12 +56,12 @@ class Proximal:
         ValueError: For an unknown method, inner solver or gradient, or a number out of range.
 
     Note:
-        An evaluation and the 10 of the eigenvalue estimate, if any, once, then the inner
-        iterations and one or two checks per step (the estimate anew where an equation resists).
-        Nothing judges
-        the error of a step, and of several roots of a strongly nonlinear equation any may be
-        found: ``"prox_adaptive"`` judges it. Gradients are those of the implicit function theorem:
-        one stored evaluation per step, none of the inner iterations.
+        Cost: one evaluation and, with an eigenvalue estimate, 10 more per solve; then the inner
+        iterations and one or two checks per step (the estimate is repeated where an inner solve
+        fails). The error of a step is not estimated, and of several roots of a strongly nonlinear
+        equation any may be found: ``"prox_adaptive"`` controls the error. Gradients are those of
+        the implicit function theorem, with one stored evaluation per step and none of the inner
+        iterations.
     """
 
     method: str = "prox_be"

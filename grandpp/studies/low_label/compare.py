@@ -158,7 +158,7 @@ How to read the columns:
     Holm p      p of the paired t-test, corrected for all comparisons in this table; --models,
                 --labels and --dataset choose what is in it: choose before looking
     d_z         effect size: mean difference over its standard deviation
-    verdict     in words, from Holm p at the level of 5 %. "Not distinguishable" is no proof of
+    verdict     in words, from Holm p at the level of 5 %. "n.s." (not significant) is no proof of
                 equality: the interval says how large a difference the runs still allow.
 
 Refused, with one line and exit code 2: splits that differ, two protocols in one cell, two

@@ -14,27 +14,29 @@ from grandpp.training.statistics import holm, paired_test, split_means, welch_te
 from grandpp.training.table_cells import Cell, CellRun, cell_title, collect_cells
 
 LEVEL = 0.05
+NOT_SIGNIFICANT = "n.s."
+"""Verdict where the corrected test does not reject at ``LEVEL``: no proof of equality."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model in one cell and what sets it apart from the baseline; accuracies are fractions.
+    """One model in one cell, compared with the baseline; accuracies are fractions.
 
     Args:
         dataset, labels_per_class, protocol: The cell.
         metric: Which accuracy, one of ``METRICS``.
-        model, baseline: Names; equal in the row of the baseline, which holds no difference.
-        runs, failed: Runs with and without a result.
-        splits: Splits with a result; seeds are averaged within each of them.
+        model, baseline: Names; the same in the row of the baseline, which has no difference.
+        runs, failed: Numbers of runs with and without a result.
+        splits: Number of splits with a result; seeds are averaged within a split.
         mean, std: Mean and sample standard deviation over splits (0 for one split).
-        pairs: Splits with a result of both models: the n of the paired tests.
-        unpaired: Splits with a run of either model that are no pair, for want of a result.
+        pairs: Number of splits with a result of both models, the n of the paired tests.
+        unpaired: Number of other splits with a run of either model.
         difference, difference_std: Mean and sample standard deviation of the paired differences.
         low, high: Its 95 % t-interval.
         welch_t, welch_p: Unpaired test over the splits of each model.
         paired_t, paired_p: Paired t-test.
         wilcoxon_p: Signed-rank test of the same differences.
-        holm_p: ``paired_p`` corrected for the number of comparisons made together.
+        holm_p: ``paired_p`` corrected for all comparisons of the same call.
         effect_size: Cohen's d_z.
     """
 
@@ -65,19 +67,19 @@ class Comparison:
 
     @property
     def half_width(self) -> float | None:
-        """Half the 95 % t-interval of the mean over splits; ``None`` for less than two."""
+        """Half-width of the 95 % t-interval of the mean over splits; ``None`` below two splits."""
         if self.std is None or self.splits < 2:
             return None
         return float(stats.t.ppf(0.975, self.splits - 1) * self.std / np.sqrt(self.splits))
 
     @property
     def significant(self) -> bool:
-        """Whether the corrected paired t-test rejects at the level of 5 %."""
+        """Whether the corrected paired t-test is significant at the level of 5 %."""
         return self.holm_p is not None and self.holm_p < LEVEL
 
     @property
     def verdict(self) -> str:
-        """What may be said, in words."""
+        """Conclusion in words: better, worse, n.s., or why there is no test."""
         if self.model == self.baseline:
             return "baseline"
         if self.runs == 0:
@@ -90,9 +92,9 @@ class Comparison:
             return f"{'better' if self.difference > 0 else 'worse'} (p {p_text(self.holm_p)})"
         span = f"{100 * self.low:+.1f} to {100 * self.high:+.1f} points"
         if self.low <= 0 <= self.high:
-            return f"not distinguishable; the interval allows {span}"
+            return f"{NOT_SIGNIFICANT}; the interval allows {span}"
         return (
-            f"not distinguishable after Holm's correction (p {p_text(self.holm_p)}); "
+            f"{NOT_SIGNIFICANT} after Holm's correction (p {p_text(self.holm_p)}); "
             f"the interval alone has {span}"
         )
 
@@ -105,7 +107,7 @@ class Comparison:
 
 
 def p_text(p: float) -> str:
-    """A p-value with its relation: ``= 0.012``, ``< 0.001``."""
+    """Format a p-value with its relation: ``= 0.012`` or ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
@@ -122,12 +124,12 @@ def compare(
 ) -> list[Comparison]:
     """Compare every model with a baseline over identical splits.
 
-    Failed runs are counted and enter no mean. All comparisons returned together are one family
-    for Holm's correction: what is left out by the filters is not corrected for.
+    Failed runs are counted and are in no mean. Holm's correction is over all comparisons that are
+    returned, not over those that the filters leave out.
 
     Args:
         records: Records in any order.
-        baseline: Model the others are compared with. (default: ``"grand-l"``)
+        baseline: Model that the others are compared with. (default: ``"grand-l"``)
         metric: One of ``METRICS``. (default: ``"test_accuracy"``)
         datasets, labels, models, protocol, configs: What to keep, see :func:`collect_cells`; the
             baseline is always kept.

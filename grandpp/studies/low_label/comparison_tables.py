@@ -1,13 +1,13 @@
-"""Comparisons as tables: one with everything, and the two of the thesis."""
+"""Tables of comparisons: one with all values, and two in the form of the thesis."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any
+
+import pandas as pd
 
 from grandpp.studies.low_label.comparison import LEVEL, Comparison, p_text
 from grandpp.training.table_cells import cell_title
@@ -17,18 +17,18 @@ _HEAD = (
     "model", "runs", "splits", "accuracy (%)", "pairs", "difference, 95 % interval",
     "Welch t (p)", "paired t (p)", "Wilcoxon p", "Holm p", "d_z", "verdict",
 )  # fmt: skip
-# What a page can hold; the t-tests are in the two other tables, the counts in the notes.
+# Columns that fit a page; t-tests are in the two other tables, counts in the notes.
 _ON_PAPER = ("model", "splits", "accuracy (%)", "difference, 95 % interval", "Wilcoxon p",
              "Holm p", "d_z", "verdict")  # fmt: skip
 
 
 def comparison_table(comparisons: Sequence[Comparison], style: str = "text") -> str:
-    """Everything about every comparison, one table per cell, and the notes that it needs.
+    """Format all values of all comparisons, one table per cell, and notes.
 
-    In LaTeX without the t-tests, which would not fit a page: see the two other tables.
+    The LaTeX table has no t-tests, for which a page is too narrow; the two other tables have them.
 
     Args:
-        comparisons: What :func:`compare` returned.
+        comparisons: Result of :func:`compare`.
         style: ``"text"``, ``"markdown"`` or ``"latex"``. (default: ``"text"``)
 
     Raises:
@@ -48,13 +48,11 @@ def unpaired_table(comparisons: Sequence[Comparison], style: str = "text") -> st
     """Welch's t-scores by labels per class and data set, in the form of thesis Table 4.4."""
     tested = [c for c in comparisons if c.model != c.baseline]
     datasets = list(dict.fromkeys(c.dataset for c in tested))
-    cells = {(c.model, c.labels_per_class, c.dataset): c for c in tested}
-    keys = dict.fromkeys((c.model, c.labels_per_class) for c in tested)
     models = list(dict.fromkeys(c.model for c in tested))
-    rows = [
-        [model, str(k), *(_score(cells.get((model, k, d))) for d in datasets)]
-        for model, k in sorted(keys, key=lambda key: (models.index(key[0]), key[1]))
-    ]
+    cells = [(models.index(c.model), c.labels_per_class, c.dataset, _score(c)) for c in tested]
+    frame = pd.DataFrame(cells, columns=["model", "labels", "dataset", "score"])
+    table = frame.pivot(index=["model", "labels"], columns="dataset", values="score").fillna("-")
+    rows = [[models[m], str(k), *scores] for (m, k), scores in table[datasets].T.items()]
     title = (
         f"Unpaired t-scores (Welch) against {_baseline(comparisons)}; "
         f"highlighted where two-sided p < {LEVEL}, not corrected"
@@ -88,7 +86,7 @@ def paired_table(comparisons: Sequence[Comparison], style: str = "text") -> str:
 
 
 def notes(comparisons: Sequence[Comparison]) -> list[str]:
-    """Sentences without which the table would mislead: the correction, and what is missing."""
+    """Notes below the table: the correction, failed runs and unpaired splits."""
     number = sum(c.paired_p is not None for c in comparisons)
     sentences = [
         f"Differences to {_baseline(comparisons)} are in points over identical splits, seeds "
@@ -109,18 +107,16 @@ def notes(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def as_row(comparison: Comparison) -> dict[str, Any]:
-    """All values of a comparison, accuracies in fractions, and the verdict."""
+    """All values of a comparison and its verdict; accuracies are fractions."""
     return {**asdict(comparison), "verdict": comparison.verdict}
 
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:
-    """All values as comma-separated lines, an empty one for what there is not."""
-    text = io.StringIO()
+    """All values as CSV; missing values are empty."""
     names = [field.name for field in fields(Comparison)]
-    writer = csv.DictWriter(text, [*names, "verdict"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(as_row(c) for c in comparisons)
-    return text.getvalue()
+    # As objects: pandas would write a column of whole numbers with a gap as floats.
+    table = pd.DataFrame(map(as_row, comparisons), columns=[*names, "verdict"], dtype=object)
+    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _cell(c: Comparison) -> tuple[str, int, str, str]:
@@ -152,8 +148,8 @@ def _row(c: Comparison) -> list[str]:
     ]
 
 
-def _score(c: Comparison | None) -> str:
-    if c is None or c.welch_p is None:
+def _score(c: Comparison) -> str:
+    if c.welch_p is None:
         return "-"
     score = _number(c.welch_t, ".2f")
     return f"**{score}**" if c.welch_p < LEVEL else score

@@ -330,7 +330,7 @@ class MomentumSettings(DiffusionSettings):
         gamma: Fixed damping. (default: ``None``, learned)
     """
 
-    kind: str = constant("heavy_ball")
+    kind: str = constant("hbnode")
     gamma: float | None = option(
         "fixed damping of heavy balls", default=None, shown_default="learned"
     )
@@ -338,7 +338,7 @@ class MomentumSettings(DiffusionSettings):
     def __post_init__(self) -> None:
         """Check every choice."""
         check_not_negative(self, "gamma")
-        if self.gamma is not None and self.kind == "adam":
+        if self.gamma is not None and self.kind == "adamnode":
             raise ValueError(
                 f"expected no 'gamma' for kind='{self.kind}', which has none (got {self.gamma})"
             )

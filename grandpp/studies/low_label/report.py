@@ -12,11 +12,11 @@ from grandpp.training.tables import columns
 def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
     """Format one line per model: accuracy, paired difference to a baseline, cost.
 
-    A column for the accuracy at the best time is there if some runs looked for it.
+    The accuracy at the best time has a column if some runs recorded it.
 
     Args:
         records: Records of one data set and one number of labels.
-        baseline: Model the differences are taken to. (default: ``"grand-l"``)
+        baseline: Model that differences are computed to. (default: ``"grand-l"``)
 
     Returns:
         A table in text; accuracies in percent, mean +- standard deviation over runs.
@@ -33,9 +33,9 @@ def accuracy_table(records: Sequence[Record], baseline: str = "grand-l") -> str:
         own = [r for r in records if r["model"] == model]
         summary = summarize(own)
         difference = None if model == baseline else paired_difference(own, reference)
-        told = {"model": model, **_results(summary)}
-        told[f"paired diff. to {baseline}"] = _difference(difference)
-        rows.append(told | _costs(summary))
+        row = {"model": model, **_results(summary)}
+        row[f"paired diff. to {baseline}"] = _difference(difference)
+        rows.append(row | _costs(summary))
     if not any(r.get("best_time") is not None for r in records):
         for row in rows:
             del row["at best time"]

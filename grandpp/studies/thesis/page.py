@@ -1,4 +1,4 @@
-"""Generate RESULTS.md from the records of a folder."""
+"""Generate the page RESULTS.md from the packed records of a folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grandpp.studies.low_label.comparison import LEVEL
 from grandpp.studies.low_label.diffusion_settings import GRANDSettings
 from grandpp.studies.low_label.zoo import ZOO
 from grandpp.studies.thesis.command import rebuild_command
@@ -40,9 +41,9 @@ _PROTOCOLS = {
 
 
 def results_page(folder: Path) -> str:
-    """The page of a folder: one section per table and protocol with packed records.
+    """Return the page of a folder: one section per table and protocol with packed records.
 
-    The same records give the same text.
+    The text depends only on the records.
 
     Raises:
         ValueError: If there are none, or a file is broken.
@@ -90,9 +91,9 @@ def _section(result: Reproduction, records: Sequence[Record], folder: Path) -> s
 def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:
     notes = [
         f"Verdicts: Welch's t-test of our splits against the thesis's mean and deviation with "
-        f"n = {SPLITS}, two-sided, corrected by Holm for all tested cells of the table; \"equal\" "
-        f"means that the test does not tell the two apart, and the interval (not corrected) how "
-        f"large a difference it leaves open.",
+        f"n = {SPLITS}, two-sided, corrected by Holm for all tested cells of the table. \"n.s.\" "
+        f"(not significant, p >= {LEVEL}) is no proof that the two are equal: the interval (not "
+        f"corrected) shows how large a difference remains possible.",
         f"n is {SPLITS}, the thesis's splits, and not {SPLITS} x {SEEDS}, its runs: seeds are no "
         f"independent evidence about splits, and Table 4.4 computes with {SPLITS} too. Whether "
         f"the printed deviation is one of splits or of runs is not said.",
@@ -123,7 +124,7 @@ def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:
 
 
 def _model_notes(records: Sequence[Record]) -> list[str]:
-    """Where our models are not those of the papers' code."""
+    """Notes on differences between our models and the code of the papers."""
     notes = []
     if any(r.get("config", {}).get("layer_norm") for r in records):
         notes.append("Our diffusion models normalise the state before the decoder, which the "

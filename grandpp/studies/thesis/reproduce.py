@@ -172,10 +172,10 @@ How to read the table:
     ours        test accuracy at the best validation epoch, as in the thesis, over splits; "last
                 epoch" is what remains without validation nodes
     difference  ours minus thesis, with its 95 % interval by Welch
-    verdict     better, equal or worse by Welch's t-test from the thesis's mean, deviation and
-                100 splits, corrected by Holm for all tested cells of the table. "Equal" is no
-                proof: see the interval. The splits are not known to be the thesis's, so this
-                test cannot be paired; those among our own models are
+    verdict     better, worse or n.s. (not significant) by Welch's t-test from the thesis's mean,
+                deviation and 100 splits, corrected by Holm for all tested cells of the table.
+                "n.s." is no proof of equality: see the interval. The splits are not known to be
+                the thesis's, so this test cannot be paired; those among our own models are
     filled      the thesis has NA there: its solver failed
 
 scripts/reproduce.py is the same command.""",

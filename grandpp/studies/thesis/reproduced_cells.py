@@ -1,4 +1,4 @@
-"""Measured and printed accuracies, cell by cell, with the test between them."""
+"""Compare our accuracies with those printed in the thesis, cell by cell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grandpp.studies.low_label.comparison import LEVEL, Comparison, compare, p_text
+from grandpp.studies.low_label.comparison import (
+    LEVEL,
+    NOT_SIGNIFICANT,
+    Comparison,
+    compare,
+    p_text,
+)
 from grandpp.studies.thesis.layouts import TableLayout
 from grandpp.studies.thesis.printed import SPLITS, ThesisCell
 from grandpp.training.reading import METRICS
@@ -18,17 +24,17 @@ from grandpp.training.table_cells import CellRun, collect_cells
 
 @dataclass(frozen=True)
 class Reproduced:
-    """One cell of a table, ours and the thesis's; accuracies are fractions.
+    """One cell of a table: our result and that of the thesis; accuracies are fractions.
 
     Args:
         dataset, labels, depth, model: The cell; ``depth`` is ``None`` in a table of labels.
-        runs, failed: Our runs with and without a result.
-        splits: Our splits with a result; seeds are averaged within each of them.
+        runs, failed: Numbers of our runs with and without a result.
+        splits: Number of our splits with a result; seeds are averaged within a split.
         mean, std: Test accuracy at the best validation epoch, over splits.
         last_mean, last_std: Test accuracy after the last epoch.
-        thesis: The thesis's cell; ``None`` where it has none.
-        test: Welch's test of ours against the thesis's over 100 splits.
-        holm_p: Its p-value corrected for all cells of the table.
+        thesis: The cell of the thesis; ``None`` if it has none.
+        test: Welch's test of our splits against the 100 splits of the thesis.
+        holm_p: Its p-value, corrected for all tested cells of the table.
     """
 
     dataset: str
@@ -48,15 +54,15 @@ class Reproduced:
 
     @property
     def at(self) -> float:
-        """Where the cell stands on the axis of its table: labels per class, or depth."""
+        """Position of the cell on the axis of its table: labels per class, or depth."""
         return self.labels if self.depth is None else self.depth
 
     @property
     def outcome(self) -> str:
-        """``"better"``, ``"equal"`` or ``"worse"`` than the thesis; or why there is no test."""
+        """``"better"`` or ``"worse"`` than the thesis, ``"n.s."`` or why there is no test."""
         if self.test is not None and self.holm_p is not None:
             if self.holm_p >= LEVEL:
-                return "equal"
+                return NOT_SIGNIFICANT
             return "better" if self.test.mean > 0 else "worse"
         if self.runs == 0:
             return "every run failed" if self.failed else "not run"
@@ -68,7 +74,7 @@ class Reproduced:
 
     @property
     def verdict(self) -> str:
-        """The standing and what it rests on, in words."""
+        """The outcome with its p-value, in words."""
         if self.holm_p is not None:
             return f"{self.outcome} (p {p_text(self.holm_p)})"
         if self.outcome == "filled":
@@ -92,13 +98,13 @@ class Paired:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A table as far as there are records of it.
+    """A reproduced table, as far as there are records of it.
 
     Args:
         layout: The table.
-        protocol: That of every run.
-        cells: Cells by data set, model and axis: those with runs, and the thesis's of the same
-            data sets and models.
+        protocol: Protocol of every run.
+        cells: Cells by data set, model and axis: those with runs, and those of the thesis with the
+            same data sets and models.
         paired: Every model against the baseline; empty without runs of the baseline.
     """
 
@@ -109,11 +115,11 @@ class Reproduction:
 
 
 def reproduce(layout: TableLayout, records: Iterable[Record]) -> Reproduction:
-    """Set our records of a table beside the thesis's numbers.
+    """Compare our records of a table with the numbers of the thesis.
 
-    Each cell is tested by Welch's t-test from the thesis's mean, deviation and its 100 splits,
-    for the splits are not known to be the same draws; Holm's correction is over all cells tested
-    here, and another one over the paired comparisons of each accuracy.
+    Each cell is tested by Welch's t-test with the mean, deviation and 100 splits of the thesis,
+    because the splits are not known to be the same draws. Holm's correction is over all cells
+    tested here, and separately over the paired comparisons of each accuracy.
 
     Args:
         layout: The table.
@@ -170,7 +176,7 @@ def _moments(runs: Sequence[CellRun], metric: str) -> tuple[float, float, int]:
 
 
 def _missing(own: Sequence[Reproduced], thesis: Iterable[ThesisCell]) -> list[Reproduced]:
-    """The thesis's cells of the same data sets and models that have no run yet."""
+    """Cells of the thesis with the same data sets and models that have no run yet."""
     there = {(c.dataset, c.labels, c.depth, c.model) for c in own}
     datasets, models = {c.dataset for c in own}, {c.model for c in own}
     return [
@@ -201,7 +207,7 @@ def _corrected(cells: Sequence[Reproduced]) -> tuple[Reproduced, ...]:
 def _paired(
     layout: TableLayout, by_depth: Mapping[float | None, Sequence[Record]]
 ) -> tuple[Paired, ...]:
-    """Every model against the baseline at its depth, corrected over all depths together."""
+    """Compare every model with the baseline at its depth; corrected over all depths."""
     rows: dict[str, list[tuple[float | None, Comparison]]] = {}
     for metric in ("test_accuracy", "last_test_accuracy"):
         found = [

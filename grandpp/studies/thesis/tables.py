@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from grandpp.studies.low_label.comparison import Comparison, p_text
+import pandas as pd
+
+from grandpp.studies.low_label.comparison import NOT_SIGNIFICANT, Comparison, p_text
 from grandpp.studies.thesis.printed import SPLITS, thesis_tests
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
 from grandpp.training.tables import styled
@@ -23,12 +23,12 @@ def accuracy_tables(
     datasets: Sequence[str] | None = None,
     models: Sequence[str] | None = None,
 ) -> str:
-    """Ours beside the thesis's, one table per data set.
+    """Our accuracies next to those of the thesis, one table per data set.
 
     Args:
         reproduction: The table.
         style: See :func:`grandpp.training.tables.styled`. (default: ``"text"``)
-        datasets, models: What to show; nothing is recomputed for it. (default: everything)
+        datasets, models: Rows to show; the correction is not recomputed. (default: everything)
     """
     shown = [c for c in reproduction.cells if models is None or c.model in models]
     head = ("model", _AXES[reproduction.layout.axis], "thesis", "ours", "difference, 95 % interval",
@@ -42,11 +42,13 @@ def accuracy_tables(
 
 
 def counts(reproduction: Reproduction) -> str:
-    """How the cells stand, in one sentence."""
+    """Number of cells by outcome, in one sentence."""
     found = Counter(c.outcome for c in reproduction.cells)
-    tested = sum(found[s] for s in ("better", "equal", "worse"))
-    parts = [f"Of {tested} cells tested {found['better']} are better than in the thesis, "
-             f"{found['equal']} equal and {found['worse']} worse"]  # fmt: skip
+    tested = sum(found[s] for s in ("better", "worse", NOT_SIGNIFICANT))
+    parts = [
+        f"Of {tested} cells tested, {found['better']} are better than in the thesis, "
+        f"{found['worse']} worse and {found[NOT_SIGNIFICANT]} not significantly different (n.s.)"
+    ]
     missing = sum(c.thesis is not None and c.thesis.mean is None for c in reproduction.cells)
     if missing:
         parts.append(f"of {missing} cells that are NA in the thesis {found['filled']} are filled")
@@ -57,7 +59,7 @@ def counts(reproduction: Reproduction) -> str:
 
 
 def paired_table(reproduction: Reproduction, style: str = "text") -> str:
-    """Every model against the baseline over identical splits, both accuracies."""
+    """Differences of every model to the baseline over identical splits, for both accuracies."""
     head = ("data set", _AXES[reproduction.layout.axis], "model", "pairs",
             "difference, 95 % interval", "d_z", "verdict", "last epoch: difference",
             "verdict, last epoch")  # fmt: skip
@@ -83,7 +85,7 @@ def paired_table(reproduction: Reproduction, style: str = "text") -> str:
 
 
 def t_test_table(table: str, reproduction: Reproduction, style: str = "text") -> str:
-    """The thesis's t-tests of GRAND++-l against GRAND-l and ours: Table 4.4 or 4.5.
+    """The t-tests of GRAND++-l against GRAND-l in Table 4.4 or 4.5, and ours.
 
     Args:
         table: ``"4.4"``, unpaired, or ``"4.5"``, paired.
@@ -116,7 +118,7 @@ def t_test_table(table: str, reproduction: Reproduction, style: str = "text") ->
 
 
 def has_t_tests(table: str, reproduction: Reproduction) -> bool:
-    """Whether the thesis and our records have a t-test of that table in common."""
+    """Whether our records allow a t-test that is in the table."""
     tested = {(t.dataset, t.labels) for t in thesis_tests(table)}
     return any(
         (p.best.dataset, p.best.labels_per_class) in tested
@@ -126,17 +128,14 @@ def has_t_tests(table: str, reproduction: Reproduction) -> bool:
 
 
 def as_csv(reproduction: Reproduction) -> str:
-    """All values of all cells, accuracies in fractions, an empty one for what there is not."""
+    """All values of all cells as CSV; accuracies are fractions, missing values are empty."""
     paired = {(p.best.dataset, p.best.labels_per_class, p.depth, p.best.model): p
               for p in reproduction.paired}  # fmt: skip
     rows = [
         _flat(c, paired.get((c.dataset, c.labels, c.depth, c.model))) for c in reproduction.cells
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    # As objects: pandas would write a column of whole numbers with a gap as floats.
+    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def _flat(cell: Reproduced, paired: Paired | None) -> dict[str, Any]:
@@ -146,7 +145,7 @@ def _flat(cell: Reproduced, paired: Paired | None) -> dict[str, Any]:
     row |= {f"thesis_{n}": getattr(cell.thesis, n, None) for n in ("mean", "std")}
     test = {"mean": "difference", "low": "low", "high": "high", "t": "t", "p_value": "p"}
     row |= {name: getattr(cell.test, n, None) for n, name in test.items()}
-    row |= {"holm_p": cell.holm_p, "standing": cell.outcome}
+    row |= {"holm_p": cell.holm_p, "outcome": cell.outcome}
     fields = ("pairs", "difference", "low", "high", "paired_p", "holm_p")
     for metric in ("best", "last"):
         own = getattr(paired, metric, None)
@@ -159,14 +158,14 @@ def _row(cell: Reproduced) -> list[str]:
     thesis = "-"
     if cell.thesis is not None:
         thesis = "NA" if cell.thesis.mean is None else _mean(cell.thesis.mean, cell.thesis.std)
-    test, told = cell.test, cell.outcome in ("better", "worse")
+    test, significant = cell.test, cell.outcome in ("better", "worse")
     return [
         cell.model,
         f"{cell.at:g}",
         thesis,
         _mean(cell.mean, cell.std, cell.splits),
         "-" if test is None else _span(test.mean, test.low, test.high),
-        f"**{cell.verdict}**" if told else cell.verdict,
+        f"**{cell.verdict}**" if significant else cell.verdict,
         f"{cell.splits} ({cell.failed} failed)" if cell.failed else str(cell.splits),
         _mean(cell.last_mean, cell.last_std, cell.splits),
     ]
@@ -191,6 +190,6 @@ def _score(t: float | None, p: float | None) -> str:
 
 
 def _verdict(row: Comparison) -> str:
-    """The verdict without the interval, which has a column of its own."""
+    """The verdict without the interval, which is in another column."""
     short = row.verdict.partition(";")[0]
     return f"**{short}**" if row.significant else short

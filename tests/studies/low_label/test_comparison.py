@@ -137,7 +137,7 @@ def test_models_on_some_splits_are_paired_on_the_common_ones():
     [
         (0.05, "better (p < 0.001)"),
         (-0.05, "worse (p < 0.001)"),
-        (0.0, "not distinguishable; the interval allows -"),
+        (0.0, "n.s.; the interval allows -"),
     ],
 )
 def test_the_verdict_says_it_in_words(shift, words):
@@ -159,7 +159,7 @@ def test_what_only_the_correction_takes_away_is_said_to_be_so():
     row = next(r for r in compare(records, "b") if r.model == "a" and r.labels_per_class == 1)
     assert row.low > 0
     assert row.holm_p == pytest.approx(12 * row.paired_p)
-    assert row.verdict.startswith("not distinguishable after Holm's correction (p = 0.06")
+    assert row.verdict.startswith("n.s. after Holm's correction (p = 0.06")
 
 
 def test_the_metric_is_chosen():

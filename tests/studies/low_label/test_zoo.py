@@ -85,11 +85,11 @@ def test_labels_of_other_nodes_reach_no_model(model, data):
 @pytest.mark.parametrize(
     ("model", "kind", "mode", "source"),
     [
-        ("hb-l", "heavy_ball", "linear", None),
-        ("hb++-nl", "heavy_ball", "nonlinear", "balanced"),
-        ("ghb-nl", "generalized", "nonlinear", None),
+        ("hb-l", "hbnode", "linear", None),
+        ("hb++-nl", "hbnode", "nonlinear", "balanced"),
+        ("ghb-nl", "ghbnode", "nonlinear", None),
         ("wave-l", "wave", "linear", None),
-        ("adam-l", "adam", "linear", None),
+        ("adam-l", "adamnode", "linear", None),
     ],
 )
 def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, kind, mode, source):
@@ -100,13 +100,13 @@ def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, ki
     if source:
         assert conv.source.initial_gain == 0.1
     assert conv.solver.method == "auto"
-    if kind == "adam":
+    if kind == "adamnode":
         with pytest.raises(ValueError, match="no 'gamma' for kind='adam'"):
             tuned_run("Cora", model, 20, gamma=3.0)
     else:
         damped = tuned_run("Cora", model, 20, gamma=3.0)
         assert damped.settings.gamma == 3.0
-    if kind in ("heavy_ball", "wave"):
+    if kind in ("hbnode", "wave"):
         assert float(damped.settings.build(10, 7).conv.dynamics.gamma) == 3.0
     assert tuned_run("Cora", "grand-l", 20, gamma=3.0) == tuned_run("Cora", "grand-l", 20)
     assert (config.settings.hidden, config.settings.heads) == (80, 8)

@@ -42,7 +42,7 @@ def test_a_row_has_theirs_ours_and_the_verdict(result):
     assert text.index("Cora, test") < text.index("sbm, test")
     line = row_of(text, "grand++-l", "1")
     assert "54.94 +- 16.09  54.80 +- 6.57" in line
-    assert "equal (p = " in line
+    assert "n.s. (p = " in line
     assert line.endswith("27.40 +- 3.29")
     line = row_of(text, "gcn", "1")
     assert "90.00 +- 1.00" in line
@@ -63,7 +63,8 @@ def test_rows_are_chosen_and_nothing_is_recomputed(result):
 
 def test_the_counts_add_up(result):
     assert counts(result) == (
-        "Of 3 cells tested 1 are better than in the thesis, 2 equal and 0 worse; "
+        "Of 3 cells tested, 1 are better than in the thesis, 0 worse and 2 not significantly "
+        "different (n.s.); "
         "not run: 12; not in the thesis: 1."
     )
 
@@ -106,6 +107,6 @@ def test_the_csv_has_every_number(result):
     assert float(own["difference"]) == pytest.approx(0.548 - 0.5494)
     assert float(own["paired_best_difference"]) == pytest.approx(0.032)
     assert float(own["paired_last_high"]) == pytest.approx(0.0241, abs=1e-4)
-    assert own["standing"] == "equal"
+    assert own["outcome"] == "n.s."
     (missing,) = [r for r in rows if (r["model"], r["labels"]) == ("gcn", "20")]
-    assert (missing["mean"], missing["standing"]) == ("", "not run")
+    assert (missing["mean"], missing["outcome"]) == ("", "not run")
