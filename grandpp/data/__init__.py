@@ -11,7 +11,6 @@ from grandpp.data.errors import (
 from grandpp.data.graph_files import (
     GraphSummary,
     read_graph,
-    structural_features,
     without_labelled_component,
 )
 from grandpp.data.graphs import DATASETS, load_dataset
@@ -20,7 +19,13 @@ from grandpp.data.oscillators import DampedOscillators
 from grandpp.data.rewiring import REWIRINGS, TwoHopRewiring, rewire
 from grandpp.data.sequences import SEQUENCES, PlaneVibration, Walker2D, load_sequences
 from grandpp.data.silverbox import Silverbox, load_silverbox
-from grandpp.data.splits import PROTOCOLS, low_label_split, low_label_splits, split_digest
+from grandpp.data.splits import (
+    PROTOCOLS,
+    low_label_split,
+    low_label_splits,
+    split_digest,
+    split_notice,
+)
 from grandpp.data.statistics import GraphStatistics, graph_statistics
 from grandpp.data.synthetic import sbm
 from grandpp.data.windows import SequenceData, Windows
@@ -58,6 +63,6 @@ __all__ = [
     "rewire",
     "sbm",
     "split_digest",
-    "structural_features",
+    "split_notice",
     "without_labelled_component",
 ]

@@ -28,7 +28,7 @@ def assemble(
     directed: bool,
     self_loops: bool,
     feature_names: Sequence[str] | None = None,
-    structural_dimensions: int = 32,
+    structural_dimensions: int | None = None,
 ) -> Data:
     """Number the nodes of all parts and build the graph; see :func:`read_graph`.
 
@@ -56,7 +56,7 @@ def assemble(
     )
     notes = [*parts.notes, *id_notices(parts, ids, in_order, in_features, in_labels, in_edges)]
     if features is None:
-        x, names, how = _structural(merged, n, structural_dimensions)
+        x, names, how = _structural(merged, n, structural_dimensions, directed)
         features, rows = Features(None, x, names, how), np.arange(n)
     if feature_names is not None:
         features, left = align(features, feature_names, parts.places[1] or parts.places[0])
@@ -123,9 +123,11 @@ def _order(parts: Parts) -> NDArray[Any] | None:
 
 
 def _structural(
-    merged: Merged, num_nodes: int, dimensions: int
+    merged: Merged, num_nodes: int, dimensions: int | None, directed: bool
 ) -> tuple[NDArray[np.float32], list[str], str]:
-    x = structural_features(merged.edge_index, merged.weight, num_nodes, dimensions)
+    x = structural_features(
+        merged.edge_index, merged.weight, num_nodes, dimensions, directed=directed
+    )
     names = ["log degree", *(f"spectral {i}" for i in range(1, x.shape[1]))]
     how = f"none given; log degree and a spectral embedding of {x.shape[1] - 1} dimensions"
     return x, names, how

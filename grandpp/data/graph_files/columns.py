@@ -53,12 +53,19 @@ def edge_header(first: list[str], second: list[str], named: Iterable[str | None]
     """Whether the first line of an edge file is a header."""
     cells = [plain(cell) for cell in first]
     pair = any(s in cells and t in cells for s, t in PAIRS)
-    return pair or _looks_like_header(first, second, named)
+    # Ids may be words and numbers mixed; below a header both ends are numbers, or a weight is.
+    below = second if all(map(_is_number, second[:2])) else second[2:]
+    return pair or _looks_like_header(first, below, named)
 
 
 def node_header(first: list[str], second: list[str], named: Iterable[str | None]) -> bool:
     """Whether the first line of a file of features or labels is a header."""
-    known = plain(first[0]) in NODES or any(plain(cell) in LABELS for cell in first[1:])
+    cells = [plain(cell) for cell in first]
+    # A first cell that is called like a label may be a node's id.
+    known = cells[0] in NODES or any(
+        cell in LABELS and (place or any(c in NODES for c in cells))
+        for place, cell in enumerate(cells)
+    )
     counted = first[1:] in (
         [str(i) for i in range(len(first) - 1)],
         [str(i) for i in range(1, len(first))],
@@ -160,13 +167,13 @@ def named_column(table: Table, name: str, option: str) -> int:
 
 
 def _looks_like_header(first: list[str], second: list[str], named: Iterable[str | None]) -> bool:
-    """By a name the user gave, the empty corner that pandas writes, or words above numbers."""
+    """By a name the user gave, the empty corner that pandas writes, or words above a number."""
     lower = [cell.lower() for cell in first]
     if any(name is not None and str(name).lower() in lower for name in named):
         return True
     if not first[0] and len(first) > 1:
         return True
-    return any(not _is_number(a) and _is_number(b) for a, b in zip(first, second, strict=False))
+    return not any(map(_is_number, first)) and any(map(_is_number, second))
 
 
 def _find_ends(table: Table) -> tuple[int, int]:

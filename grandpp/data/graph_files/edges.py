@@ -162,47 +162,47 @@ def merge_edges(
     num_loops = int(loop.sum())
     if num_loops and not self_loops:
         ends, weight = ends[:, ~loop], None if weight is None else weight[~loop]
-    key, weight, _ = _group(ends[0] * num_nodes + ends[1], weight, np.add)
-    repeated = ends.shape[1] - key.size
-    source, target = np.divmod(key, num_nodes)
+    key, weight, first = _runs(ends[0] * num_nodes + ends[1], weight)
+    repeated = key.size - first.size
+    key, weight = key[first], _sums(weight, first)
     if directed:
-        return Merged(np.stack([source, target]), weight, key.size, repeated, 0, 0, num_loops)
+        pairs = np.stack(np.divmod(key, num_nodes))
+        return Merged(pairs, weight, first.size, repeated, 0, 0, num_loops)
+    source, target = np.divmod(key, num_nodes)
     low, high = np.minimum(source, target), np.maximum(source, target)
-    both, uneven = low * num_nodes + high, 0
-    if weight is None:
-        key, _, counts = _group(both, None, np.add)
-    else:
-        _, most, _ = _group(both, weight, np.maximum)
-        _, least, _ = _group(both, weight, np.minimum)
-        key, total, counts = _group(both, weight, np.add)
-        uneven = int((most != least).sum())
-        # The mean of two equal numbers, exactly.
-        weight = np.where(most == least, most, total / counts)
+    key, weight, first = _runs(low * num_nodes + high, weight)
+    reverse, uneven = key.size - first.size, 0
+    if weight is not None and first.size:
+        one, other = weight[first], weight[np.append(first[1:], key.size) - 1]
+        uneven = int((one != other).sum())
+        weight = one / 2 + other / 2  # exact where both are equal
+    key = key[first]
     low, high = np.divmod(key, num_nodes)
     apart = low != high
-    back = (high * num_nodes + low)[apart]
-    order = np.argsort(np.concatenate([key, back]), kind="stable")
+    order = np.argsort(np.concatenate([key, (high * num_nodes + low)[apart]]), kind="stable")
     pairs = np.stack([np.concatenate([low, high[apart]]), np.concatenate([high, low[apart]])])
     if weight is not None:
         weight = np.concatenate([weight, weight[apart]])[order]
-    reverse = int((counts - 1).sum())
     return Merged(pairs[:, order], weight, key.size, repeated, reverse, uneven, num_loops)
 
 
-def _group(
-    key: IntArray, weight: NDArray[np.float64] | None, combine: np.ufunc
-) -> tuple[IntArray, Any, IntArray]:
-    """Distinct keys in rising order, their weights combined, and how often each occurs."""
+def _runs(
+    key: IntArray, weight: NDArray[np.float64] | None
+) -> tuple[IntArray, NDArray[np.float64] | None, IntArray]:
+    """Keys in rising order, their weights, and where each run of equal keys begins."""
     if weight is None:
         key = np.sort(key)
     else:
         order = np.argsort(key, kind="stable")
         key, weight = key[order], weight[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    counts = np.diff(first, append=key.size)
-    if weight is not None:
-        weight = combine.reduceat(weight, first) if first.size else weight
-    return key[first], weight, counts
+    return key, weight, np.flatnonzero(np.diff(key, prepend=-1))
+
+
+def _sums(weight: NDArray[np.float64] | None, first: IntArray) -> NDArray[np.float64] | None:
+    if weight is None or not first.size:
+        return weight
+    sums: NDArray[np.float64] = np.add.reduceat(weight, first)
+    return sums
 
 
 def _read_edge_table(path: Path, columns: EdgeColumns) -> EdgeList:

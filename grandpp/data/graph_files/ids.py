@@ -46,9 +46,8 @@ def factor_of(column: Any) -> Factor:
     words = [_word(value) for value in values]
     if words and all(_WHOLE.fullmatch(word) for word in words):
         words = [word.split(".")[0] for word in words]
-    again, distinct = pd.factorize(np.array(words, dtype=object))
-    if "" in words:  # nothing but blanks
-        again = np.where(np.array(words, dtype=object)[:] == "", -1, again)
+    # Nothing but blanks is an empty cell.
+    again, distinct = pd.factorize(np.array([word or None for word in words], dtype=object))
     lookup = np.append(again, -1).astype(np.int64)
     return Factor(lookup[codes], distinct)
 
@@ -84,6 +83,11 @@ def some(values: Sequence[Any] | NDArray[Any], most: int = 3) -> str:
     """The first few of several values in words, with dots for the rest."""
     first = ", ".join(str(value) for value in values[:most])
     return first + (", ..." if len(values) > most else "")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with words in the singular or the plural: ``1 node``, ``2,000 nodes``."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _word(value: Any) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.edges import EdgeList, Merged
-from grandpp.data.graph_files.ids import IntArray, some
+from grandpp.data.graph_files.ids import IntArray, counted, some
 from grandpp.data.graph_files.labels import Labels
 from grandpp.data.graph_files.rows import Features
 
@@ -64,11 +64,14 @@ def id_notices(
         _check_shared(parts.places[1], featured, parts.places[0], with_edge, ids)
         bare, lone = np.flatnonzero(~featured & with_edge), np.flatnonzero(featured & ~with_edge)
         if bare.size:
-            notes.append(f"{bare.size:,} nodes have no features and get zeros ({some(ids[bare])})")
+            notes.append(
+                counted(bare.size, "node has", "nodes have")
+                + f" no features and get{'s' * (bare.size == 1)} zeros ({some(ids[bare])})"
+            )
         if lone.size:
             notes.append(
-                f"{lone.size:,} ids of {_name(parts.places[1])} occur in no edge "
-                f"({some(ids[lone])})"
+                f"{counted(lone.size, 'id', 'ids')} of {_name(parts.places[1])} "
+                f"{'occurs' if lone.size == 1 else 'occur'} in no edge ({some(ids[lone])})"
             )
         known |= featured
     if in_labels is not None:
@@ -78,8 +81,10 @@ def id_notices(
         alone = np.flatnonzero(labelled & ~known)
         if alone.size:
             notes.append(
-                f"{alone.size:,} ids of {_name(parts.places[2])} occur in no other file and are "
-                f"isolated nodes ({some(ids[alone])})"
+                f"{counted(alone.size, 'id', 'ids')} of {_name(parts.places[2])} "
+                f"{'occurs' if alone.size == 1 else 'occur'} in no other file, "
+                f"{'an isolated node' if alone.size == 1 else 'isolated nodes'} "
+                f"({some(ids[alone])})"
             )
     return notes
 
@@ -105,20 +110,24 @@ def graph_notices(
     notes = []
     if merged.uneven:
         notes.append(
-            f"{merged.uneven:,} edges had another weight in the other direction: the mean is used"
+            counted(merged.uneven, "edge", "edges")
+            + " had another weight in the other direction: the mean is used"
         )
     if merged.weight is not None and (none := int((merged.weight == 0).sum())):
-        notes.append(f"{none:,} edges have the weight 0 and join nothing")
+        notes.append(f"edges with the weight 0, which join nothing: {none:,}")
     if edges.unused:
         notes.append(f"columns of the edges that were not used: {some(edges.unused, 10)}")
     if labels is not None and labels.repeated:
-        notes.append(f"{labels.repeated:,} labels were given more than once")
+        notes.append(counted(labels.repeated, "label was", "labels were") + " given more than once")
     counts = np.bincount(y[y >= 0], minlength=len(classes))
     single = [name for name, count in zip(classes, counts, strict=True) if count == 1]
     if int((counts > 0).sum()) == 1:
         notes.append(f"only one class has labels ({classes[int(counts.argmax())]}): two are needed")
     elif single:
-        notes.append(f"{len(single):,} classes have a single labelled node ({some(single)})")
+        notes.append(
+            counted(len(single), "class has", "classes have")
+            + f" a single labelled node ({some(single)})"
+        )
     return notes
 
 

@@ -44,7 +44,7 @@ def read_graph(
     max_categories: int = MAX_CATEGORIES,
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
-    structural_dimensions: int = 32,
+    structural_dimensions: int | None = None,
     sparse: bool | None = None,
 ) -> Data:
     """Read a graph of your own from files.
@@ -78,7 +78,8 @@ def read_graph(
     Args:
         edges: File of edges, or a file or folder with the whole graph.
         features: File of features. (default: ``None``, those of ``edges`` if it has any, else
-            :func:`structural_features`: log degree and a spectral embedding)
+            log degree and a spectral embedding of the edges,
+            :func:`grandpp.data.graph_files.structural_features`)
         labels: File of labels. (default: ``None``, those of ``edges`` or a ``.content`` file if it
             has any, else none)
         nodes: File with one id per line, or a table with a column of ids: the order of the nodes,
@@ -98,7 +99,8 @@ def read_graph(
             same order. (default: ``None``)
         class_names: Classes of another graph in their order. (default: ``None``: numbers in rising
             order or words in alphabetical order)
-        structural_dimensions: Size of the spectral embedding. (default: ``32``)
+        structural_dimensions: Size of the spectral embedding. (default: ``None``, 32, or 16 beyond
+            100,000 nodes)
         sparse: Whether ``x`` is a ``torch.sparse_csr`` matrix. (default: ``None``, where dense
             features would take more than 256 MiB and at most 5 % of them are not zero)
 
@@ -196,6 +198,11 @@ def _renumber(labels: Labels, class_names: Sequence[str], path: Path) -> Labels:
 
 
 def _stem(path: Path | None) -> str:
-    """The name of a file without its suffixes, or of a folder."""
-    name = "graph" if path is None else (path.resolve().name or "graph")
-    return name.split(".")[0] or name
+    """The name of a file without its suffixes, or of a folder; ``edges.csv`` is called by it."""
+    if path is None:
+        return "graph"
+    whole = path.resolve()
+    if whole.is_file() and whole.name.split(".")[0].lower() == "edges":
+        whole = whole.parent
+    name = whole.name if whole.is_dir() else whole.name.split(".")[0]
+    return name or "graph"

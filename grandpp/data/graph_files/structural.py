@@ -11,14 +11,17 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator
 
 _EXACT_NODES = 20_000  # Lanczos up to here, fixed numbers of block iterations beyond
 _DENSE_NODES = 200
-_ITERATIONS = 30
+_ITERATIONS = 12
+_LARGE_NODES, _DIMENSIONS, _LARGE_DIMENSIONS = 100_000, 32, 16
 
 
 def structural_features(
     edge_index: NDArray[np.int64],
     weight: NDArray[np.float64] | None,
     num_nodes: int,
-    dimensions: int = 32,
+    dimensions: int | None = None,
+    *,
+    directed: bool = False,
     seed: int = 0,
 ) -> NDArray[np.float32]:
     r"""Log degree and the leading eigenvectors of the regularized normalized adjacency matrix.
@@ -33,23 +36,29 @@ def structural_features(
     components and dangling trees from taking all the leading eigenvectors.
 
     Args:
-        edge_index: Edges ``[2, E]``; directions are ignored.
+        edge_index: Edges ``[2, E]``, both directions of an undirected one.
         weight: Non-negative weights ``[E]``, or ``None``.
         num_nodes: Number of nodes N.
-        dimensions: Number of eigenvectors; fewer where the graph is too small. (default: ``32``)
+        dimensions: Number of eigenvectors; fewer where the graph is too small. (default: ``None``,
+            32, or 16 beyond 100,000 nodes)
+        directed: Whether there are edges in one direction alone; the larger weight of both
+            directions then counts for both. (default: ``False``)
         seed: Seed of the start vectors. (default: ``0``)
 
     Returns:
         ``[N, 1 + dimensions]``: log(1 + degree), and eigenvectors of length :math:`\sqrt N`. The
         largest entry of each is positive; the numbers are the same in every run on a machine.
 
-    Cost: up to 20,000 nodes Lanczos iterations to a tolerance of 1e-6; beyond that 30 products of
+    Cost: up to 20,000 nodes Lanczos iterations to a tolerance of 1e-6; beyond that 12 products of
     the matrix with a block of ``dimensions + 1`` vectors (LOBPCG), which need not converge. Memory
     about 10 such blocks.
     """
+    if dimensions is None:
+        dimensions = _DIMENSIONS if num_nodes <= _LARGE_NODES else _LARGE_DIMENSIONS
     values = np.ones(edge_index.shape[1]) if weight is None else weight
     matrix = sp.csr_matrix((values, tuple(edge_index)), shape=(num_nodes, num_nodes))
-    matrix = matrix.maximum(matrix.T) if (matrix != matrix.T).nnz else matrix
+    if directed:
+        matrix = matrix.maximum(matrix.T)
     degree = np.asarray(matrix.sum(axis=1)).ravel()
     found = np.zeros((num_nodes, 1 + min(dimensions, max(num_nodes - 2, 0))), dtype=np.float32)
     found[:, 0] = np.log1p(degree)

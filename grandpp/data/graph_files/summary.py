@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data.graph_files.edges import Merged
+from grandpp.data.graph_files.ids import counted
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,9 @@ class GraphSummary:
         weights = "weighted" if self.weighted else "unweighted"
         lines = [
             f"{self.num_nodes:,} nodes, {self.num_edges:,} edges ({kind}, {weights})",
-            f"{self.num_components:,} components, the largest of {self.largest_component:,} "
-            f"nodes; {self.num_isolated:,} isolated nodes",
+            f"{counted(self.num_components, 'component', 'components')}, the largest of "
+            f"{counted(self.largest_component, 'node', 'nodes')}; "
+            f"{counted(self.num_isolated, 'isolated node', 'isolated nodes')}",
             f"features: {self.features}",
         ]
         if self.class_counts:
@@ -90,16 +92,18 @@ class GraphSummary:
         merged = self.repeated_edges + self.reversed_edges
         if merged:
             lines.append(
-                f"{merged:,} edges were named more than once ({self.reversed_edges:,} in both "
-                "directions) and merged"
+                f"{counted(merged, 'line repeats', 'lines repeat')} an edge "
+                f"({self.reversed_edges:,} in the other direction): merged"
             )
         if self.self_loops:
             done = "kept" if self.self_loops_kept else "left out"
-            lines.append(f"{self.self_loops:,} self-loops were {done}")
+            loops = counted(self.self_loops, "self-loop was", "self-loops were")
+            lines.append(f"{loops} {done}")
         if self.unlabelled_components:
+            nodes = counted(self.unlabelled_component_nodes, "node", "nodes")
             lines.append(
-                f"{self.unlabelled_components:,} components without a label "
-                f"({self.unlabelled_component_nodes:,} nodes): features alone tell their classes"
+                counted(self.unlabelled_components, "component", "components")
+                + f" without a label ({nodes}): features alone tell the class there"
             )
         return [*lines, *self.notes]
 
