@@ -63,10 +63,14 @@ class GraphSummary:
     def __str__(self) -> str:
         kind = "directed" if self.directed else "undirected"
         weights = ", weighted" if self.weighted else ""
-        return (
-            f"{self.num_nodes:,} nodes, {self.num_edges:,} edges ({kind}{weights}), "
-            f"{self.num_features:,} features, {self.num_labelled:,} labelled nodes of "
-            f"{len(self.class_counts)} classes"
+        return ", ".join(
+            [
+                counted(self.num_nodes, "node", "nodes"),
+                counted(self.num_edges, "edge", "edges") + f" ({kind}{weights})",
+                counted(self.num_features, "feature", "features"),
+                counted(len(self.class_counts), "class", "classes"),
+                counted(self.num_labelled, "labelled node", "labelled nodes"),
+            ]
         )
 
     def lines(self) -> list[str]:
@@ -74,7 +78,8 @@ class GraphSummary:
         kind = "directed" if self.directed else "undirected"
         weights = "weighted" if self.weighted else "unweighted"
         lines = [
-            f"{self.num_nodes:,} nodes, {self.num_edges:,} edges ({kind}, {weights})",
+            f"{counted(self.num_nodes, 'node', 'nodes')}, "
+            f"{counted(self.num_edges, 'edge', 'edges')} ({kind}, {weights})",
             f"{counted(self.num_components, 'component', 'components')}, the largest of "
             f"{counted(self.largest_component, 'node', 'nodes')}; "
             f"{counted(self.num_isolated, 'isolated node', 'isolated nodes')}",

@@ -163,7 +163,7 @@ def _read_delimited(
                 **options,
             )
         except pd.errors.ParserError as error:
-            raise GraphFileError(_ragged(path, str(error), where)) from None
+            raise GraphFileError(_ragged(path, str(error))) from None
 
     frame = parse()
     short = np.flatnonzero(frame[width - 1].isna()) if width > 1 else np.array([])
@@ -197,14 +197,14 @@ def _check_short_rows(
             )
 
 
-def _ragged(path: Path, message: str, where: Callable[[int], str]) -> str:
+def _ragged(path: Path, message: str) -> str:
     """What pandas says of a row with too many cells or an open quotation mark, with its line."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
     if found:
         return f"{path}:{found[2]}: expected {found[1]} cells (got {found[3]})"
     found = re.search(r"EOF inside string starting at row (\d+)", message)
     if found:
-        return f"{where(int(found[1]))}: expected a closing quotation mark (got none)"
+        return f"{path}:{int(found[1]) + 1}: expected a closing quotation mark (got none)"
     return f"{path}: cannot be read as a table: {message.strip()}"
 
 
@@ -267,10 +267,16 @@ def _read_parquet(path: Path) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            frame = pyarrow.parquet.read_table(pyarrow.BufferReader(content)).to_pandas()
+            found = pyarrow.parquet.read_table(pyarrow.BufferReader(content))
+            frame = found.to_pandas()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         first = str(error).splitlines()[0]
         raise GraphFileError(f"{path}: expected a Parquet file (got: {first})") from None
+    for field in found.schema:
+        if pyarrow.types.is_nested(field.type):
+            raise GraphFileError(
+                f"{path}: expected cells with one value in column '{field.name}' (got {field.type})"
+            )
     if not len(frame):
         raise GraphFileError(f"{path}: expected rows (got none)")
     frame = frame.reset_index() if frame.index.name is not None else frame.reset_index(drop=True)

@@ -10,13 +10,14 @@ import pytest
 
 @pytest.fixture
 def write(tmp_path):
-    """Write text or bytes to a file, compressed if its name ends in ``.gz``; returns its path."""
+    """Write bytes, or text that is compressed if the name ends in ``.gz``; returns the path."""
 
     def to(name: str, content: str | bytes) -> Path:
         raw = content.encode() if isinstance(content, str) else content
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+        packed = isinstance(content, str) and name.endswith(".gz")
+        path.write_bytes(gzip.compress(raw) if packed else raw)
         return path
 
     return to
