@@ -126,7 +126,7 @@ BAD_FEATURES = [
     ("f.csv", "id,w\na,1\n,2\n", "f.csv:3: expected a node id (got an empty cell)"),
     ("f.csv", "id\na\nb\n", "f.csv:2: expected columns of features beside the node id (got none)"),
     ("f.csv", "id,t\n" + "".join(f"n{i},word{i}\n" for i in range(101)),
-     "f.csv: expected numbers or at most 100 different words in column 't' (got 101 words, such as"),
+     "f.csv: expected numbers or at most 100 different words in column 't' (got 101 words, such"),
     ("f.csv", "id,w\nx,1\ny,2\n", "f.csv: expected node ids of "),
     ("f.csv", "id,a,b\na,1,2\nb,1\n", "f.csv:3: expected 3 cells as in the header (got 2)"),
     ("f.json", '{"a": [1],\n "b": [2}', "f.json:2: malformed JSON"),
