@@ -26,7 +26,7 @@ from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.edges import EdgeList, check_weight, matrix_edges
 from grandpp.data.graph_files.labels import Labels
 from grandpp.data.graph_files.raw import read_content
-from grandpp.data.graph_files.rows import Features, check_finite
+from grandpp.data.graph_files.rows import Features, check_finite, sound, sound_parts
 from grandpp.data.graph_files.summary import GraphSummary
 
 # What a file saved from a PyG Data names, besides tensors and numbers.
@@ -169,9 +169,7 @@ def _benchmark(path: Path, found: Any) -> Bundle:
     matrices = {}
     for name in ("adj", "attr"):
         if f"{name}_data" in found.files:
-            parts = [found[f"{name}_{part}"] for part in ("data", "indices", "indptr", "shape")]
-            matrices[name] = sp.csr_matrix(tuple(parts[:3]), shape=tuple(parts[3].tolist()))
-            matrices[name].check_format()
+            matrices[name] = sound_parts(found, name)
         elif f"{name}_matrix" in found.files:
             matrices[name] = found[f"{name}_matrix"]
     edges = matrix_edges(matrices["adj"], path)
@@ -274,10 +272,8 @@ def _names(given: Any, count: int | None) -> NDArray[Any] | None:
 
 def _scipy(x: Tensor) -> sp.csr_matrix:
     x = x.detach().to_sparse_csr()
-    return sp.csr_matrix(
-        (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy()),
-        shape=tuple(x.shape),
-    )
+    parts = (x.values().numpy(), x.col_indices().numpy(), x.crow_indices().numpy())
+    return sound(sp.csr_matrix(parts, shape=tuple(x.shape)))
 
 
 def _is_mask(value: Any, n: int) -> bool:

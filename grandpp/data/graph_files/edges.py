@@ -19,6 +19,7 @@ from grandpp.data.graph_files.columns import edge_columns, edge_header
 from grandpp.data.graph_files.ids import IntArray, factor_of, union
 from grandpp.data.graph_files.networks import read_network
 from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
+from grandpp.data.graph_files.rows import sound
 from grandpp.data.graph_files.tables import Table, read_table
 
 MATLAB_NAMES = ("A", "adj", "adjacency", "Adj", "network", "W")
@@ -292,13 +293,16 @@ def _read_matlab(path: Path) -> sp.spmatrix:
     matrices = {name: value for name, value in found.items() if sp.issparse(value)}
     for name in MATLAB_NAMES:
         if name in matrices:
-            return matrices[name]
+            try:
+                return sound(matrices[name])
+            except ValueError as error:
+                raise GraphFileError(f"{path}: expected a sparse matrix (got: {error})") from None
     raise GraphFileError(f"{path}: expected a sparse matrix 'A' (got {_names(found, '__')})")
 
 
 def _read_npz_matrix(path: Path) -> sp.spmatrix:
     try:
-        return sp.load_npz(io.BytesIO(read_content(path)))
+        return sound(sp.load_npz(io.BytesIO(read_content(path))))
     except GraphFileError:
         raise
     except Exception as error:  # as above

@@ -22,6 +22,8 @@ from grandpp.data.graph_files.rows import (
     content_table,
     read_array,
     read_node_table,
+    sound,
+    sound_parts,
     unique_ids,
 )
 from grandpp.data.graph_files.tables import Table, as_numbers
@@ -150,10 +152,9 @@ def _read_npz(path: Path) -> Features:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             if "format" in found.files:
-                x = sp.load_npz(io.BytesIO(content))
+                x = sound(sp.load_npz(io.BytesIO(content)))
             elif "attr_data" in found.files:
-                parts = [found[f"attr_{part}"] for part in ("data", "indices", "indptr", "shape")]
-                x = sp.csr_matrix(tuple(parts[:3]), shape=tuple(parts[3].tolist()))
+                x = sound_parts(found, "attr")
             elif len(found.files) == 1:
                 x = found[found.files[0]]
             else:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from grandpp.data.errors import GraphFileError
-from grandpp.data.graph_files.raw import kind_of, read_content
+from grandpp.data.graph_files.raw import kind_of, read_content, read_text
 from grandpp.data.graph_files.tables import Table, frame_table
 
 
@@ -26,25 +26,27 @@ def read_network(path: Path) -> Any:
     """
     import networkx as nx  # takes a while
 
-    content = read_content(path)
     if kind_of(path) == ".graphml":
+        content = read_content(path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return nx.read_graphml(io.BytesIO(content))
         except ET.ParseError as error:
             raise GraphFileError(
-                f"{path}:{error.position[0]}: malformed GraphML ({error.msg})"
+                f"{path}:{error.position[0]}: malformed GraphML ({error.msg.split(': ')[0]})"
             ) from None
         except Exception as error:  # networkx raises whatever a wrong file makes it stumble over
             raise GraphFileError(f"{path}: expected GraphML (got: {error})") from None
+    # networkx opens files as ASCII; Gephi and others write UTF-8.
+    lines = read_text(path, comments=False).decode().splitlines()
     try:
         try:
-            return nx.read_gml(io.BytesIO(content))
+            return nx.parse_gml(lines)
         except nx.NetworkXError as error:
             if "label" not in str(error):
                 raise
-            return nx.read_gml(io.BytesIO(content), label="id")
+            return nx.parse_gml(lines, label="id")
     except Exception as error:  # as above
         place = re.search(r" at \((\d+), \d+\)$", str(error))
         line = f":{place[1]}" if place else ""

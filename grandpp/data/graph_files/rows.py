@@ -134,6 +134,25 @@ def check_finite(found: Any, where: Callable[[int], str]) -> Matrix:
     return np.ascontiguousarray(small)
 
 
+def sound(matrix: Any) -> sp.csr_matrix:
+    """A sparse matrix from a file in compressed rows; scipy's products trust its indices.
+
+    Raises:
+        ValueError: Indices are out of range or not in order.
+    """
+    if matrix.format in ("csr", "csc", "bsr"):
+        matrix.check_format(full_check=True)
+    return sp.csr_matrix(matrix)
+
+
+def sound_parts(found: Any, name: str) -> sp.csr_matrix:
+    """The matrix whose arrays are called ``name_data``, ``name_indices``, ... in an NPZ file."""
+    parts = [found[f"{name}_{part}"] for part in ("data", "indices", "indptr", "shape")]
+    shape = tuple(parts[3].tolist())
+    matrix = sp.csr_matrix(tuple(parts[:3]), shape=shape)
+    return sound(matrix)
+
+
 def align(found: Features, names: Sequence[str], path: Path) -> tuple[Features, list[str]]:
     """Bring columns into the order of another graph's, by name.
 

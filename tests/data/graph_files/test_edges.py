@@ -165,6 +165,12 @@ def test_a_gml_file_without_labels_goes_by_its_ids(write):
     assert pairs(read_graph(path)) == {(4, 7), (7, 4)}
 
 
+def test_a_gml_file_may_be_utf_8(write):
+    nodes = 'node [ id 4 label "é" ] node [ id 7 label "b" ]'
+    path = write("g.gml", f"graph [ {nodes} edge [ source 4 target 7 ] ]")
+    assert pairs(read_graph(path)) == both([("é", "b")])
+
+
 def test_matrices_are_read_from_matlab_and_scipy(tmp_path):
     rng = np.random.default_rng(0)
     dense = np.triu(rng.random((8, 8)) * (rng.random((8, 8)) < 0.4), 1)

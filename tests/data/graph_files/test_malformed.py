@@ -269,3 +269,34 @@ def test_a_broken_parquet_file_is_refused(write, tmp_path):
     pd.DataFrame({"id": ["a"], "w": [[1.0, 2.0]]}).to_parquet(tmp_path / "f.parquet")
     message = refused(edges=write("e.csv", EDGES), features=tmp_path / "f.parquet")
     assert "f.parquet: expected cells with one value in column 'w' (got list" in message
+
+
+SOUND = {
+    "e.csv": ("edges", '# c\nsource,target,weight\n0,1,0.5\n1,2,2\n"2",0,1e0\n'),
+    "e.txt": ("edges", "0 1 0.5\n1 2 2\n2 0 1\n"),
+    "g.gml": ("edges", "graph [ node [ id 0 ] node [ id 1 ] edge [ source 0 target 1 ] ]"),
+    "f.csv": ("features", "id,w,colour,open\n0,1.5,red,true\n1,2,blue,false\n2,3,,true\n"),
+    "f.json": ("features", '{"0": [1, 2], "1": [3], "2": []}'),
+    "h.json": ("features", '{"0": {"a": 1.5}, "1": {"b": 2}, "2": {}}'),
+    "l.csv": ("labels", "id,label\n0,x\n1,y\n2,\n"),
+    "l.json": ("labels", '{"0": "x", "1": null, "2": "y"}'),
+}  # fmt: skip
+TOKENS = [b"nan", b"inf", b"-1", b"\xff", b"\0", b'"', b",", b"\n", b"#", b"1e400", b"", b"[", b"}"]
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_file_damaged_at_random_is_refused_in_one_line_or_read_as_a_graph(write, name):
+    which, text = SOUND[name]
+    rng, edges = np.random.default_rng(0), write("edges.csv", "source,target\n0,1\n1,2\n")
+    for _ in range(40):
+        raw = bytearray(text.encode())
+        for _ in range(rng.integers(1, 4)):
+            start = int(rng.integers(len(raw) + 1))
+            raw[start : start + int(rng.integers(4))] = TOKENS[rng.integers(len(TOKENS))]
+        path = write(name, bytes(raw))
+        try:
+            check = read_graph(**{"edges": edges, which: path})
+        except GraphFileError as error:
+            assert "\n" not in str(error) and str(path.parent) in str(error)
+        else:
+            assert bool(torch.isfinite(check.x).all()) and check.num_nodes > 0
