@@ -1,6 +1,6 @@
 """grandpp: graph neural diffusion (GRAND, GRAND++, heavy ball) as PyTorch Geometric layers."""
 
-from grandpp.data import load_dataset, low_label_split, rewire
+from grandpp.data import load_dataset, low_label_split, read_graph, rewire
 from grandpp.image import ODEClassifier
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv, NeuralODE
 from grandpp.models import DiffusionClassifier
@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "load_dataset",
     "low_label_split",
+    "read_graph",
     "resolve_solver",
     "rewire",
     "solve",

@@ -116,7 +116,8 @@ def read_graph(
         GraphFileError: A file is missing, malformed or ambiguous; the message names the file, and
             the line where there are lines. It is a ``ValueError`` and a ``DatasetError``.
 
-    Cost: 10 million edges as CSV take about 10 s and 2 GB.
+    Cost: linear in the files but for sorting the edges: 1 million nodes with 16 features and 10
+    million edges take about 20 s of one core and 3 GB; structural features of them 75 s more.
     """
     columns = EdgeColumns(source_column, target_column, weight_column, header)
     rows = NodeColumns(node_column, label_column, header)
