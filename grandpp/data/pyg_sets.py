@@ -111,7 +111,7 @@ def _read(cls: Any, options: dict[str, str], folder: Path, inside: str) -> Data:
     with tempfile.TemporaryDirectory(prefix="grandpp-") as temporary:
         base = Path(temporary)
         source = folder / inside if inside else folder
-        for place, _, files in os.walk(source):
+        for place, _, files in os.walk(source, followlinks=True):
             target = base / inside / Path(place).relative_to(source)
             target.mkdir(parents=True, exist_ok=True)
             for file in files:
