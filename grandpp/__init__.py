@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # type checkers and editors see the names here, below is where they come from
-    from grandpp.data import load_dataset, low_label_split, rewire
+    from grandpp.data import load_dataset, low_label_split, read_graph, rewire
     from grandpp.image import ODEClassifier
     from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv, NeuralODE
     from grandpp.models import DiffusionClassifier
@@ -33,6 +33,7 @@ __all__ = [
     "Status",
     "load_dataset",
     "low_label_split",
+    "read_graph",
     "resolve_solver",
     "rewire",
     "solve",

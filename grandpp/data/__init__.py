@@ -1,8 +1,18 @@
-"""Graphs, images and time series by name; embedded sets; low-label splits and rewiring."""
+"""Graphs, images and time series by name and from files; low-label splits and rewiring."""
 
 from grandpp.data.checks import check_data
 from grandpp.data.diffusion_rewiring import DiffusionRewiring
-from grandpp.data.errors import DatasetError, DatasetIntegrityError, DatasetNotFoundError
+from grandpp.data.errors import (
+    DatasetError,
+    DatasetIntegrityError,
+    DatasetNotFoundError,
+    GraphFileError,
+)
+from grandpp.data.graph_files import (
+    GraphSummary,
+    read_graph,
+    without_labelled_component,
+)
 from grandpp.data.graphs import DATASETS, load_dataset
 from grandpp.data.images import IMAGE_DATASETS, ImageSplit, load_images
 from grandpp.data.oscillators import DampedOscillators
@@ -15,6 +25,7 @@ from grandpp.data.splits import (
     low_label_split,
     low_label_splits,
     split_digest,
+    split_notice,
 )
 from grandpp.data.statistics import GraphStatistics, graph_statistics
 from grandpp.data.synthetic import sbm
@@ -31,7 +42,9 @@ __all__ = [
     "DatasetIntegrityError",
     "DatasetNotFoundError",
     "DiffusionRewiring",
+    "GraphFileError",
     "GraphStatistics",
+    "GraphSummary",
     "ImageSplit",
     "PlaneVibration",
     "SequenceData",
@@ -48,7 +61,10 @@ __all__ = [
     "load_silverbox",
     "low_label_split",
     "low_label_splits",
+    "read_graph",
     "rewire",
     "sbm",
     "split_digest",
+    "split_notice",
+    "without_labelled_component",
 ]

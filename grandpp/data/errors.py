@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DatasetError(RuntimeError):
-    """A data set could not be provided; base class of the two below."""
+    """A data set could not be provided; base class of those below."""
 
 
 class DatasetNotFoundError(DatasetError):
@@ -13,3 +13,7 @@ class DatasetNotFoundError(DatasetError):
 
 class DatasetIntegrityError(DatasetError):
     """A file, or the graph read from it, is not the published one; it is never unpickled."""
+
+
+class GraphFileError(DatasetError, ValueError):
+    """A file of a graph of one's own is missing or malformed; the message names file and line."""

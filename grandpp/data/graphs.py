@@ -20,11 +20,14 @@ from grandpp.data.checks import check_data
 from grandpp.data.digests import RAW_SETS
 from grandpp.data.errors import DatasetIntegrityError
 from grandpp.data.features import is_sparse, normalize_rows, select_rows, with_layout
+from grandpp.data.graph_files import read_graph
 from grandpp.data.locate import locate
+from grandpp.data.pyg_sets import PYG, load_pyg
 from grandpp.data.readers import read_arxiv, read_benchmark, read_planetoid
 from grandpp.data.synthetic import sbm
 
 DATASETS = (*RAW_SETS, "KarateClub", "sbm")
+_BY_LOWER = {known.lower(): known for known in DATASETS}
 _PLANETOID = ("Cora", "CiteSeer", "PubMed")
 
 
@@ -51,7 +54,7 @@ EXPECTED_SIZES = {
 
 
 def load_dataset(
-    name: str,
+    name: str | Path,
     root: str | Path | None = None,
     *,
     download: bool = True,
@@ -59,7 +62,10 @@ def load_dataset(
     sparse: bool | None = None,
     **sbm_options: Any,
 ) -> Data:
-    """Load a graph: undirected, without self-loops, largest component, rows of features sum to 1.
+    """Load a graph by name, from files of your own, or from one of PyG's data sets.
+
+    The named graphs are undirected, without self-loops, cut to the largest component, and their
+    rows of features sum to 1.
 
     Sources: Cora, CiteSeer, PubMed (Yang et al., 2016), CoauthorCS, Computers, Photo (Shchur et
     al., 2018), ogbn-arxiv (Hu et al., 2020; features as published), KarateClub (in PyG; one-hot
@@ -71,8 +77,15 @@ def load_dataset(
     Only files with the published digest are unpickled; npz and csv files never are. Nothing is
     written into ``root`` or ``$GRANDPP_DATA``.
 
+    A name that is a path, ``my.npz`` or a folder with ``edges.csv``, ``features.csv`` and
+    ``labels.csv``, is read by :func:`grandpp.data.read_graph`: undirected and without self-loops,
+    but with all components, and features as they are. ``pyg:Actor``, or ``pyg:WebKB:Texas`` for a
+    class with several sets, is that data set of :mod:`torch_geometric.datasets`, from files in
+    ``<folder>/Actor`` (or ``<folder>/Texas``) of the same folders, in the same form; it is never
+    downloaded. PyG's own readers unpickle some of these files: use only files that you trust.
+
     Args:
-        name: one of ``DATASETS``, in any case.
+        name: one of ``DATASETS``, in any case; a path; or ``pyg:`` and the name of a class.
         root: folder of data sets to look in first. (default: ``None``)
         download: whether to download a set that is in no folder. (default: ``True``)
         progress: whether to show a progress bar while downloading. (default: ``True``)
@@ -90,12 +103,18 @@ def load_dataset(
         TypeError: ``sbm_options`` were given for another set.
         DatasetNotFoundError: the files are nowhere and cannot be downloaded.
         DatasetIntegrityError: a file or the graph's size differs from the published one.
+        GraphFileError: a file of your own is malformed; names the file and the line.
 
     Note:
         Dense features take less than 100 MB, except for CoauthorCS: 0.5 GB, or 17 MB as
         ``torch.sparse_csr``, of which no dense copy is made. Copy a graph with sparse features by
         ``data.clone()``; torch does not support :func:`copy.deepcopy` of this layout.
     """
+    own = _load_own(name, root, sparse)
+    if own is not None:
+        if sbm_options:
+            raise TypeError(f"{name} takes no further options (got {', '.join(sbm_options)})")
+        return own
     name = _canonical(name)
     if name == "sbm":
         data = sbm(**sbm_options)
@@ -123,11 +142,27 @@ def load_dataset(
     return data
 
 
-def _canonical(name: str) -> str:
-    by_lower = {known.lower(): known for known in DATASETS}
-    if not isinstance(name, str) or name.lower() not in by_lower:
-        raise ValueError(f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}")
-    return by_lower[name.lower()]
+def _load_own(name: str | Path, root: str | Path | None, sparse: bool | None) -> Data | None:
+    """The graph of a path or of a class of PyG; ``None`` for any other name."""
+    if not isinstance(name, str | Path) or str(name).lower() in _BY_LOWER or not str(name):
+        return None
+    if str(name).startswith(PYG):
+        data = load_pyg(str(name), root)
+        data.x = with_layout(data.x, sparse)
+        return data
+    path = Path(name).expanduser()
+    if isinstance(name, Path) or path.exists() or path.suffix or len(path.parts) > 1:
+        return read_graph(path, sparse=sparse)
+    return None
+
+
+def _canonical(name: str | Path) -> str:
+    if not isinstance(name, str) or name.lower() not in _BY_LOWER:
+        raise ValueError(
+            f"unknown data set {name!r}; choose one of {', '.join(DATASETS)}, a file or folder, or "
+            "pyg: and the name of a data set of PyG"
+        )
+    return _BY_LOWER[name.lower()]
 
 
 def _read(name: str, content: Mapping[str, bytes]) -> Data:

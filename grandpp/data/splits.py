@@ -21,6 +21,8 @@ PROTOCOLS = ("grand", "per_class_val", "no_val")
 _DEVELOPMENT_NODES = 1500
 _VAL_PER_CLASS = 30
 _DEVELOPMENT_NODES_OF = {"CoauthorCS": 5000}
+# Of the labelled nodes of a graph that has no more than that: what 1500 are of Cora's.
+_POOL_SHARE = 0.6
 
 
 def low_label_split(
@@ -54,7 +56,8 @@ def low_label_split(
         labels_per_class: training nodes of every class, at least 1.
         seed: seed of the draw, ``0 .. 2**32 - 1``.
         protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
-        num_development: size of the "grand" pool. (default: 1500; 5000 for CoauthorCS)
+        num_development: size of the "grand" pool. (default: 1500; 5000 for CoauthorCS; 60 % of the
+            labelled nodes where there are no more than that, see :func:`split_notice`)
         val_per_class: validation nodes of every class of "per_class_val". (default: ``30``)
 
     Returns:
@@ -64,7 +67,8 @@ def low_label_split(
 
     Raises:
         ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
-            small for the pool, or a class has too few nodes (its number, what it has and needs).
+            small for ``num_development``, or a class has too few nodes (its number, what it has
+            and needs).
     """
     per_class, seed = _numbers(labels_per_class, seed, protocol)
     check_data(data)
@@ -137,6 +141,28 @@ def count_validation_nodes(
     for value, size in enumerate(np.bincount(label[label >= 0], minlength=classes)):
         _check_class(value, int(size), per_class, held)
     return held * classes
+
+
+def split_notice(data: Data, protocol: str = "grand", num_development: int | None = None) -> str:
+    """Say in a sentence that the pool of protocol "grand" is smaller than usual on this graph.
+
+    Args:
+        data: graph with ``y`` of shape ``[num_nodes]``, -1 where no label is known.
+        protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
+        num_development: as asked of :func:`low_label_split`. (default: ``None``)
+
+    Returns:
+        The sentence; empty where the split is the usual one.
+    """
+    known = int((data.y >= 0).sum())
+    usual = _usual_pool(data)
+    if protocol != "grand" or num_development is not None or usual < known:
+        return ""
+    size = _development_size(data, None)
+    return (
+        f"{_name(data) or 'the graph'} has {known} labelled nodes: the pool of protocol 'grand' "
+        f"has {size} nodes instead of {usual}, and {known - size} are left for the test"
+    )
 
 
 def split_digest(data: Data) -> str:
@@ -223,17 +249,16 @@ def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
 
 def _development_size(data: Data, num_development: int | None) -> int:
     known = int((data.y >= 0).sum())
-    name = str(data.name) if "name" in data else ""
     if num_development is None:
-        size = _DEVELOPMENT_NODES_OF.get(name, _DEVELOPMENT_NODES)
-    else:
-        size = _integer("num_development", num_development, 1)
+        size = _usual_pool(data)
+        return size if size < known else int(_POOL_SHARE * known)
+    size = _integer("num_development", num_development, 1)
     if size >= known:
-        advice = "" if num_development is None else "a smaller num_development or "
+        name = _name(data)
         raise ValueError(
             f"expected more than {size} nodes with a label for the pool of protocol 'grand' "
-            f"(got {known}{f' in {name}' if name else ''}); use {advice}protocol 'no_val' or "
-            "'per_class_val', for example --protocol no_val"
+            f"(got {known}{f' in {name}' if name else ''}); use a smaller num_development or "
+            "protocol 'no_val' or 'per_class_val', for example --protocol no_val"
         )
     return size
 
@@ -244,6 +269,14 @@ def _numbers(labels_per_class: int, seed: int, protocol: str) -> tuple[int, int]
         raise ValueError(f"expected 'protocol' to be one of {PROTOCOLS} (got {protocol!r})")
     per_class = _integer("labels_per_class", labels_per_class, 1)
     return per_class, _integer("seed", seed, 0, 2**32 - 1)
+
+
+def _usual_pool(data: Data) -> int:
+    return _DEVELOPMENT_NODES_OF.get(_name(data), _DEVELOPMENT_NODES)
+
+
+def _name(data: Data) -> str:
+    return str(data.name) if "name" in data else ""
 
 
 def _integer(name: str, value: int, least: int, most: float = math.inf) -> int:

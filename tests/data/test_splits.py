@@ -15,6 +15,7 @@ from grandpp.data import (
     low_label_splits,
     sbm,
     split_digest,
+    split_notice,
 )
 
 
@@ -179,15 +180,36 @@ def test_a_class_with_too_few_nodes_is_named_with_what_it_has_and_needs(graph, p
         low_label_split(graph, 10_000, 0, protocol)
 
 
-@pytest.mark.parametrize("size", [None, 34, 100])
-def test_a_graph_too_small_for_the_pool_is_refused_with_what_to_do(size):
+@pytest.mark.parametrize("size", [34, 100])
+def test_a_graph_too_small_for_the_pool_asked_for_is_refused_with_what_to_do(size):
     karate = load_dataset("KarateClub")
-    asked = "a smaller num_development or " if size else ""
-    words = rf"more than {size or 1500} nodes with a label .*\(got 34 in KarateClub\); use {asked}"
-    with pytest.raises(ValueError, match=words + r"protocol 'no_val' .*--protocol no_val"):
+    words = rf"more than {size} nodes with a label .*\(got 34 in KarateClub\); use a smaller "
+    with pytest.raises(ValueError, match=words + r"num_development or protocol 'no_val' .*"):
         low_label_split(karate, 1, 0, num_development=size)
     low_label_split(karate, 1, 0, "no_val")
     assert int(low_label_split(karate, 1, 0, num_development=24).test_mask.sum()) == 10
+
+
+def test_the_usual_pool_shrinks_with_a_notice_where_fewer_nodes_have_labels():
+    karate = load_dataset("KarateClub")
+    split = low_label_split(karate, 1, 0)
+    assert int(split.train_mask.sum()) == 4 and int(split.val_mask.sum()) == 16
+    assert int(split.test_mask.sum()) == 14
+    assert split_notice(karate) == (
+        "KarateClub has 34 labelled nodes: the pool of protocol 'grand' has 20 nodes instead of "
+        "1500, and 14 are left for the test"
+    )
+    assert split_notice(karate, "no_val") == split_notice(karate, num_development=24) == ""
+    cut = named("CoauthorCS", 4000)
+    cut.y[1000:] = -1
+    assert "1000 labelled nodes" in split_notice(cut) and "instead of 5000" in split_notice(cut)
+    assert int(low_label_split(cut, 1, 0).val_mask.sum()) == 597
+
+
+def test_a_graph_with_more_labels_than_the_usual_pool_keeps_it():
+    assert split_notice(named("any", 1501)) == ""
+    assert int(low_label_split(named("any", 1501), 1, 0).test_mask.sum()) == 1
+    assert split_notice(named("any", 1500)) != ""
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

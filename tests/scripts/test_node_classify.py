@@ -200,7 +200,7 @@ def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
             ],
             "'source_gain'",
         ),
-        (["--labels-per-class", "1", "--dataset", "KarateClub"], "--protocol no_val"),
+        (["--labels-per-class", "10", "--dataset", "KarateClub"], "but needs 10"),
         ([], "--labels-per-class"),
     ],
 )

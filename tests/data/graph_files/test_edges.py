@@ -1,0 +1,243 @@
+"""Edges from every format, against references made with networkx and scipy."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse as sp
+import torch
+from torch_geometric.data import Data
+
+from grandpp.data import GraphFileError, check_data, read_graph
+
+
+def pairs(data):
+    """Edges by node ids, with their weights if any."""
+    ids = data.node_ids
+    ends = [(ids[s], ids[t]) for s, t in data.edge_index.t().tolist()]
+    if "edge_weight" not in data:
+        return set(ends)
+    return dict(zip(ends, data.edge_weight.tolist(), strict=True))
+
+
+def both(edges):
+    return {(a, b) for a, b in edges} | {(b, a) for a, b in edges}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("e.csv", "source,target\na,b\nb,c\n"),
+        ("e.csv", "a,b\nb,c\n"),
+        ("e.csv", "\ufeffFrom,To\r\na,b\r\n\r\nb,c"),
+        ("e.csv", "# a comment\na,b\n# another, with commas\nb,c\n"),
+        ("e.csv", "src;dst\na;b\nb;c\n"),
+        ("e.csv", '"node_1","node_2"\n"a","b"\n"b", "c"\n'),
+        ("e.csv", ",u,v\n0,a,b\n1,b,c\n"),
+        ("e.csv", "target,source,year\nb,a,2001\nc,b,2002\n"),
+        ("e.tsv", "source_id\ttarget_id\na\tb\nb\tc\n"),
+        ("e.txt", "a b\nb   c\n"),
+        ("e.edgelist", "a\tb\nb\tc\n"),
+        ("e.csv.gz", "citing,cited\na,b\nb,c\n"),
+        ("e.cites", "b\ta\nc\tb\n"),
+    ],
+)
+def test_two_columns_are_found_in_every_usual_form(write, name, text):
+    path = write(name, text)
+    found = read_graph(path)
+    assert pairs(found) == both([("a", "b"), ("b", "c")])
+    assert pairs(read_graph(path, directed=True)) == {("a", "b"), ("b", "c")}
+    assert (found.y == -1).all() and found.num_classes == 0
+
+
+def test_columns_can_be_named_or_numbered(write):
+    path = write("e.csv", "when,who,whom,cost\n1,a,b,2.5\n2,b,c,1\n")
+    names = {"source_column": "who", "target_column": "whom", "weight_column": "cost"}
+    expected = {("a", "b"): 2.5, ("b", "c"): 1.0}
+    assert pairs(read_graph(path, directed=True, **names)) == expected
+    path = write("n.csv", "1,a,b,2.5\n2,b,c,1\n")
+    numbers = {"source_column": "2", "target_column": "3", "weight_column": "4"}
+    found = read_graph(path, directed=True, **numbers)
+    assert pairs(found) == expected
+    assert any("number 1" in line for line in found.summary.lines())
+
+
+def test_a_header_can_be_said_to_be_there_or_not(write):
+    path = write("e.csv", "anna,bert\nbert,carl\n")
+    assert read_graph(path).node_ids == ["anna", "bert", "carl"]
+    assert read_graph(path, header=True).node_ids == ["bert", "carl"]
+    path = write("f.csv", "source,target\na,b\n")
+    assert read_graph(path, header=False).node_ids == ["source", "target", "a", "b"]
+
+
+def test_ids_are_compared_as_they_are_written(write):
+    assert read_graph(write("a.csv", "10,2\n2,33\n")).node_ids == [2, 10, 33]
+    assert read_graph(write("b.csv", "10,2\n02,33\n")).node_ids == ["10", "2", "02", "33"]
+    assert read_graph(write("c.csv", "1.0,2.0\n2.0,3.0\n")).node_ids == [1, 2, 3]
+    assert read_graph(write("d.csv", "NA,null\nnull,1e3\n")).node_ids == ["NA", "null", "1e3"]
+    assert read_graph(write("e.csv", "true,false\n")).node_ids == ["true", "false"]
+    big = 2**70
+    assert read_graph(write("f.csv", f"{big},1\n")).node_ids == [str(big), "1"]
+    assert read_graph(write("g.csv", "é,ü # x\n")).node_ids == ["é", "ü # x"]
+
+
+def test_integers_and_text_of_different_files_are_the_same_nodes(write):
+    edges = write("e.csv", "1,2\n2,3\n")
+    labels = write("l.csv", "id,label\n1,x\nother,y\n3,y\n")
+    found = read_graph(edges, labels=labels)
+    assert sorted(found.node_ids) == ["1", "2", "3", "other"]
+    assert found.y[found.node_ids.index("3")] == 1
+
+
+def test_a_third_column_without_a_header_is_the_weight(write):
+    found = read_graph(write("e.txt", "a b 0.5\nb c 2\n"), directed=True)
+    assert pairs(found) == {("a", "b"): 0.5, ("b", "c"): 2.0}
+
+
+def test_weights_of_repeated_edges_add_up_and_both_directions_are_one_edge(write):
+    text = "source,target,weight\na,b,1\na,b,2\nb,a,5\nb,c,7\nc,b,7\nc,c,9\n"
+    found = read_graph(write("e.csv", text))
+    assert pairs(found) == {
+        ("a", "b"): 4.0, ("b", "a"): 4.0, ("b", "c"): 7.0, ("c", "b"): 7.0,
+    }  # fmt: skip
+    s = found.summary
+    assert (s.num_edges, s.repeated_edges, s.reversed_edges, s.self_loops) == (2, 1, 2, 1)
+    directed = read_graph(write("e.csv", text), directed=True)
+    assert pairs(directed) == {
+        ("a", "b"): 3.0, ("b", "a"): 5.0, ("b", "c"): 7.0, ("c", "b"): 7.0,
+    }  # fmt: skip
+    kept = read_graph(write("e.csv", text), self_loops=True)
+    assert pairs(kept)[("c", "c")] == 9.0
+    assert (kept.summary.num_edges, kept.summary.num_isolated) == (3, 0)
+
+
+def test_edges_without_weights_are_merged_without_one(write):
+    found = read_graph(write("e.csv", "a,b\na,b\nb,a\nc,c\n"))
+    assert pairs(found) == {("a", "b"), ("b", "a")}
+    assert (found.summary.num_isolated, found.summary.self_loops) == (1, 1)
+    assert "edge_weight" not in found
+
+
+def test_a_random_multigraph_is_merged_as_by_scipy(write):
+    rng = np.random.default_rng(0)
+    ends, weight = rng.integers(0, 30, (2, 400)), rng.random(400)
+    text = "".join(
+        f"{s},{t},{w!r}\n" for s, t, w in zip(*ends.tolist(), weight.tolist(), strict=True)
+    )
+    matrix = sp.csr_matrix((weight, ends), shape=(30, 30)).toarray()
+    np.fill_diagonal(matrix, 0)
+    found = read_graph(write("e.csv", text), directed=True)
+    assert found.node_ids == list(range(30))
+    dense = torch.zeros(30, 30).index_put(tuple(found.edge_index), found.edge_weight)
+    np.testing.assert_allclose(dense, matrix, rtol=1e-6)
+    order = found.edge_index[0] * 30 + found.edge_index[1]
+    assert bool((order.diff() > 0).all())
+    present = ((matrix > 0) * 1.0) + ((matrix > 0) * 1.0).T
+    mean = (matrix + matrix.T) / np.maximum(present, 1)
+    found = read_graph(write("e.csv", text))
+    dense = torch.zeros(30, 30).index_put(tuple(found.edge_index), found.edge_weight)
+    np.testing.assert_allclose(dense, mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["graphml", "gml", "graphml.gz"])
+@pytest.mark.parametrize("directed", [False, True])
+def test_network_files_are_read_as_networkx_wrote_them(tmp_path, kind, directed):
+    graph = nx.gnp_random_graph(20, 0.15, seed=1, directed=directed)
+    graph = nx.relabel_nodes(graph, {i: f"n{i}" for i in graph})
+    graph.add_node("alone")
+    for i, (s, t) in enumerate(graph.edges):
+        graph[s][t]["weight"] = i + 0.5
+    path = tmp_path / f"g.{kind}"
+    (nx.write_gml if kind == "gml" else nx.write_graphml)(graph, path)
+    found = read_graph(path, directed=directed)
+    assert found.node_ids == list(graph.nodes)
+    matrix = nx.to_numpy_array(graph)
+    dense = torch.zeros(21, 21).index_put(tuple(found.edge_index), found.edge_weight)
+    np.testing.assert_array_equal(dense, matrix)
+    assert found.summary.num_components == nx.number_connected_components(graph.to_undirected())
+    assert found.name == "g"
+
+
+def test_a_gml_file_without_labels_goes_by_its_ids(write):
+    path = write("g.gml", "graph [ node [ id 4 ] node [ id 7 ] edge [ source 4 target 7 ] ]")
+    assert pairs(read_graph(path)) == {(4, 7), (7, 4)}
+
+
+def test_a_gml_file_may_be_utf_8(write):
+    nodes = 'node [ id 4 label "é" ] node [ id 7 label "b" ]'
+    path = write("g.gml", f"graph [ {nodes} edge [ source 4 target 7 ] ]")
+    assert pairs(read_graph(path)) == both([("é", "b")])
+
+
+def test_matrices_are_read_from_matlab_and_scipy(tmp_path):
+    rng = np.random.default_rng(0)
+    dense = np.triu(rng.random((8, 8)) * (rng.random((8, 8)) < 0.4), 1)
+    dense[:, 7] = 0
+    matrix = sp.csc_matrix(dense + dense.T)
+    scipy.io.savemat(tmp_path / "m.mat", {"A": matrix, "note": "x"})
+    sp.save_npz(tmp_path / "m.npz", matrix)
+    scipy.io.savemat(tmp_path / "p.mat", {"Problem": {"A": matrix, "name": "p"}})
+    for name in ("m.mat", "m.npz", "p.mat"):
+        found = read_graph(tmp_path / name)
+        back = torch.zeros(8, 8).index_put(tuple(found.edge_index), found.edge_weight)
+        np.testing.assert_allclose(back, matrix.toarray(), rtol=1e-6)
+        assert found.node_ids == list(range(8))
+        assert found.summary.num_isolated >= 1
+
+
+@pytest.mark.parametrize("kind", ["int", "text", "category", "float"])
+def test_parquet_tables_hold_ids_of_any_type(tmp_path, kind):
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    frame = pd.DataFrame({"source": [5, 6, 6], "target": [6, 7, 5], "weight": [1.0, 2.0, 1.0]})
+    if kind != "int":
+        as_type = {"text": str, "category": "category", "float": float}[kind]
+        frame = frame.astype({"source": as_type, "target": as_type})
+    frame.to_parquet(tmp_path / "e.parquet")
+    found = read_graph(tmp_path / "e.parquet")
+    assert pairs(found) == {(5, 6): 1.0, (6, 5): 1.0, (6, 7): 2.0, (7, 6): 2.0}
+
+
+def test_parquet_without_pyarrow_names_the_extra(write, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    with pytest.raises(GraphFileError, match=r"e\.parquet: .*pip install 'grandpp\[parquet\]'"):
+        read_graph(write("e.parquet", b"PAR1"))
+
+
+def test_a_saved_data_comes_back_with_masks_and_without_running_code(tmp_path):
+    x = torch.rand(4, 3)
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    mask = torch.tensor([True, False, True, False])
+    y = torch.tensor([0, 1, -1, 1])
+    torch.save(Data(x=x, edge_index=edges, y=y, train_mask=mask), tmp_path / "g.pt")
+    found = read_graph(tmp_path / "g.pt")
+    assert torch.equal(found.x, x) and torch.equal(found.y, y)
+    assert torch.equal(found.edge_index, edges) and torch.equal(found.train_mask, mask)
+    assert (found.class_names, found.node_ids) == (["0", "1"], [0, 1, 2, 3])
+    check_data(found)
+    torch.save(found, tmp_path / "again.pt")
+    again = read_graph(tmp_path / "again.pt")
+    assert torch.equal(again.x, x) and again.name == "again"
+    torch.save({"x": x.to_sparse_csr(), "edge_index": edges}, tmp_path / "d.pt")
+    assert torch.equal(read_graph(tmp_path / "d.pt").x, x)
+
+
+def test_a_gzipped_file_is_the_plain_one(write):
+    text = "".join(f"{i},{i + 1}\n" for i in range(50))
+    one, other = read_graph(write("a.csv", text)), read_graph(write("b.csv.gz", text))
+    assert torch.equal(one.edge_index, other.edge_index)
+
+
+def test_reading_changes_no_file_and_needs_no_right_to_write(write, tmp_path):
+    path = write("sub/e.csv", "a,b\nb,c\n")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    path.parent.chmod(0o555)
+    try:
+        read_graph(path)
+        assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+        assert [p.name for p in path.parent.iterdir()] == ["e.csv"]
+    finally:
+        path.parent.chmod(0o755)

@@ -1,0 +1,89 @@
+"""Labels of some nodes, and the names of classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Data
+
+from grandpp.data import GraphFileError, low_label_split, read_graph, without_labelled_component
+
+
+@pytest.fixture
+def edges(write):
+    return write("e.csv", "source,target\na,b\nb,c\nd,e\n")
+
+
+def labels(data):
+    names = [*data.class_names, None]
+    return {i: names[y] for i, y in zip(data.node_ids, data.y.tolist(), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.csv", "id,label\na,x\nc,y\nd,\n"),
+        ("l.csv", "a,x\nc,y\nd,-1\n"),
+        ("l.csv", "node,since,class\na,1,x\nc,2,y\nd,3,\n"),
+        ("l.csv", "label,node\nx,a\ny,c\n,d\n"),
+        ("l.tsv", "a\tx\nc\ty\n"),
+        ("l.json", '{"a": "x", "c": "y", "d": null}'),
+        ("l.content", "a\t0\t1\tx\nc\t1\t1\ty\n"),
+    ],
+)
+def test_labels_of_some_nodes_come_from_every_format(write, edges, name, text):
+    found = read_graph(edges, labels=write(name, text))
+    assert labels(found) == {"a": "x", "b": None, "c": "y", "d": None, "e": None}
+    assert found.y.dtype == torch.long and found.num_classes == 2
+
+
+def test_classes_are_in_the_order_of_numbers_or_letters_or_as_given(write, edges):
+    path = write("l.csv", "a,10\nb,9\nc,2\n")
+    assert read_graph(edges, labels=path).class_names == ["2", "9", "10"]
+    path = write("m.csv", "a,Zoo\nb,ant\nc,Ant\n")
+    assert read_graph(edges, labels=path).class_names == ["Ant", "Zoo", "ant"]
+    found = read_graph(edges, labels=path, class_names=["ant", "Zoo", "Ant", "Bee"])
+    assert labels(found)["a"] == "Zoo" and found.num_classes == 4
+    with pytest.raises(GraphFileError, match=r"m\.csv:2: expected one of the classes .*got 'ant'"):
+        read_graph(edges, labels=path, class_names=["Zoo", "Ant"])
+
+
+def test_integers_beside_empty_cells_stay_integers(write, edges):
+    found = read_graph(edges, labels=write("l.csv", "id,label\na,1.0\nb,\nc,0.0\n"))
+    assert labels(found) == {"a": "1", "b": None, "c": "0", "d": None, "e": None}
+
+
+def test_labels_without_ids_follow_the_rows(tmp_path, write):
+    np.save(tmp_path / "y.npy", np.array([1, -1, 0]))
+    found = read_graph(write("n.csv", "0,1\n1,2\n"), labels=tmp_path / "y.npy")
+    assert found.y.tolist() == [1, -1, 0]
+
+
+def test_a_label_said_twice_counts_once(write, edges):
+    found = read_graph(edges, labels=write("l.csv", "a,x\nb,y\na,x\na,\n"))
+    assert found.summary.num_labelled == 2
+    assert "2 labels were given more than once" in found.summary.notes
+
+
+def test_what_classes_lack_is_said(write, edges):
+    one = read_graph(edges, labels=write("l.csv", "a,x\nb,x\n"))
+    assert "only one class has labels (x): two are needed" in one.summary.notes
+    two = read_graph(edges, labels=write("m.csv", "a,x\nb,x\nc,y\n"))
+    assert "1 class has a single labelled node (y)" in two.summary.notes
+    assert two.summary.class_counts == (("x", 2), ("y", 1))
+
+
+def test_nodes_apart_from_every_label_are_told(write, edges):
+    found = read_graph(edges, labels=write("l.csv", "a,x\nb,y\n"))
+    flagged = dict(zip(found.node_ids, without_labelled_component(found).tolist(), strict=True))
+    assert flagged == {"a": False, "b": False, "c": False, "d": True, "e": True}
+    none = without_labelled_component(found, torch.zeros(5, dtype=torch.bool))
+    assert none.all()
+
+
+def test_a_graph_with_few_labels_can_be_split(write, edges):
+    found = read_graph(edges, labels=write("l.csv", "a,x\nb,x\nc,y\nd,y\n"))
+    split = low_label_split(found, 1, 0, "no_val")
+    assert int(split.train_mask.sum()) == int(split.test_mask.sum()) == 2
+    assert isinstance(split, Data) and split.node_ids == found.node_ids
