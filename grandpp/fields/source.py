@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -110,6 +111,7 @@ class TrustedSource(nn.Module):
         *,
         time: float | Tensor = math.inf,
         batch: Tensor | None = None,
+        carry: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Add the source to a bound field and build the initial state.
 
@@ -120,6 +122,8 @@ class TrustedSource(nn.Module):
                 source.
             time: Length T of the time span that is to be balanced. (default: infinity)
             batch: Graph of each node, int64 ``[N]``. (default: ``None``, one graph)
+            carry: Gives the measure that one is carried to in ``time``, where something else
+                computes it anyway. (default: ``None``, :func:`grandpp.fields.walk_measure`)
 
         Returns:
             The field with its source and z(0) ``[N, F]``.
@@ -141,7 +145,7 @@ class TrustedSource(nn.Module):
         if self.kind == "paper":
             mean = _mean(graphs.at(nodes), weight, here)
         else:
-            share, classes = self._shares(field, x, degrees, time)
+            share, classes = self._shares(field, x, degrees, time, carry)
             mean = _mean(classes.groups.at(nodes), weight * share[nodes], here)
             if not classes.all_closed:
                 closed = classes.closed.to(x.device)[nodes].unsqueeze(-1)
@@ -165,6 +169,7 @@ class TrustedSource(nn.Module):
         x: Tensor,
         degrees: Tensor,
         time: float | Tensor,
+        carry: Callable[[Tensor], Tensor] | None,
     ) -> tuple[Tensor, Classes]:
         """The factor pi / d of every node in the mean of its closed class, and the classes."""
         graph, weight = field.graph, field.operator(x)
@@ -178,7 +183,10 @@ class TrustedSource(nn.Module):
             reversible = isinstance(field, LinearDiffusion) and field.reversible
             learned = torch.is_grad_enabled() and weight.requires_grad
             if (learned or not reversible) and math.isfinite(float(tau.detach())):
-                measure = walk_measure(graph.csr, weight, measure, tau)
+                if carry is None:
+                    measure = walk_measure(graph.csr, weight, measure, tau)
+                else:
+                    measure = carry(measure)
         # Trusted nodes that the measure all but misses still have a mean.
         return (measure / degrees).clamp(min=1e-30), classes
 

@@ -36,6 +36,16 @@ def rounding(products: int, chebyshev: bool, cancellation: float) -> float:
     return float(slope * max(1.0, cancellation) ** 0.25)
 
 
+def is_rounded(products: int, chebyshev: bool, cancellation: float, dtype: torch.dtype) -> bool:
+    """Whether rounding would be seen in the result of a polynomial in this type.
+
+    Args:
+        products, chebyshev, cancellation: As in :func:`rounding`.
+        dtype: Type of the features.
+    """
+    return dtype == torch.float32 and rounding(products, chebyshev, cancellation) > _ROUNDING
+
+
 def widen(
     csr: CSR, weight: Tensor, inputs: tuple[Tensor, ...], error: float
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
