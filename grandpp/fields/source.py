@@ -15,7 +15,7 @@ from grandpp.fields.duration import length_of
 from grandpp.fields.fixed import register_fixed
 from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.stationary import measure_and_classes
-from grandpp.fields.trust import graphs_of, trust_weights
+from grandpp.fields.trust import graphs_of, trust_weights, trusted_nodes
 from grandpp.graph import degree
 from grandpp.linalg.components import Classes, Components
 
@@ -138,8 +138,9 @@ class TrustedSource(nn.Module):
         trusted = trust_weights(index, x.size(0), x)
         graphs = graphs_of(batch, x)
         # Everything happens at the trusted nodes, which are few; if trust is learned, at all.
-        nodes = torch.ones_like(trusted) if trusted.requires_grad else trusted
-        nodes = nodes.nonzero().view(-1)
+        nodes = trusted_nodes(trusted, x)
+        if nodes is None:
+            nodes = torch.arange(x.size(0), device=x.device)
         degrees = degree(field.graph, field.prior)
         here, weight = x[nodes], trusted[nodes]
         if self.kind == "paper":

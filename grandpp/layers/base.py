@@ -135,7 +135,13 @@ class DiffusionConv(GraphDiffusion):
         return solution.with_states(torch.as_tensor(solution.ys).index_select(1, nodes))
 
     def _plan(
-        self, field: Any, x: Tensor, nodes: Tensor, save_at: object, sourced: bool
+        self,
+        field: Any,
+        x: Tensor,
+        nodes: Tensor,
+        save_at: object,
+        sourced: bool,
+        places: Tensor | None = None,
     ) -> ExactAtNodes | None:
         """How to solve for some nodes alone, where that is cheaper than for all."""
         exact: object = self.solver
@@ -147,7 +153,7 @@ class DiffusionConv(GraphDiffusion):
         time = torch.as_tensor(self.time, dtype=torch.float64)
         if not 0 < float(time.detach()) < math.inf:
             return None
-        plan = ExactAtNodes.plan(exact, field, x, time, nodes, sourced)
+        plan = ExactAtNodes.plan(exact, field, x, time, nodes, sourced, places)
         if plan is not None and isinstance(self.solver, Auto):
             plan.stats.methods.append((0.0, Exact.method))
         return plan

@@ -12,6 +12,7 @@ from grandpp.fields import StationaryError
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
+from grandpp.fields.trust import trusted_nodes
 from grandpp.layers.base import DiffusionConv, node_indices
 from grandpp.solvers import Solution, SolveError, Solver, SolveStats, Status
 from grandpp.solvers.linear.at_nodes import ExactAtNodes
@@ -168,7 +169,8 @@ class GRANDPPConv(DiffusionConv):
             return self._integrate(*bound, save_at, throw)
         self._check_time()
         field = self.prepare(x, edge_index, edge_weight)
-        plan = self._plan(field, x, wanted, save_at, sourced=True)
+        places = trusted_nodes(source_index, x) if field.source is None else None
+        plan = self._plan(field, x, wanted, save_at, sourced=True, places=places)
         field, y0 = self._add_source(field, x, source_index, batch, plan)
         return self._integrate(field, y0, save_at, throw, nodes=wanted, plan=plan)
 

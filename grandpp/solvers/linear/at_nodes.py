@@ -48,6 +48,7 @@ class ExactAtNodes:
         series: The series of tau.
         coefficients: Its coefficients, of the exponential and, where there is a source, of the
             integral.
+        places: The nodes outside of which the source is 0, int64, or ``None`` for all.
         stats: What it costs.
     """
 
@@ -57,13 +58,21 @@ class ExactAtNodes:
     columns: int
     series: Series
     coefficients: Tensor
+    places: Tensor | None
     stats: SolveStats = field(default_factory=SolveStats)
     method: str = "exact"
     _rows: tuple[Tensor, ...] | None = None
 
     @classmethod
     def plan(
-        cls, exact: Exact, f: LinearField, y0: Tensor, time: Tensor, nodes: Tensor, sourced: bool
+        cls,
+        exact: Exact,
+        f: LinearField,
+        y0: Tensor,
+        time: Tensor,
+        nodes: Tensor,
+        sourced: bool,
+        places: Tensor | None = None,
     ) -> ExactAtNodes | None:
         """The solver where it is cheaper than a solve for all nodes, else ``None``.
 
@@ -74,6 +83,7 @@ class ExactAtNodes:
             time: The time span, a positive finite scalar.
             nodes: int64 ``[R]``.
             sourced: Whether the field will have a source.
+            places: The nodes outside of which it will be 0. (default: ``None``, not known)
         """
         count, channels = y0.shape
         columns = -(-(nodes.numel() + sourced) // _LANES) * _LANES
@@ -94,7 +104,7 @@ class ExactAtNodes:
         if not is_stochastic(f.csr, f.weight.detach()):
             return None
         coefficients = series_rows(tau, span, series, sourced)
-        return cls(f.csr, f.weight, nodes, columns, series, coefficients)
+        return cls(f.csr, f.weight, nodes, columns, series, coefficients, places)
 
     def carry(self, measure: Tensor) -> Tensor:
         """The measure ``[N]`` that one is carried to in the time span, to the same tolerance."""
@@ -108,11 +118,8 @@ class ExactAtNodes:
         exponential, *integral = (v[:, : self.nodes.numel()] for v in rows)
         y = exponential.t() @ torch.as_tensor(y0)
         if source is not None:
-            places = getattr(f, "source_nodes", None)
-            share = integral[0]
-            if places is not None:
-                share, source = (v.index_select(0, places) for v in (share, source))
-            y = y + share.t() @ source
+            here = source if self.places is None else source.index_select(0, self.places)
+            y = y + integral[0].t() @ here
         self.stats.steps += 1
         ok = is_finite(y)
         status = Status.SUCCESS if ok else Status.NON_FINITE
@@ -130,7 +137,7 @@ class ExactAtNodes:
         for part in start.split(self.columns // blocks, dim=1):
             # All blocks together make the products of one.
             stats = SolveStats() if parts else self.stats
-            about = (stats, self.series.chebyshev)
+            about = (stats, self.series.chebyshev, self.places)
             column = part.contiguous()
             parts.append(_Rows.apply(self.csr, about, self.weight, self.coefficients, column))
         if blocks == 1:
@@ -140,39 +147,40 @@ class ExactAtNodes:
 
 @once_differentiable
 class _Rows(torch.autograd.Function):
-    """sum_k c_ik B_k(A^T) v for every row of coefficients; all B_k(A^T) v are kept."""
+    """sum_k c_ik B_k(A^T) v, that of the integral at some places; all B_k(A^T) v are kept."""
 
     @staticmethod
     def forward(
         ctx: Any,
         csr: CSR,
-        about: tuple[SolveStats, bool],
+        about: tuple[SolveStats, bool, Tensor | None],
         weight: Tensor,
         coefficients: Tensor,
         v: Tensor,
     ) -> tuple[Tensor, ...]:
-        stats, chebyshev = about
+        stats, chebyshev, places = about
         rows, back = coefficients.tolist(), csr.transpose
         products = len(rows[0]) - 1
         keep = ctx.needs_input_grad[2] or ctx.needs_input_grad[3]
-        sums, kept = tuple(torch.zeros_like(v) for _ in rows), []
+        spots = (None, places)[: len(rows)]
+        sums, kept = tuple(torch.zeros_like(_at(v, spot)) for spot in spots), []
         values = weight.index_select(0, back.perm)
         for k, term in enumerate(basis(back, values, v, products, chebyshev, reuse=not keep)):
-            for row, total in zip(rows, sums, strict=True):
-                total.add_(term, alpha=row[k])
+            for row, total, spot in zip(rows, sums, spots, strict=True):
+                total.add_(_at(term, spot), alpha=row[k])
             if keep:
                 kept.append(term)
         stats.nfe_forward += products
-        ctx.csr, ctx.about, ctx.kept = csr, about, kept
+        ctx.csr, ctx.about, ctx.spots, ctx.kept = csr, about, spots, kept
         ctx.save_for_backward(weight, coefficients)
         return sums
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         weight, coefficients = ctx.saved_tensors
-        csr, (stats, chebyshev), kept = ctx.csr, ctx.about, ctx.kept
+        csr, (stats, chebyshev, _), kept = ctx.csr, ctx.about, ctx.kept
         grads = tuple(g.contiguous() for g in grads)
-        recursion = Recursion(csr, weight, chebyshev, coefficients.tolist(), grads)
+        recursion = Recursion(csr, weight, chebyshev, coefficients.tolist(), grads, ctx.spots)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[2] else None
         # The adjoint of B_k v is the state at k; A makes B_{k+1} of B_k.
         state = recursion.top()
@@ -186,6 +194,14 @@ class _Rows(torch.autograd.Function):
         stats.nfe_backward += recursion.products
         to_rows = None
         if ctx.needs_input_grad[3]:
-            inner = [[g.reshape(-1) @ term.reshape(-1) for term in kept] for g in grads]
-            to_rows = torch.stack([torch.stack(row) for row in inner]).to(coefficients)
+            inner = [
+                g.reshape(-1) @ _at(term, spot).reshape(-1)
+                for g, spot in zip(grads, ctx.spots, strict=True)
+                for term in kept
+            ]
+            to_rows = torch.stack(inner).view_as(coefficients).to(coefficients)
         return None, None, grad_weight, to_rows, state[0]
+
+
+def _at(v: Tensor, places: Tensor | None) -> Tensor:
+    return v if places is None else v.index_select(0, places)

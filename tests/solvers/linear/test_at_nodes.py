@@ -19,8 +19,8 @@ def planned(monkeypatch):
     """The plans that were made, ``None`` for a solve for all nodes."""
     plans, plan = [], ExactAtNodes.plan
 
-    def noted(*args):
-        plans.append(plan(*args))
+    def noted(*args, **options):
+        plans.append(plan(*args, **options))
         return plans[-1]
 
     monkeypatch.setattr(ExactAtNodes, "plan", noted)
