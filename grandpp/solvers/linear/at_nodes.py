@@ -20,10 +20,11 @@ from torch import Tensor
 
 from grandpp.linalg import CSR, add_sampled_product
 from grandpp.linalg.once_differentiable import once_differentiable
+from grandpp.linalg.products import channel_blocks
 from grandpp.linalg.series import Series
 from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
 from grandpp.solvers.linear.exponential import Exact, LinearField, is_stochastic, series_rows
-from grandpp.solvers.linear.polynomial import channel_blocks, is_rounded
+from grandpp.solvers.linear.polynomial import is_rounded
 from grandpp.solvers.linear.recursion import Recursion, basis, fits, release
 from grandpp.solvers.linear.system import SeriesError
 from grandpp.vector_field import State, VectorField

@@ -9,15 +9,9 @@ from torch import Tensor
 
 from grandpp.linalg import CSR, add_sampled_product, multiply
 from grandpp.linalg.once_differentiable import once_differentiable
+from grandpp.linalg.products import channel_blocks
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.linear.recursion import Recursion, basis
-
-# On the CPU a product gathers a row of features per entry of the matrix. Once features fill more
-# than the cache of a core, a block of channels that fits is several times as fast per number, where
-# nodes have so many neighbours on average that reading the matrix once per block counts for little.
-_CACHED_BYTES = 2 * 2**20
-_LEAST_BLOCK = 32
-_MANY_ENTRIES = 12
 
 # Rounding errors, counted in those of one product, up to which single precision is left alone.
 _ROUNDING = 1000.0
@@ -109,18 +103,6 @@ def apply_polynomials(
         about, block = (counted, places, spares), (v.contiguous() for v in columns)
         parts.append(_Polynomials.apply(csr, about, chebyshev, weight, coefficients, *block))
     return parts[0] if blocks == 1 else torch.cat(parts, dim=1)
-
-
-def channel_blocks(csr: CSR, v: Tensor) -> int:
-    """In how many blocks of channels features ``[N, F]`` are multiplied the fastest; divides F."""
-    nodes, channels = v.shape
-    if v.device.type != "cpu" or csr.col.numel() < _MANY_ENTRIES * nodes:
-        return 1
-    fit = _CACHED_BYTES // max(1, nodes * v.element_size())
-    if fit >= channels or 2 * fit < _LEAST_BLOCK:
-        return 1
-    widths = range(max(fit, _LEAST_BLOCK), _LEAST_BLOCK // 2, -1)
-    return next((channels // width for width in widths if channels % width == 0), 1)
 
 
 @once_differentiable

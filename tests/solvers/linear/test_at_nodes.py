@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.linalg import products
 from grandpp.solvers import SolveError
-from grandpp.solvers.linear import polynomial, recursion
+from grandpp.solvers.linear import recursion
 from grandpp.solvers.linear.at_nodes import ExactAtNodes
 
 NODES = torch.tensor([3, 5, 17, 3, 20])
@@ -97,7 +98,7 @@ def test_states_are_those_of_the_dense_exponential():
 
 
 def test_single_precision_in_blocks_of_columns_agrees_with_double(planned, monkeypatch):
-    monkeypatch.setattr(polynomial, "_CACHED_BYTES", 24 * 8 * 16)
+    monkeypatch.setattr(products, "_CACHED_BYTES", 24 * 8 * 16)
     conv, x = make(GRANDPPConv)
     edges, more = ring([2, 3, 4, 5, 6, 7]), (None, TRUSTED)
     nodes = torch.arange(20)

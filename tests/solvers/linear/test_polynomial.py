@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.linalg import CSR
+from grandpp.linalg import CSR, products
 from grandpp.solvers.base import SolveStats
-from grandpp.solvers.linear import polynomial, recursion
+from grandpp.solvers.linear import recursion
 from grandpp.solvers.linear.polynomial import apply_polynomials
 
 KINDS = pytest.mark.parametrize("chebyshev", [False, True], ids=["powers", "chebyshev"])
@@ -97,8 +97,8 @@ def test_wide_features_of_many_edges_are_computed_in_blocks_of_channels(monkeypa
     place = torch.tensor([4, 1])
     found = []
     for cached, blocks in ((40 * 8 * 32, 3), (2**30, 1)):
-        monkeypatch.setattr(polynomial, "_CACHED_BYTES", cached)
-        assert polynomial.channel_blocks(csr, v) == blocks
+        monkeypatch.setattr(products, "_CACHED_BYTES", cached)
+        assert products.channel_blocks(csr, v) == blocks
         leaves = [t.clone().requires_grad_() for t in (dense[row, col], rows, v, s[place])]
         stats = SolveStats()
         y = apply_polynomials(
@@ -112,20 +112,3 @@ def test_wide_features_of_many_edges_are_computed_in_blocks_of_channels(monkeypa
     few = torch.zeros_like(s).index_copy(0, place, s[place])
     expected = sum(p @ (rows[0, k] * v + rows[1, k] * few) for k, p in enumerate(powers))
     torch.testing.assert_close(found[0][0], expected)
-
-
-@pytest.mark.parametrize(
-    ("nodes", "entries", "channels", "blocks"),
-    [
-        (13381, 504937, 128, 4),  # 32 channels of each node fit into the cache of a core
-        (2485, 60000, 80, 1),  # all of them do
-        (19717, 108365, 128, 1),  # reading the few edges anew costs as much
-        (10**6, 2 * 10**7, 128, 1),  # no block fits
-        (13381, 504937, 127, 1),  # a prime
-        (0, 0, 64, 1),
-    ],
-)
-def test_the_number_of_blocks_follows_the_graph(nodes, entries, channels, blocks):
-    index = torch.zeros(1, dtype=torch.int32)
-    csr = CSR(index, index.expand(entries), nodes, nodes, index)
-    assert polynomial.channel_blocks(csr, torch.zeros(1, 1).expand(nodes, channels)) == blocks
