@@ -41,9 +41,10 @@ _LONG = 256
 _LONGEST = 1e5
 _CHECK_EVERY = 8  # a comparison waits for the device
 # Iterates kept for the gradient fit into this many bytes; of longer series every m-th is kept and
-# the others are computed again, m of them at a time.
+# the others are computed again, m of them at a time. The fewest take as much as half a state of 64
+# channels does.
 _KEPT_BYTES = 20 * 2**20
-_KEPT_AT_LEAST = 8
+_KEPT_AT_LEAST = 32
 
 
 # Decides from two iterates and the number of those to come.

@@ -162,7 +162,7 @@ class TrustedSource(nn.Module):
         if not isinstance(field, LinearDiffusion):
             return replace(field, source=source), start
         few = field.source is None and nodes.numel() * _MANY <= x.size(0)
-        return replace(field, source=source, located=(source, nodes) if few else None), start
+        return replace(field, source=source, located=(source, nodes, s) if few else None), start
 
     def _shares(
         self,

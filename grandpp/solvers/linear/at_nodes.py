@@ -119,13 +119,22 @@ class ExactAtNodes:
         exponential, *integral = (v[:, : self.nodes.numel()] for v in rows)
         y = exponential.t() @ torch.as_tensor(y0)
         if source is not None:
-            here = source if self.places is None else source.index_select(0, self.places)
-            y = y + integral[0].t() @ here
+            y = y + integral[0].t() @ self._source_rows(f, source)
         self.stats.steps += 1
         ok = is_finite(y)
         status = Status.SUCCESS if ok else Status.NON_FINITE
         reached = float(ts[-1 if ok else 0].detach())
         return Solution(ts[1:], y.unsqueeze(0), self.stats, status, reached)
+
+    def _source_rows(self, f: Any, source: Tensor) -> Tensor:
+        """The source at the places ``[I, F]``."""
+        if self.places is None:
+            return source
+        known = getattr(f, "source_nodes", None)
+        if known is not None and torch.equal(known, self.places):
+            rows: Tensor = f.source_rows
+            return rows
+        return source.index_select(0, self.places)
 
     def _multiply(self, measure: Tensor | None) -> tuple[Tensor, ...]:
         size = self.nodes.numel()

@@ -141,8 +141,11 @@ class Exact:
         tau = f.alpha.to(time) * time
         series = self.series(f, float(tau.detach()), f.source is not None)
         self._check_budget(stats, series.products)
-        nodes = getattr(f, "source_nodes", None)
-        return apply_series(f.csr, f.weight, f.source, y, series, tau, time, stats, nodes)
+        nodes, rows = getattr(f, "source_nodes", None), getattr(f, "source_rows", None)
+        if rows is None and nodes is not None and f.source is not None:
+            rows = f.source.index_select(0, nodes)
+        source = f.source if nodes is None else rows
+        return apply_series(f.csr, f.weight, source, y, series, tau, time, stats, nodes)
 
     def series(self, f: LinearField, tau: float, sourced: bool) -> Series:
         """The shorter of the two series of a field, with or without a source.
@@ -180,7 +183,7 @@ def apply_series(
     Args:
         csr: Pattern of A, ``[N, N]``.
         weight: Values of A, ``[nnz]``.
-        source: s ``[N, F]``, or ``None``.
+        source: s ``[N, F]``, or with ``source_nodes`` its rows there ``[R, F]``, or ``None``.
         y: State ``[N, F]`` before.
         series: The series of tau.
         tau: alpha times the time, float64 on the CPU.
@@ -195,7 +198,7 @@ def apply_series(
     places: tuple[Tensor | None, ...] | None = None
     cancellation = 1.0
     if source is not None:
-        inputs = (y, source if source_nodes is None else source.index_select(0, source_nodes))
+        inputs = (y, source)
         places = (None, source_nodes)
         cancellation = 2 * float(tau.detach())
     error = rounding(series.products, series.chebyshev, cancellation)
