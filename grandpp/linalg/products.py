@@ -110,6 +110,7 @@ def add_sampled_product(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: fl
         a.device.type != "cpu"
         or a.dtype not in (torch.float32, torch.float64)
         or (triton_for(a, b) is not None or a.size(1) < _LANES)
+        or csr.col.numel() > csr.num_rows * csr.num_cols  # repeated edges, see below
     ):
         total.add_(sampled_product(csr, a, b), alpha=scale)
         return

@@ -157,3 +157,14 @@ def test_the_number_of_blocks_follows_the_graph(nodes, entries, channels, blocks
     index = torch.zeros(1, dtype=torch.int32)
     csr = CSR(index, index.expand(entries), nodes, nodes, index)
     assert products.channel_blocks(csr, torch.zeros(1, 1).expand(nodes, channels)) == blocks
+
+
+@pytest.mark.parametrize("channels", [1, 8, 32])
+def test_sampled_products_are_added_where_entries_are_more_than_places(channels):
+    row, col = torch.tensor([0, 1, 0]).repeat(4), torch.tensor([1, 0, 0]).repeat(4)
+    csr = CSR.from_coo(row, col, 2, 2)
+    a, b = torch.randn(2, 2, channels, dtype=torch.float64)
+    total = torch.ones(12, dtype=torch.float64)
+    add_sampled_product(csr, a, b, total, 2.0)
+    expected = 1 + 2 * (a @ b.t())[row, col][csr.perm]
+    torch.testing.assert_close(total, expected)
