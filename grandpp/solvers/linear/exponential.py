@@ -77,7 +77,8 @@ class Exact:
         positivity), or sqrt(2 tau log(2 / rtol)) (Chebyshev: taken for the random walk with
         symmetric weights, where it is cheaper). As many again for the gradient to y0 and s. The
         gradient to edge weights needs the states of the forward pass in reverse: as many as fit
-        into 20 MiB are kept (at least 8, twice as many arrays for Chebyshev), spread evenly, and
+        into 20 MiB are kept (at least 8, twice as many arrays for Chebyshev; on the CPU of each
+        block of channels that is computed by itself to fit into the cache), spread evenly, and
         the others computed again, once if they lie between kept ones. Gradients cannot be
         differentiated again. Constants are kept exactly.
     """
