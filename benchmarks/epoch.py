@@ -6,7 +6,8 @@ Examples:
     python benchmarks/epoch.py --dataset sbm-20k PubMed --rounds 5 --memory --json
 
 The diffusion models and "gcn-sparse" take their tuned settings and are trained as
-grandpp.training trains them: sparse features, and grand++-cluster-l on its clusters too.
+grandpp.training trains them: sparse features, the linear ones solved for the nodes of the loss
+alone where these are fewer than channels, and grand++-cluster-l on its clusters too.
 "reference" is GRAND-l written the ordinary way (benchmarks/reference.py) with the same parameters
 at the tolerance of torchdiffeq that gives a solution error of at most 1e-4, as "error" shows. GCN
 and APPNP are PyG's, with 64 hidden channels on the usual dense features, "gcn" without dropout on

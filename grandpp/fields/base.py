@@ -29,7 +29,7 @@ class LinearDiffusion:
         source: s ``[N, F]``, or ``None``.
         product: Computes M y; ``spmm`` unless PyG's message passing was asked for.
         is_walk: Whether A is the random walk of the prior weights, without attention.
-        located: A source, and the few nodes outside of which it is 0. It is of use while
+        located: A source, the few nodes outside of which it is 0, and its rows there. Of use while
             ``source`` is that very tensor. (default: ``None``)
     """
 
@@ -41,7 +41,7 @@ class LinearDiffusion:
     source: Tensor | None
     product: Callable[[Graph, Tensor, Tensor], Tensor]
     is_walk: bool
-    located: tuple[Tensor, Tensor] | None = None
+    located: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         """Evaluate the derivative ``[N, F]``."""
@@ -56,8 +56,17 @@ class LinearDiffusion:
     @property
     def source_nodes(self) -> Tensor | None:
         """The nodes outside of which the source is 0, int64 ``[R]``, where it is known of few."""
+        return None if self._known is None else self._known[1]
+
+    @property
+    def source_rows(self) -> Tensor | None:
+        """The source at these nodes ``[R, F]``, whose gradient takes no pass over all nodes."""
+        return None if self._known is None else self._known[2]
+
+    @property
+    def _known(self) -> tuple[Tensor, Tensor, Tensor] | None:
         known = self.located is not None and self.located[0] is self.source
-        return self.located[1] if known and self.located is not None else None
+        return self.located if known else None
 
     @property
     def csr(self) -> CSR:

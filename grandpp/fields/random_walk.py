@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grandpp.linalg import CSR, normalize_rows, sampled_product
+from grandpp.linalg import CSR, add_sampled_product, normalize_rows
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.series import Series
 
@@ -41,9 +41,10 @@ _LONG = 256
 _LONGEST = 1e5
 _CHECK_EVERY = 8  # a comparison waits for the device
 # Iterates kept for the gradient fit into this many bytes; of longer series every m-th is kept and
-# the others are computed again, m of them at a time.
+# the others are computed again, m of them at a time. The fewest take as much as half a state of 64
+# channels does.
 _KEPT_BYTES = 20 * 2**20
-_KEPT_AT_LEAST = 8
+_KEPT_AT_LEAST = 32
 
 
 # Decides from two iterates and the number of those to come.
@@ -110,10 +111,17 @@ class _WalkMeasure(torch.autograd.Function):
                 adjoint = torch.addmv(g, matrix, adjoint, beta=c[first + j], out=below)
             partner = adjoint = torch.addmv(g, matrix, adjoint, beta=c[first])
             if grad_weight is not None:
-                a, b = (v.t().to(weight.dtype).contiguous() for v in (block, partners))
-                grad_weight.add_(sampled_product(csr, a, b))
+                a, b = (_columns(v, weight) for v in (block, partners))
+                add_sampled_product(csr, a, b, grad_weight)
         to_tau = (slope @ g).to(ctx.tau).view_as(ctx.tau)
         return None, grad_weight, adjoint.to(ctx.start_dtype), to_tau
+
+
+def _columns(block: Tensor, like: Tensor) -> Tensor:
+    """Iterates ``[K, N]`` as columns, and zeros up to the next multiple of 16, which are faster."""
+    columns = like.new_zeros(block.size(1), -(-len(block) // 16) * 16)
+    columns[:, : len(block)] = block.t()
+    return columns
 
 
 def _powers(

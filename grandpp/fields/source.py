@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,7 +15,7 @@ from grandpp.fields.duration import length_of
 from grandpp.fields.fixed import register_fixed
 from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.stationary import measure_and_classes
-from grandpp.fields.trust import graphs_of, trust_weights
+from grandpp.fields.trust import graphs_of, trust_weights, trusted_nodes
 from grandpp.graph import degree
 from grandpp.linalg.components import Classes, Components
 
@@ -110,6 +111,7 @@ class TrustedSource(nn.Module):
         *,
         time: float | Tensor = math.inf,
         batch: Tensor | None = None,
+        carry: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Add the source to a bound field and build the initial state.
 
@@ -120,6 +122,8 @@ class TrustedSource(nn.Module):
                 source.
             time: Length T of the time span that is to be balanced. (default: infinity)
             batch: Graph of each node, int64 ``[N]``. (default: ``None``, one graph)
+            carry: Gives the measure that one is carried to in ``time``, where something else
+                computes it anyway. (default: ``None``, :func:`grandpp.fields.walk_measure`)
 
         Returns:
             The field with its source and z(0) ``[N, F]``.
@@ -134,14 +138,15 @@ class TrustedSource(nn.Module):
         trusted = trust_weights(index, x.size(0), x)
         graphs = graphs_of(batch, x)
         # Everything happens at the trusted nodes, which are few; if trust is learned, at all.
-        nodes = torch.ones_like(trusted) if trusted.requires_grad else trusted
-        nodes = nodes.nonzero().view(-1)
+        nodes = trusted_nodes(trusted, x)
+        if nodes is None:
+            nodes = torch.arange(x.size(0), device=x.device)
         degrees = degree(field.graph, field.prior)
         here, weight = x[nodes], trusted[nodes]
         if self.kind == "paper":
             mean = _mean(graphs.at(nodes), weight, here)
         else:
-            share, classes = self._shares(field, x, degrees, time)
+            share, classes = self._shares(field, x, degrees, time, carry)
             mean = _mean(classes.groups.at(nodes), weight * share[nodes], here)
             if not classes.all_closed:
                 closed = classes.closed.to(x.device)[nodes].unsqueeze(-1)
@@ -157,7 +162,7 @@ class TrustedSource(nn.Module):
         if not isinstance(field, LinearDiffusion):
             return replace(field, source=source), start
         few = field.source is None and nodes.numel() * _MANY <= x.size(0)
-        return replace(field, source=source, located=(source, nodes) if few else None), start
+        return replace(field, source=source, located=(source, nodes, s) if few else None), start
 
     def _shares(
         self,
@@ -165,6 +170,7 @@ class TrustedSource(nn.Module):
         x: Tensor,
         degrees: Tensor,
         time: float | Tensor,
+        carry: Callable[[Tensor], Tensor] | None,
     ) -> tuple[Tensor, Classes]:
         """The factor pi / d of every node in the mean of its closed class, and the classes."""
         graph, weight = field.graph, field.operator(x)
@@ -178,7 +184,10 @@ class TrustedSource(nn.Module):
             reversible = isinstance(field, LinearDiffusion) and field.reversible
             learned = torch.is_grad_enabled() and weight.requires_grad
             if (learned or not reversible) and math.isfinite(float(tau.detach())):
-                measure = walk_measure(graph.csr, weight, measure, tau)
+                if carry is None:
+                    measure = walk_measure(graph.csr, weight, measure, tau)
+                else:
+                    measure = carry(measure)
         # Trusted nodes that the measure all but misses still have a mean.
         return (measure / degrees).clamp(min=1e-30), classes
 

@@ -59,6 +59,17 @@ def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:
     return like.new_zeros(num_nodes).index_fill(0, index.long(), 1.0)
 
 
+def trusted_nodes(index: Tensor | None, x: Tensor) -> Tensor | None:
+    """The nodes of positive trust, int64 ``[I]``; ``None`` where trust is learned, at all nodes.
+
+    Args:
+        index: As in :func:`trust_weights`.
+        x: Node features ``[N, F]``.
+    """
+    trusted = trust_weights(index, x.size(0), x)
+    return None if trusted.requires_grad else trusted.nonzero().view(-1)
+
+
 def graphs_of(batch: Tensor | None, x: Tensor) -> Components:
     """The graphs of a PyG batch as parts of its nodes.
 

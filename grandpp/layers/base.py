@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from grandpp.fields.base import csr_product
+from grandpp.fields.base import LinearDiffusion, csr_product
 from grandpp.fields.diffusion import GraphDiffusion
 from grandpp.fields.duration import length_of
 from grandpp.solvers import (
@@ -22,6 +22,7 @@ from grandpp.solvers import (
     resolve_solver,
     solve,
 )
+from grandpp.solvers.linear.at_nodes import ExactAtNodes
 
 
 def describe_time(time: float | Tensor) -> str:
@@ -102,8 +103,21 @@ class DiffusionConv(GraphDiffusion):
         save_at: Sequence[float] | Tensor | None,
         throw: bool,
         product: Any = None,
+        nodes: Tensor | None = None,
+        plan: ExactAtNodes | None = None,
     ) -> Solution:
+        """Solve from 0 to the time of the layer.
+
+        Args:
+            field, y0: What is solved.
+            save_at, throw: As in the layer's ``solve``.
+            product: What multiplies the state. (default: ``None``, that of the field)
+            nodes: The nodes wanted, int64 ``[R]``. (default: ``None``, all)
+            plan: From :meth:`_plan`. (default: ``None``)
+        """
         self._check_time()
+        if plan is not None:
+            return solve(field, y0, (0.0, self.time), solver=plan, throw=throw)
         f = field
         if (product or field.product) is not csr_product:
             if isinstance(self.solver, Exact | Steady | CommutatorFree):
@@ -114,7 +128,35 @@ class DiffusionConv(GraphDiffusion):
                 )
             if isinstance(self.solver, Auto):
                 f = field.__call__  # hides that the field is linear, which invites "exact"
-        return solve(f, y0, (0.0, self.time), solver=self.solver, save_at=save_at, throw=throw)
+        span = (0.0, self.time)
+        solution = solve(f, y0, span, solver=self.solver, save_at=save_at, throw=throw)
+        if nodes is None:
+            return solution
+        return solution.with_states(torch.as_tensor(solution.ys).index_select(1, nodes))
+
+    def _plan(
+        self,
+        field: Any,
+        x: Tensor,
+        nodes: Tensor,
+        save_at: object,
+        sourced: bool,
+        places: Tensor | None = None,
+    ) -> ExactAtNodes | None:
+        """How to solve for some nodes alone, where that is cheaper than for all."""
+        exact: object = self.solver
+        if type(exact) is Auto:
+            exact = Exact(rtol=min(exact.rtol, exact.atol), max_nfe=exact.max_nfe)
+        simple = isinstance(field, LinearDiffusion) and field.product is csr_product
+        if type(exact) is not Exact or not simple or save_at is not None:
+            return None
+        time = torch.as_tensor(self.time, dtype=torch.float64)
+        if not 0 < float(time.detach()) < math.inf:
+            return None
+        plan = ExactAtNodes.plan(exact, field, x, time, nodes, sourced, places)
+        if plan is not None and isinstance(self.solver, Auto):
+            plan.stats.methods.append((0.0, Exact.method))
+        return plan
 
     def _check_time(self) -> None:
         length = length_of(self.time)
@@ -149,6 +191,40 @@ class DiffusionConv(GraphDiffusion):
         words.append(f"learn_beta={self.beta is not None}")
         words.append(f"solver={self.solver}")
         return words
+
+
+def node_indices(nodes: Tensor | None, x: Tensor) -> Tensor | None:
+    """Turn nodes, given as indices or as a mask, into indices int64 ``[R]``.
+
+    Args:
+        nodes: Indices, an integer tensor ``[R]``; a mask, bool ``[N]``; or ``None``.
+        x: Features ``[N, F]``.
+
+    Raises:
+        TypeError: For anything but a tensor.
+        ValueError: For a wrong dtype or shape.
+        IndexError: For an index outside [0, N).
+    """
+    if nodes is None:
+        return None
+    if not isinstance(nodes, Tensor):
+        raise TypeError(f"expected 'nodes' to be a tensor (got {type(nodes).__name__})")
+    count = x.size(0)
+    fits = nodes.shape == (count,) if nodes.dtype == torch.bool else nodes.dim() == 1
+    if not fits or nodes.is_floating_point() or nodes.is_complex():
+        raise ValueError(
+            f"expected 'nodes' to hold indices [R] or a mask [{count}] "
+            f"(got {nodes.dtype} {list(nodes.shape)})"
+        )
+    nodes = nodes.to(x.device)
+    if nodes.dtype == torch.bool:
+        return nodes.nonzero().view(-1)
+    low, high = nodes.aminmax() if nodes.numel() else (nodes, nodes)
+    if nodes.numel() and (int(low) < 0 or int(high) >= count):
+        raise IndexError(
+            f"expected every index in 'nodes' in [0, {count}) (got {int(low)} to {int(high)})"
+        )
+    return nodes.long()
 
 
 def _solver_for(time: float, mode: str, solver: str | Solver, options: dict[str, Any]) -> Solver:

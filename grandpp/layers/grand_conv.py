@@ -8,7 +8,7 @@ from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.entry import field_entry, solver_entry
-from grandpp.layers.base import DiffusionConv
+from grandpp.layers.base import DiffusionConv, node_indices
 from grandpp.solvers import Solution, Solver
 
 
@@ -126,6 +126,7 @@ class GRANDConv(DiffusionConv):
         *,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
+        nodes: Tensor | None = None,
     ) -> Solution:
         """Return the whole solution: states ``[S, N, F]`` at ``save_at``, cost and status.
 
@@ -133,8 +134,16 @@ class GRANDConv(DiffusionConv):
             x, edge_index, edge_weight: As in :meth:`forward`.
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
+            nodes: The nodes whose states are wanted, indices ``[R]`` or a mask, bool ``[N]``; the
+                states are ``[S, R, F]`` then. Where the exact solver runs, R nodes that are fewer
+                than channels cost products with R columns. (default: ``None``, all)
         """
-        return self._integrate(*self.bind(x, edge_index, edge_weight), save_at, throw)
+        field, y0 = self.bind(x, edge_index, edge_weight)
+        wanted = node_indices(nodes, y0)
+        if wanted is None:
+            return self._integrate(field, y0, save_at, throw)
+        plan = self._plan(field, y0, wanted, save_at, field.source is not None)
+        return self._integrate(field, y0, save_at, throw, nodes=wanted, plan=plan)
 
     @field_entry
     def bind(

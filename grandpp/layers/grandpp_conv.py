@@ -12,8 +12,10 @@ from grandpp.fields import StationaryError
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
-from grandpp.layers.base import DiffusionConv
+from grandpp.fields.trust import trusted_nodes
+from grandpp.layers.base import DiffusionConv, node_indices
 from grandpp.solvers import Solution, SolveError, Solver, SolveStats, Status
+from grandpp.solvers.linear.at_nodes import ExactAtNodes
 
 
 class GRANDPPConv(DiffusionConv):
@@ -155,10 +157,23 @@ class GRANDPPConv(DiffusionConv):
         *,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
+        nodes: Tensor | None = None,
     ) -> Solution:
-        """Return the whole solution; arguments as in :meth:`forward` and :class:`GRANDConv`."""
-        bound = self.bind(x, edge_index, edge_weight, source_index, batch)
-        return self._integrate(*bound, save_at, throw)
+        """Return the whole solution; arguments as in :meth:`forward` and :meth:`GRANDConv.solve`.
+
+        For few ``nodes`` the measure of the balanced source is one more column of their products,
+        at the tolerance of the solver.
+        """
+        wanted = node_indices(nodes, x)
+        if wanted is None:
+            bound = self.bind(x, edge_index, edge_weight, source_index, batch)
+            return self._integrate(*bound, save_at, throw)
+        self._check_time()
+        field = self.prepare(x, edge_index, edge_weight)
+        places = trusted_nodes(source_index, x) if field.source is None else None
+        plan = self._plan(field, x, wanted, save_at, sourced=True, places=places)
+        field, y0 = self._add_source(field, x, source_index, batch, plan)
+        return self._integrate(field, y0, save_at, throw, nodes=wanted, plan=plan)
 
     @field_entry
     def bind(
@@ -172,11 +187,23 @@ class GRANDPPConv(DiffusionConv):
         """Return the bound field and z(0); arguments as in :meth:`forward`."""
         self._check_time()
         field = self.prepare(x, edge_index, edge_weight)
+        return self._add_source(field, x, source_index, batch)
+
+    def _add_source(
+        self,
+        field: LinearDiffusion | NonlinearDiffusion,
+        x: Tensor,
+        source_index: Tensor | None,
+        batch: Tensor | None,
+        plan: ExactAtNodes | None = None,
+    ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         time = self.time if self.source_time is None else self.source_time
+        # A plan carries a measure for the time of the layer.
+        carry = plan.carry if plan is not None and self.source_time is None else None
         try:
             # Under autocast the source would have another dtype than the state.
             with torch.autocast(x.device.type, enabled=False):
-                return self.source(field, x, source_index, time=time, batch=batch)
+                return self.source(field, x, source_index, time=time, batch=batch, carry=carry)
         except StationaryError as error:
             end = torch.tensor([math.inf], dtype=torch.float64)
             nothing = torch.full_like(x, math.nan).unsqueeze(0)

@@ -24,6 +24,12 @@ from grandpp.linalg.switch import triton_for
 # Up to this many weights of all heads are multiplied at once, by a block matrix that is kept.
 # Beyond, it would take much memory, and one head after the other is as fast.
 _HEADS_AT_ONCE = 2**22
+# On the CPU a product gathers a row of features per entry of the matrix. Once features fill more
+# than the cache of a core, a block of channels that fits is several times as fast per number, where
+# rows of features are gathered so often that reading the matrix once per block counts for little.
+_CACHED_BYTES = 2 * 2**20
+_LEAST_BLOCK = 32
+_MANY_ENTRIES = 12
 # On the CPU an inner product of fewer numbers than this takes several times as long.
 _LANES = 8
 
@@ -67,8 +73,35 @@ def _multiply(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
     # for: a third of the time of the library behind torch.sparse (benchmarks/kernels.py). Past the
     # checks of torch.nn.functional: no frequencies, mode "sum", a dense gradient, and the last
     # offset is the end. Where an input wants a gradient it would also list the bag of every entry.
-    x, weight = x.detach().contiguous(), weight.detach().contiguous()
-    return torch.embedding_bag(x, pattern.col, pattern.rowptr, False, 0, False, weight, True)[0]
+    x, weight = x.detach(), weight.detach().contiguous()
+    parts = [
+        torch.embedding_bag(
+            part.contiguous(), pattern.col, pattern.rowptr, False, 0, False, weight, True
+        )[0]
+        for part in x.split(max(1, x.size(1) // channel_blocks(pattern, x)), dim=1)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def channel_blocks(pattern: Pattern, x: Tensor) -> int:
+    """In how many blocks of channels features are multiplied the fastest.
+
+    Args:
+        pattern: The matrix ``[num_rows, num_cols]``.
+        x: Features ``[num_cols, F]``.
+
+    Returns:
+        A divisor of F; 1 where the features fit into the cache of a core, or not even a block of a
+        few channels does, or they are gathered too seldom.
+    """
+    rows, channels = x.shape
+    if x.device.type != "cpu" or pattern.col.numel() < _MANY_ENTRIES * rows:
+        return 1
+    fit = _CACHED_BYTES // max(1, rows * x.element_size())
+    if fit >= channels or 2 * fit < _LEAST_BLOCK:
+        return 1
+    widths = range(max(fit, _LEAST_BLOCK), _LEAST_BLOCK // 2, -1)
+    return next((channels // width for width in widths if channels % width == 0), 1)
 
 
 def add_sampled_product(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: float = 1.0) -> None:
@@ -77,6 +110,7 @@ def add_sampled_product(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: fl
         a.device.type != "cpu"
         or a.dtype not in (torch.float32, torch.float64)
         or (triton_for(a, b) is not None or a.size(1) < _LANES)
+        or csr.col.numel() > csr.num_rows * csr.num_cols  # repeated edges, see below
     ):
         total.add_(sampled_product(csr, a, b), alpha=scale)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -71,8 +71,12 @@ class DiffusionClassifier(NodeClassifier):
         wanted: Tensor | None = None,
     ) -> Output:
         """Return logits and the cost of the solve."""
-        y, stats = self.diffuse(self.encoder(x), edge_index, edge_weight, source_index)
-        return Output(self.decode(y, wanted), stats)
+        encoded = self.encoder(x)
+        if wanted is None or not isinstance(self.conv, GRANDConv | GRANDPPConv):
+            y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index)
+            return Output(self.decode(y, wanted), stats)
+        y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index, nodes=wanted)
+        return Output(self.decode(y), stats)
 
     def decode(self, y: Tensor, wanted: Tensor | None = None) -> Tensor:
         """Return the logits of diffused features; arguments as in :meth:`classify`."""
@@ -85,9 +89,14 @@ class DiffusionClassifier(NodeClassifier):
         edge_index: Tensor,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
+        **options: Any,
     ) -> Diffused:
-        """Carry encoded features ``[N, F]`` through the layer; arguments as in :meth:`classify`."""
-        solution = self.conv.solve(x0, edge_index, edge_weight, *self.trusted(source_index))
+        """Carry encoded features ``[N, F]`` through the layer; arguments as in :meth:`classify`.
+
+        ``options`` are those of the layer's ``solve``.
+        """
+        trusted = self.trusted(source_index)
+        solution = self.conv.solve(x0, edge_index, edge_weight, *trusted, **options)
         return Diffused(self.conv.position(solution.y), solution.stats)
 
     def classify_along(

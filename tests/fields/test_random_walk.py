@@ -22,6 +22,7 @@ def random_directed(nodes=12, edges=30, seed=0):
 @pytest.fixture(params=[20 * 2**20, 0], ids=["all kept", "every eighth kept"])
 def kept(request, monkeypatch):
     monkeypatch.setattr(module, "_KEPT_BYTES", request.param)
+    monkeypatch.setattr(module, "_KEPT_AT_LEAST", 8)
 
 
 @pytest.mark.parametrize("tau", [1e-3, 0.4, 9.0, 300.0])

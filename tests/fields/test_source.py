@@ -96,8 +96,10 @@ def test_shifted_and_zero_initial_states_satisfy_equation_4_11(karate, features)
 def test_few_trusted_nodes_are_known_to_the_solver_while_the_source_is_theirs(karate, features):
     field, z0 = bind(features, karate, attention="gat")
     assert field.source_nodes.tolist() == [0, 5, 33]
+    assert torch.equal(field.source_rows, field.source[[0, 5, 33]])
     other = replace(field, source=torch.ones_like(features))
     assert other.source_nodes is None
+    assert other.source_rows is None
     results = []
     for known in (True, False):
         f = field if known else replace(field, located=None)

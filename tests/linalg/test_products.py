@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.linalg import CSR, add_sampled_product, multiply, sddmm, spmm
+from grandpp.linalg import CSR, add_sampled_product, multiply, products, sddmm, spmm
 
 
 def test_product_equals_the_dense_product_with_duplicates_and_empty_rows(case):
@@ -126,3 +126,45 @@ def test_a_product_may_overwrite_a_spare_tensor_whatever_it_holds(dtype):
     weight, x = torch.rand(5, dtype=dtype), torch.randn(4, 9, dtype=dtype)
     spare = torch.full_like(x, torch.nan)
     torch.testing.assert_close(multiply(csr, weight, x, spare), multiply(csr, weight, x))
+
+
+def test_wide_features_of_many_entries_are_multiplied_in_blocks(monkeypatch):
+    torch.manual_seed(0)
+    dense = torch.rand(30, 40)
+    row, col = dense.nonzero().unbind(1)
+    csr, weight = CSR.from_coo(row, col, 30, 40), dense[row, col]
+    x = torch.randn(40, 96)
+    whole = products.multiply(csr, weight, x)
+    monkeypatch.setattr(products, "_CACHED_BYTES", 40 * 4 * 32)
+    assert products.channel_blocks(csr, x) == 3
+    torch.testing.assert_close(products.multiply(csr, weight, x), whole)
+    torch.testing.assert_close(whole, dense @ x)
+    assert products.multiply(csr, weight, x[:, :0]).shape == (30, 0)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "entries", "channels", "blocks"),
+    [
+        (13381, 504937, 128, 4),  # 32 channels of each node fit into the cache of a core
+        (2485, 60000, 80, 1),  # all of them do
+        (19717, 108365, 128, 1),  # reading the few edges anew costs as much
+        (10**6, 2 * 10**7, 128, 1),  # no block fits
+        (13381, 504937, 127, 1),  # a prime
+        (0, 0, 64, 1),
+    ],
+)
+def test_the_number_of_blocks_follows_the_graph(nodes, entries, channels, blocks):
+    index = torch.zeros(1, dtype=torch.int32)
+    csr = CSR(index, index.expand(entries), nodes, nodes, index)
+    assert products.channel_blocks(csr, torch.zeros(1, 1).expand(nodes, channels)) == blocks
+
+
+@pytest.mark.parametrize("channels", [1, 8, 32])
+def test_sampled_products_are_added_where_entries_are_more_than_places(channels):
+    row, col = torch.tensor([0, 1, 0]).repeat(4), torch.tensor([1, 0, 0]).repeat(4)
+    csr = CSR.from_coo(row, col, 2, 2)
+    a, b = torch.randn(2, 2, channels, dtype=torch.float64)
+    total = torch.ones(12, dtype=torch.float64)
+    add_sampled_product(csr, a, b, total, 2.0)
+    expected = 1 + 2 * (a @ b.t())[row, col][csr.perm]
+    torch.testing.assert_close(total, expected)

@@ -77,7 +77,8 @@ class Exact:
         positivity), or sqrt(2 tau log(2 / rtol)) (Chebyshev: taken for the random walk with
         symmetric weights, where it is cheaper). As many again for the gradient to y0 and s. The
         gradient to edge weights needs the states of the forward pass in reverse: as many as fit
-        into 20 MiB are kept (at least 8, twice as many arrays for Chebyshev), spread evenly, and
+        into 20 MiB are kept (at least 8, twice as many arrays for Chebyshev; on the CPU of each
+        block of channels that is computed by itself to fit into the cache), spread evenly, and
         the others computed again, once if they lie between kept ones. Gradients cannot be
         differentiated again. Constants are kept exactly.
     """
@@ -139,13 +140,20 @@ class Exact:
     def _step(self, f: Any, y: Tensor, duration: Tensor, stats: SolveStats) -> Tensor:
         time = duration.to("cpu", torch.float64)
         tau = f.alpha.to(time) * time
-        series = self._series(f, float(tau.detach()))
+        series = self.series(f, float(tau.detach()), f.source is not None)
         self._check_budget(stats, series.products)
-        nodes = getattr(f, "source_nodes", None)
-        return apply_series(f.csr, f.weight, f.source, y, series, tau, time, stats, nodes)
+        nodes, rows = getattr(f, "source_nodes", None), getattr(f, "source_rows", None)
+        if rows is None and nodes is not None and f.source is not None:
+            rows = f.source.index_select(0, nodes)
+        source = f.source if nodes is None else rows
+        return apply_series(f.csr, f.weight, source, y, series, tau, time, stats, nodes)
 
-    def _series(self, f: LinearField, tau: float) -> Series:
-        """The shorter of the two series; refuse early where both are beyond the budget."""
+    def series(self, f: LinearField, tau: float, sourced: bool) -> Series:
+        """The shorter of the two series of a field, with or without a source.
+
+        Raises:
+            SeriesError: If both are beyond the budget.
+        """
         # Below this the power series is as short; asking costs a look at every edge.
         reversible = tau > 10 and bool(getattr(f, "reversible", False))
         if (math.sqrt(tau) if reversible else tau) > self.max_nfe:
@@ -153,7 +161,7 @@ class Exact:
         # The integral counts T times. A balanced source adds up to no more than the longest mode
         # lasts, and to no less than s / 2 alpha: the share 1 / 2 tau of T s.
         integral_tol = self.rtol
-        if f.source is not None:
+        if sourced:
             integral_tol *= min(1.0, 0.5 / tau) if tau > 0 else 1.0
         expand = Series.chebyshev_polynomials if reversible else Series.powers
         return expand(tau, self.rtol, integral_tol)
@@ -176,7 +184,7 @@ def apply_series(
     Args:
         csr: Pattern of A, ``[N, N]``.
         weight: Values of A, ``[nnz]``.
-        source: s ``[N, F]``, or ``None``.
+        source: s ``[N, F]``, or with ``source_nodes`` its rows there ``[R, F]``, or ``None``.
         y: State ``[N, F]`` before.
         series: The series of tau.
         tau: alpha times the time, float64 on the CPU.
@@ -186,14 +194,12 @@ def apply_series(
         spares: See :func:`~grandpp.solvers.linear.polynomial.apply_polynomials`. (default:
             ``None``)
     """
-    rows = _Coefficients.apply(tau, series)
-    # The time is the length of the integral that brings the source in.
-    coefficients = rows[:1] if source is None else torch.stack([rows[0], time * rows[1]])
+    coefficients = series_rows(tau, time, series, source is not None)
     inputs: tuple[Tensor, ...] = (y,)
     places: tuple[Tensor | None, ...] | None = None
     cancellation = 1.0
     if source is not None:
-        inputs = (y, source if source_nodes is None else source.index_select(0, source_nodes))
+        inputs = (y, source)
         places = (None, source_nodes)
         cancellation = 2 * float(tau.detach())
     error = rounding(series.products, series.chebyshev, cancellation)
@@ -209,6 +215,21 @@ def apply_series(
         spares=spares,
     )
     return result.to(y.dtype)
+
+
+def series_rows(tau: Tensor, time: Tensor, series: Series, sourced: bool) -> Tensor:
+    """Coefficients of the exponential, and of the integral that brings the source in.
+
+    Args:
+        tau, time, series: As in :func:`apply_series`.
+        sourced: Whether there is a source.
+
+    Returns:
+        ``[1, K + 1]`` or, with a source, ``[2, K + 1]``, float64, differentiable in both times.
+    """
+    rows: Tensor = _Coefficients.apply(tau, series)
+    # The time is the length of the integral.
+    return torch.stack([rows[0], time * rows[1]]) if sourced else rows[:1]
 
 
 def is_stochastic(csr: CSR, weight: Tensor) -> bool:

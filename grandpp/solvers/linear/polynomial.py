@@ -9,6 +9,7 @@ from torch import Tensor
 
 from grandpp.linalg import CSR, add_sampled_product, multiply
 from grandpp.linalg.once_differentiable import once_differentiable
+from grandpp.linalg.products import channel_blocks
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.linear.recursion import Recursion, basis
 
@@ -27,6 +28,16 @@ def rounding(products: int, chebyshev: bool, cancellation: float) -> float:
     """
     slope = products**2 / 30 if chebyshev else products
     return float(slope * max(1.0, cancellation) ** 0.25)
+
+
+def is_rounded(products: int, chebyshev: bool, cancellation: float, dtype: torch.dtype) -> bool:
+    """Whether rounding would be seen in the result of a polynomial in this type.
+
+    Args:
+        products, chebyshev, cancellation: As in :func:`rounding`.
+        dtype: Type of the features.
+    """
+    return dtype == torch.float32 and rounding(products, chebyshev, cancellation) > _ROUNDING
 
 
 def widen(
@@ -81,12 +92,17 @@ def apply_polynomials(
 
     Cost: K products, and K more for the gradient; the gradient to the weights needs the states of
     the forward pass in reverse, see :class:`~grandpp.solvers.linear.recursion.Recursion`. Nothing
-    is read from the device in between.
+    is read from the device in between. On the CPU wide features of a graph with many edges are
+    computed in blocks of channels that fit into the cache.
     """
-    result: Tensor = _Polynomials.apply(
-        csr, (stats, places, spares), chebyshev, weight, coefficients, *inputs
-    )
-    return result
+    blocks = channel_blocks(csr, inputs[0])
+    parts: list[Tensor] = []
+    for columns in zip(*(v.split(v.size(1) // blocks, dim=1) for v in inputs), strict=True):
+        # All blocks together make K products.
+        counted = SolveStats() if parts else stats
+        about, block = (counted, places, spares), (v.contiguous() for v in columns)
+        parts.append(_Polynomials.apply(csr, about, chebyshev, weight, coefficients, *block))
+    return parts[0] if blocks == 1 else torch.cat(parts, dim=1)
 
 
 @once_differentiable

@@ -25,6 +25,7 @@ def basis(
     products: int,
     chebyshev: bool,
     spares: list[Tensor] | None = None,
+    reuse: bool = True,
 ) -> Iterator[Tensor]:
     """Yield B_0(A) v, ..., B_K(A) v; each may be overwritten after the next one.
 
@@ -32,6 +33,7 @@ def basis(
         csr, weight, chebyshev, spares: As in :class:`Recursion`.
         v: Features ``[N, F]``.
         products: K.
+        reuse: Whether they may be overwritten. (default: ``True``)
     """
     spares = [] if spares is None else spares
     before, now = v, v
@@ -40,13 +42,25 @@ def basis(
             following = multiply(csr, weight, now, take(spares, now))
             if chebyshev and k > 1:
                 following = following.mul_(2).sub_(before)
-            if before is not v:
+            if reuse and before is not v:
                 release(spares, before)
             before, now = now, following
         yield now
     for last in (before, now):
-        if last is not v:
+        if reuse and last is not v:
             release(spares, last)
+
+
+def fits(csr: CSR, size: int, least: int, states: int) -> bool:
+    """Whether so many states may be kept beside each other.
+
+    Args:
+        csr: Pattern of the matrix.
+        size: Bytes of a state.
+        least: Bytes of a state of which :data:`_KEPT_AT_LEAST` are kept in any case.
+        states: Their number.
+    """
+    return states * size <= max(csr.copies * _KEPT_BYTES, _KEPT_AT_LEAST * least)
 
 
 def take(spares: list[Tensor], like: Tensor) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grandpp.linalg import CSR, products
 from grandpp.solvers.base import SolveStats
 from grandpp.solvers.linear import recursion
 from grandpp.solvers.linear.polynomial import apply_polynomials
@@ -83,3 +84,31 @@ def test_the_backward_pass_costs_as_many_products_and_those_it_repeats(operator,
     assert (stats.nfe_forward, stats.nfe_backward) == (8, 8)
     assert leaf.grad is not None
     assert b.grad is None
+
+
+def test_wide_features_of_many_edges_are_computed_in_blocks_of_channels(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    dense = torch.rand(40, 40, generator=generator, dtype=torch.float64)
+    dense = dense / dense.sum(1, keepdim=True)
+    row, col = dense.nonzero().unbind(1)
+    csr = CSR.from_coo(row, col, 40, 40)
+    rows = torch.randn(2, 9, generator=generator, dtype=torch.float64)
+    v, s = torch.randn(2, 40, 96, generator=generator, dtype=torch.float64)
+    place = torch.tensor([4, 1])
+    found = []
+    for cached, blocks in ((40 * 8 * 32, 3), (2**30, 1)):
+        monkeypatch.setattr(products, "_CACHED_BYTES", cached)
+        assert products.channel_blocks(csr, v) == blocks
+        leaves = [t.clone().requires_grad_() for t in (dense[row, col], rows, v, s[place])]
+        stats = SolveStats()
+        y = apply_polynomials(
+            csr, *leaves[:2], leaves[2:], chebyshev=False, stats=stats, places=(None, place)
+        )
+        y.pow(3).sum().backward()
+        assert (stats.nfe_forward, stats.nfe_backward) == (8, 8)
+        found.append([y.detach(), *(leaf.grad for leaf in leaves)])
+    torch.testing.assert_close(*found)
+    powers = [torch.linalg.matrix_power(dense, k) for k in range(9)]
+    few = torch.zeros_like(s).index_copy(0, place, s[place])
+    expected = sum(p @ (rows[0, k] * v + rows[1, k] * few) for k, p in enumerate(powers))
+    torch.testing.assert_close(found[0][0], expected)
