@@ -140,10 +140,10 @@ class EdgeAttention(nn.Module):
     def _ends(self, x: Tensor) -> Tensor:
         """Queries and then keys of all heads, whose products the scores are, ``[N, 2 H, d]``."""
         # What can be done to the parameters costs less there than done to what they project.
-        query, size = self.query, self.attention_channels // self.heads
-        if self.score == "scaled_dot":
-            query = query / math.sqrt(size)
-        both = torch.cat([query, self.key], dim=1).view(x.size(1), 2 * self.heads, size)
+        size = self.attention_channels // self.heads
+        scale = math.sqrt(size) if self.score == "scaled_dot" else 1.0
+        both = torch.cat([self.query / scale, self.key], dim=1)
+        both = both.view(x.size(1), 2 * self.heads, size)
         if self.score == "pearson":
             both = both - both.mean(-1, keepdim=True)
         ends = (x @ both.flatten(1)).view(x.size(0), 2 * self.heads, size)
