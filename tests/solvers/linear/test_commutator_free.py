@@ -293,3 +293,15 @@ def test_auto_leaves_an_operator_that_changes_fast_to_dopri5(save_at, karate, fe
         f, 2 * features, torch.tensor([0.0, *save_at], dtype=torch.float64)
     )
     assert auto.stats.nfe_forward > explicit.stats.nfe_forward / 2
+
+
+@pytest.mark.parametrize(("scale", "most"), [(0.3, 300), (1.0, 360)])
+def test_the_tolerance_is_met_at_a_bounded_number_of_products(scale, most, karate):
+    torch.manual_seed(1)
+    x = scale * torch.randn(34, 8, dtype=torch.float64)
+    f = field(x, karate, attention="cosine")
+    solution = solve(f, x, (0.0, 6.0), solver="commutator_free")
+    expected = by_scipy(f, x, [6.0])[0]
+    off = (solution.y - expected) / (1e-5 + 1e-4 * expected.abs())
+    assert off.square().mean().sqrt() < 4
+    assert solution.stats.nfe_forward < most
