@@ -18,10 +18,17 @@ from torch import Tensor, nn
 from torch_geometric.nn.inits import glorot, ones, zeros
 
 from grandpp.graph import Graph
-from grandpp.linalg import CSR, attention_weights, sddmm
+from grandpp.linalg import (
+    CSR,
+    attention_weights,
+    paired_attention_weights,
+    sddmm,
+    unit_rows,
+)
 
 ATTENTIONS: tuple[str, ...] = ("scaled_dot", "gat", "cosine", "pearson", "exp_kernel")
 NORMALIZATIONS: tuple[str, ...] = ("softmax", "squareplus")
+_INNER_PRODUCTS = ("scaled_dot", "cosine", "pearson")
 
 # Fewer, once centred or scaled to length 1, leave a sign alone.
 _LEAST_CHANNELS = {"cosine": 2, "pearson": 3}
@@ -108,29 +115,39 @@ class EdgeAttention(nn.Module):
 
     def forward(self, x: Tensor, graph: Graph, prior: Tensor) -> Tensor:
         """Return the head-averaged row-stochastic weights ``[nnz]``."""
+        # A subclass may have scores of its own.
+        if self.score in _INNER_PRODUCTS and type(self).scores is EdgeAttention.scores:
+            return paired_attention_weights(graph.csr, self._ends(x), prior, self.normalization)
         scores = self.scores(x, graph)
         return attention_weights(graph.csr, scores, prior, self.normalization)
 
     def scores(self, x: Tensor, graph: Graph) -> Tensor:
         """Return the raw scores ``[nnz, H]`` in the order of ``graph.csr``."""
         csr = graph.csr
-        if self.score == "scaled_dot":
-            return sddmm(csr, *self.scaled_pair(x, self.query, self.key))
-        key = self._split(x @ self.key)
         if self.score == "gat":
+            key = (x @ self.key).view(x.size(0), self.heads, -1)
             target, source = (key * self.vector[0]).sum(-1), (key * self.vector[1]).sum(-1)
-            return nn.functional.leaky_relu(_ends(target, source, csr), 0.2)
-        query = self._split(x @ self.query)
-        if self.score == "exp_kernel":
-            norms = _ends(query.square().sum(-1), key.square().sum(-1), csr)
-            # The expanded square can dip below zero by rounding; a distance cannot.
-            distance = (norms - 2 * sddmm(csr, query, key)).clamp(min=0)
-            return self.deviation.square() * (-distance / (2 * self.length.square())).exp()
+            return nn.functional.leaky_relu(_sum_ends(target, source, csr), 0.2)
+        query, key = self._ends(x).chunk(2, dim=1)
+        products = sddmm(csr, query, key)
+        if self.score != "exp_kernel":
+            return products
+        norms = _sum_ends(query.square().sum(-1), key.square().sum(-1), csr)
+        # The expanded square can dip below zero by rounding; a distance cannot.
+        distance = (norms - 2 * products).clamp(min=0)
+        return self.deviation.square() * (-distance / (2 * self.length.square())).exp()
+
+    def _ends(self, x: Tensor) -> Tensor:
+        """Queries and then keys of all heads, whose products the scores are, ``[N, 2 H, d]``."""
+        # What can be done to the parameters costs less there than done to what they project.
+        size = self.attention_channels // self.heads
+        scale = math.sqrt(size) if self.score == "scaled_dot" else 1.0
+        both = torch.cat([self.query / scale, self.key], dim=1)
+        both = both.view(x.size(1), 2 * self.heads, size)
         if self.score == "pearson":
-            query = query - query.mean(-1, keepdim=True)
-            key = key - key.mean(-1, keepdim=True)
-        query, key = (nn.functional.normalize(v, dim=-1) for v in (query, key))
-        return sddmm(csr, query, key)
+            both = both - both.mean(-1, keepdim=True)
+        ends = (x @ both.flatten(1)).view(x.size(0), 2 * self.heads, size)
+        return unit_rows(ends) if self.score in ("cosine", "pearson") else ends
 
     def scaled_pair(self, x: Tensor, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """Project features to the two tensors whose inner products are the scaled scores.
@@ -157,7 +174,7 @@ class EdgeAttention(nn.Module):
         )
 
 
-def _ends(target: Tensor, source: Tensor, csr: CSR) -> Tensor:
+def _sum_ends(target: Tensor, source: Tensor, csr: CSR) -> Tensor:
     """Sums ``[nnz, H]`` of values ``[N, H]`` at both ends of the edges."""
     return target.index_select(0, csr.row) + source.index_select(0, csr.col_long)
 

@@ -1,6 +1,11 @@
 """Sparse linear algebra: products with cached transposes, normalised rows, and solvers."""
 
-from grandpp.linalg.attention import attention_product, attention_weights
+from grandpp.linalg.attention import (
+    attention_product,
+    attention_weights,
+    paired_attention_weights,
+    unit_rows,
+)
 from grandpp.linalg.block_matrices import block_diagonal
 from grandpp.linalg.csr import CSR
 from grandpp.linalg.eager import eager
@@ -29,10 +34,12 @@ __all__ = [
     "multiply",
     "normalize_rows",
     "overwrites",
+    "paired_attention_weights",
     "sampled_product",
     "sddmm",
     "spmm",
     "squareplus",
     "triton_for",
+    "unit_rows",
     "use_triton",
 ]

@@ -148,3 +148,37 @@ class _SquarePlus(torch.autograd.Function):
 def squareplus(s: Tensor) -> Tensor:
     r"""The positive function :math:`(s + \sqrt{s^2 + 4}) / 2`, without cancellation at s << 0."""
     return _SquarePlus.apply(s)
+
+
+@torch.no_grad()
+def row_weights(
+    csr: CSR, scores: Tensor, prior: Tensor, softmax: bool, wants_slope: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    r"""The weights :math:`w \nu(s)` over the sum of their row, for one head and without gradients.
+
+    Args:
+        csr: Pattern ``[num_rows, num_cols]``.
+        scores: ``[nnz]``; overwritten.
+        prior: Non-negative weights ``[nnz]``.
+        softmax: Whether :math:`\nu` is the exponential, else squareplus.
+        wants_slope: Whether to return the logarithmic derivative as well. (default: ``False``)
+
+    Returns:
+        The weights ``[nnz]``, and :math:`\nu'(s) / \nu(s)` for squareplus, where it is asked for.
+    """
+    rowptr, slope = csr.rowptr.long(), None
+    if softmax:
+        # An entry with prior 0 must not set the maximum: the others could all underflow.
+        empty = prior == 0
+        counted = scores.masked_fill(empty, -torch.inf) if bool(empty.any()) else scores
+        top = segment(counted, rowptr, reduce="max")
+        top.masked_fill_(top == -torch.inf, 0)
+        values = scores.sub_(top.index_select(0, csr.row)).clamp_(max=0).exp_().mul_(prior)
+    else:
+        root = scores.square().add_(4).sqrt_()
+        slope = root.reciprocal() if wants_slope else None
+        values = root.add_(scores.abs()).reciprocal_().mul_(2).add_(scores.clamp_(min=0))
+        values.mul_(prior)
+    total = segment(values, rowptr, reduce="sum")
+    inverse = total.masked_fill_(total == 0, torch.inf).reciprocal_()
+    return values.mul_(inverse.index_select(0, csr.row)), slope

@@ -109,11 +109,11 @@ def test_masked_entries_with_the_largest_scores_do_not_make_the_others_underflow
     torch.testing.assert_close(dense.sum(1), torch.ones(4))
 
 
-@pytest.mark.parametrize("score", ["scaled_dot", "exp_kernel"])
+@pytest.mark.parametrize("score", ["scaled_dot", "cosine", "pearson", "exp_kernel"])
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_first_and_second_derivatives_by_features_parameters_and_prior(score, normalization, path):
     graph = prepare_graph(path, 4)
-    attention = make(score, normalization, size=4)
+    attention = make(score, normalization, size=6)
     x = torch.randn(4, 8, dtype=torch.float64, requires_grad=True)
     prior = graph.prior(None, 0.5, like=x).requires_grad_()
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.linalg import CSR, attention_product, switch, use_triton
+from grandpp.linalg import (
+    CSR,
+    attention,
+    attention_product,
+    paired_attention_weights,
+    switch,
+    unit_rows,
+    use_triton,
+)
 from grandpp.linalg.row_chunks import RowChunks
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -193,3 +201,91 @@ def test_on_a_gpu_the_fused_product_gives_what_the_cpu_gives(normalization):
     with use_triton():
         y = attention_product(there, q.cuda(), k.cuda(), prior.cuda(), x.cuda(), normalization)
     torch.testing.assert_close(y.cpu(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(params=["head by head", "all at once"])
+def order(request, monkeypatch):
+    """Run a test with one head after the other and with all heads at once."""
+    if request.param == "head by head":
+        monkeypatch.setattr(attention, "_EDGES_ONE_BY_ONE", 0)
+
+
+def pairs(heads=2, size=3, dtype=torch.float64, seed=0):
+    """A square pattern with a duplicate and an empty row, ends, and priors of which one is 0."""
+    row = torch.tensor([0, 0, 0, 0, 2, 3, 3, 4, 4], device=DEVICE)
+    col = torch.tensor([0, 1, 1, 4, 1, 0, 3, 2, 4], device=DEVICE)
+    generator = torch.Generator().manual_seed(seed)
+    ends = torch.randn(5, 2 * heads, size, generator=generator, dtype=torch.float64)
+    prior = torch.rand(9, generator=generator, dtype=torch.float64)
+    prior[3] = 0
+    return CSR.from_coo(row, col, 5, 5), ends.to(DEVICE, dtype), prior.to(DEVICE, dtype)
+
+
+@pytest.mark.parametrize("normalization", ["softmax", "squareplus"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(("heads", "size"), [(1, 1), (3, 7), (2, 16)])
+def test_weights_of_pairs_equal_those_entry_by_entry(heads, size, dtype, normalization, order):
+    csr, ends, prior = pairs(heads, size, dtype)
+    weights = paired_attention_weights(csr, ends, prior, normalization)
+    assert (weights.shape, weights.dtype) == (prior.shape, dtype)
+    identity = torch.eye(5, dtype=torch.float64, device=DEVICE)
+    expected = dense(csr, *ends.chunk(2, dim=1), prior, identity, normalization)
+    got = torch.zeros_like(expected)
+    got.index_put_((csr.row, csr.col_long), weights.double(), accumulate=True)
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 1e-2}[dtype]
+    torch.testing.assert_close(got, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("normalization", ["softmax", "squareplus"])
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_weights_of_pairs_have_right_first_and_second_derivatives(with_prior, normalization, order):
+    csr, ends, prior = pairs()
+    inputs = (ends.requires_grad_(), prior[:3] + 0.1) if with_prior else (ends.requires_grad_(),)
+
+    def run(ends, some=None):
+        whole = prior if some is None else torch.cat([some, prior[3:]])
+        return paired_attention_weights(csr, ends, whole, normalization)
+
+    inputs = tuple(v.detach().requires_grad_() for v in inputs)
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("normalization", ["softmax", "squareplus"])
+def test_scores_of_any_size_give_finite_weights_and_gradients(normalization, order):
+    csr, ends, prior = pairs(dtype=torch.float32)
+    ends = (1e4 * ends).requires_grad_()
+    weights = paired_attention_weights(csr, ends, prior, normalization)
+    weights.square().sum().backward()
+    assert torch.isfinite(weights).all()
+    assert torch.isfinite(ends.grad).all()
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="other devices compute all heads at once")
+@pytest.mark.parametrize("normalization", ["softmax", "squareplus"])
+def test_what_is_too_large_to_keep_per_edge_and_head_is_computed_again(normalization, monkeypatch):
+    def gradient():
+        csr, ends, prior = pairs(heads=8)
+        before = ends.requires_grad_().clone()
+        weights = paired_attention_weights(csr, ends, prior, normalization)
+        kept = weights.grad_fn.kept
+        (found,) = torch.autograd.grad(weights.square().sum(), ends)
+        assert torch.equal(ends, before)
+        return kept, found
+
+    monkeypatch.setattr(attention, "_EDGES_ONE_BY_ONE", 0)
+    kept, expected = gradient()
+    monkeypatch.setattr(attention, "_KEPT_BYTES", 0)
+    nothing, found = gradient()
+    assert kept
+    assert nothing is None
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_unit_rows_have_length_1_and_right_derivatives():
+    x = torch.randn(4, 3, 5, dtype=torch.float64, device=DEVICE, requires_grad=True)
+    expected = torch.nn.functional.normalize(x, dim=-1)
+    torch.testing.assert_close(unit_rows(x), expected)
+    assert torch.autograd.gradcheck(unit_rows, x)
+    assert torch.autograd.gradgradcheck(unit_rows, x)
+    assert torch.equal(unit_rows(torch.zeros(2, 3)), torch.zeros(2, 3))

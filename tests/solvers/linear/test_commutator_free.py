@@ -16,7 +16,7 @@ from grandpp.fields import ATTENTIONS, GraphDiffusion
 from grandpp.layers import GRANDConv, GRANDPPConv
 from grandpp.linalg import multiply
 from grandpp.solvers import CommutatorFree, Status, TorchDiffEq, solve
-from grandpp.solvers.linear import recursion
+from grandpp.solvers.linear import commutator_free, recursion
 
 T0 = torch.zeros(())
 
@@ -83,7 +83,7 @@ def test_halving_the_steps_shows_the_orders(karate, features):
     options = {"solver": "commutator_free", "atol": 1e-30}
     loose = solve(f, features, (0.0, 0.05), rtol=0.02, **options)
     assert loose.stats.steps == 1
-    torch.testing.assert_close(loose.y, low, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(loose.y, low, rtol=5e-3, atol=5e-3)
     tight = solve(f, features, (0.0, 0.2), rtol=1e-5, atol=1e-5, solver="commutator_free")
     torch.testing.assert_close(tight.y, high, rtol=1e-3, atol=1e-3)
 
@@ -186,6 +186,7 @@ def test_products_and_operators_are_on_the_bill(karate, features, monkeypatch):
         return attend(*args)
 
     monkeypatch.setattr(recursion, "multiply", counted)
+    monkeypatch.setattr(commutator_free, "multiply", counted)
     with torch.no_grad():
         stats = solve(
             replace(f, attend=attended), features, (0.0, 3.0), solver="commutator_free"
@@ -229,7 +230,7 @@ def test_states_kept_for_the_gradient_grow_with_accepted_steps_alone(
     # Six exponentials of an accepted step at most, and the memory that all of them share.
     assert stats.rejected > 0
     assert alive <= 6 * stats.steps + 6
-    assert len(made) > 3 * alive
+    assert len(made) > 1.5 * alive
     solution.y.square().sum().backward()
     assert x.grad is not None
 
@@ -292,3 +293,15 @@ def test_auto_leaves_an_operator_that_changes_fast_to_dopri5(save_at, karate, fe
         f, 2 * features, torch.tensor([0.0, *save_at], dtype=torch.float64)
     )
     assert auto.stats.nfe_forward > explicit.stats.nfe_forward / 2
+
+
+@pytest.mark.parametrize(("scale", "most"), [(0.3, 300), (1.0, 360)])
+def test_the_tolerance_is_met_at_a_bounded_number_of_products(scale, most, karate):
+    torch.manual_seed(1)
+    x = scale * torch.randn(34, 8, dtype=torch.float64)
+    f = field(x, karate, attention="cosine")
+    solution = solve(f, x, (0.0, 6.0), solver="commutator_free")
+    expected = by_scipy(f, x, [6.0])[0]
+    off = (solution.y - expected) / (1e-5 + 1e-4 * expected.abs())
+    assert off.square().mean().sqrt() < 4
+    assert solution.stats.nfe_forward < most
