@@ -101,7 +101,7 @@ def test_momentum_models_are_diffusion_with_another_equation_of_motion(model, ki
         assert conv.source.initial_gain == 0.1
     assert conv.solver.method == "auto"
     if kind == "adamnode":
-        with pytest.raises(ValueError, match="no 'gamma' for kind='adam'"):
+        with pytest.raises(ValueError, match="no 'gamma' for kind='adamnode'"):
             tuned_run("Cora", model, 20, gamma=3.0)
     else:
         damped = tuned_run("Cora", model, 20, gamma=3.0)
