@@ -1,6 +1,6 @@
 """Node classifiers with one interface: diffusion models and baselines."""
 
-from grandpp.models.base import NodeClassifier, Output, PlainClassifier
+from grandpp.models.base import NodeModel, Output, PlainClassifier
 from grandpp.models.baselines import (
     FeatureBaseline,
     GraphBaseline,
@@ -37,7 +37,7 @@ __all__ = [
     "LaplaceLearning",
     "Member",
     "MoNet",
-    "NodeClassifier",
+    "NodeModel",
     "Output",
     "PlainClassifier",
     "PoissonLearning",

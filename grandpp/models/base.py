@@ -21,7 +21,7 @@ class Output(NamedTuple):
     stats: SolveStats | None
 
 
-class NodeClassifier(nn.Module, ABC):
+class NodeModel(nn.Module, ABC):
     """A model from node features and a graph to class logits ``[N, C]``.
 
     A model may learn from the features and the graph that it classifies, and from the labels of
@@ -75,7 +75,7 @@ class NodeClassifier(nn.Module, ABC):
         return self.classify(x, edge_index, edge_weight, source_index).logits
 
 
-class PlainClassifier(NodeClassifier):
+class PlainClassifier(NodeModel):
     """A classifier without an ODE and without a source: subclasses implement :meth:`logits`."""
 
     @abstractmethod
@@ -92,7 +92,7 @@ class PlainClassifier(NodeClassifier):
         source_index: Tensor | None = None,
         wanted: Tensor | None = None,
     ) -> Output:
-        """Return the logits; see :meth:`NodeClassifier.classify`."""
+        """Return the logits; see :meth:`NodeModel.classify`."""
         logits = self.logits(x, edge_index, edge_weight)
         return Output(logits if wanted is None else logits[wanted], None)
 

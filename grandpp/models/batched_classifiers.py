@@ -21,7 +21,7 @@ class Member:
 
     Args:
         model: The model.
-        source_index: Its trusted nodes, see :meth:`NodeClassifier.classify`. (default: ``None``)
+        source_index: Its trusted nodes, see :meth:`NodeModel.classify`. (default: ``None``)
         wanted: Nodes whose logits to return. (default: ``None``, all)
         stream: Context manager that is entered whenever the model may draw random numbers, so that
             it can have a random stream of its own. (default: torch's, shared by all models)
@@ -51,7 +51,7 @@ def classify_batched(
 
     Args:
         members: Models of one kind that differ only in their parameters.
-        x, edge_index, edge_weight: As in :meth:`NodeClassifier.classify`, the same for all.
+        x, edge_index, edge_weight: As in :meth:`NodeModel.classify`, the same for all.
 
     Raises:
         ValueError: If the models cannot be batched.

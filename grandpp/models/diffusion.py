@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.linalg import all_finite
-from grandpp.models.base import NodeClassifier, Output
+from grandpp.models.base import NodeModel, Output
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
 from grandpp.solvers import SolveStats
@@ -26,7 +26,7 @@ class Diffused(NamedTuple):
     stats: SolveStats
 
 
-class DiffusionClassifier(NodeClassifier):
+class DiffusionClassifier(NodeModel):
     r"""The classifier of GRAND and GRAND++ (thesis (4.5)): y = decoder(x(T)), x(0) = encoder(x).
 
     With :class:`grandpp.layers.CGNNConv` it is the continuous GNN.
@@ -41,7 +41,7 @@ class DiffusionClassifier(NodeClassifier):
             decoder's inputs does not depend on the size of a source term. (default: ``False``)
 
     Shapes:
-        - **input:** see :meth:`NodeClassifier.classify`
+        - **input:** see :meth:`NodeModel.classify`
         - **output:** logits ``[N, out_channels]``
     """
 

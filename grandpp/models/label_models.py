@@ -8,7 +8,7 @@ from torch_geometric.nn import CorrectAndSmooth, LabelPropagation
 from torch_geometric.nn.conv.gcn_conv import gcn_norm
 from torch_geometric.utils import one_hot
 
-from grandpp.models.base import UNKNOWN, NodeClassifier, PlainClassifier
+from grandpp.models.base import UNKNOWN, NodeModel, PlainClassifier
 from grandpp.models.features import SparseFeatures
 from grandpp.models.propagation import check_share
 
@@ -31,7 +31,7 @@ class LabelClassifier(PlainClassifier):
         self.register_buffer("labels", None, persistent=False)
 
     def fit_labels(self, index: Tensor, labels: Tensor) -> None:
-        """Store the labels; see :meth:`NodeClassifier.fit_labels`.
+        """Store the labels; see :meth:`NodeModel.fit_labels`.
 
         Raises:
             ValueError: If the shapes differ, no label is known, or a class is out of range.
@@ -134,7 +134,7 @@ class CorrectedClassifier(LabelClassifier):
     """
 
     def __init__(
-        self, base: NodeClassifier, out_channels: int, *, hops: int = 50, alpha: float = 0.8
+        self, base: NodeModel, out_channels: int, *, hops: int = 50, alpha: float = 0.8
     ) -> None:
         super().__init__(out_channels)
         check_share("alpha", alpha)

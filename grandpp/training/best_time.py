@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch_geometric.data import Data
 
-from grandpp.models import DiffusionClassifier, NodeClassifier, SparseFeatures
+from grandpp.models import DiffusionClassifier, NodeModel, SparseFeatures
 from grandpp.training.result import RunResult, accuracy
 
 # In units of the integration time T: how far the trajectory is followed, which is as far as GRAND's
@@ -14,7 +14,7 @@ _SPAN, _TIMES_PER_SPAN = 3, 4
 
 
 def record_best_time(
-    model: NodeClassifier,
+    model: NodeModel,
     x: Tensor | SparseFeatures,
     data: Data,
     logits: Tensor,

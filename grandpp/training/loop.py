@@ -18,7 +18,7 @@ from grandpp.data import check_data
 from grandpp.data.features import binary
 from grandpp.graph import dirichlet_energy
 from grandpp.linalg import all_finite
-from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
+from grandpp.models import DiffusionClassifier, NodeModel, sparse_if_sparse
 from grandpp.solvers import SolveStats
 from grandpp.training.best_time import record_best_time
 from grandpp.training.memory import PeakMemory
@@ -122,7 +122,7 @@ class TrainingRun:
         nfe_forward, nfe_backward: Evaluations of every epoch so far.
     """
 
-    model: NodeClassifier
+    model: NodeModel
     data: Data
     features: str | None = None
     cluster_labels: float | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 
-from grandpp.models import NodeClassifier
+from grandpp.models import NodeModel
 from grandpp.training.options import option, positive_int
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ModelSettings(ABC):
                 raise ValueError(f"expected '{name}' to be finite (got {value})")
 
     @abstractmethod
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the model, with parameters drawn from torch's generator.
 
         Args:

@@ -15,7 +15,7 @@ from grandpp.models import (
     LanczosNet,
     LaplaceLearning,
     MoNet,
-    NodeClassifier,
+    NodeModel,
     PoissonLearning,
     PredictThenPropagate,
     SimplifiedGCN,
@@ -69,7 +69,7 @@ class LayeredSettings(NetworkSettings):
         layers: Number of layers.
     """
 
-    network: Callable[..., NodeClassifier] = constant()
+    network: Callable[..., NodeModel] = constant()
     layers: int = 2
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class LayeredSettings(NetworkSettings):
         check_positive(self, "layers")
         super().__post_init__()
 
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the network."""
         sizes = (in_channels, self.hidden, out_channels)
         return self.network(*sizes, layers=self.layers, **self.own_arguments(), **self.dropouts)
@@ -95,7 +95,7 @@ class LayeredSettings(NetworkSettings):
 class GATSettings(LayeredSettings):
     """GAT; ``hidden`` is that of all heads together."""
 
-    network: Callable[..., NodeClassifier] = constant(gat)
+    network: Callable[..., NodeModel] = constant(gat)
     lr: float = 0.005
     input_dropout: float = 0.0
     dropout: float = 0.6
@@ -124,7 +124,7 @@ class MoNetSettings(LayeredSettings):
         kernels: Number of Gaussians.
     """
 
-    network: Callable[..., NodeClassifier] = constant(MoNet)
+    network: Callable[..., NodeModel] = constant(MoNet)
     hidden: int = 16
     weight_decay: float = 0.00005
     epochs: int = 200
@@ -171,7 +171,7 @@ class GCNIISettings(LayeredSettings):
         theta: Strength of the layers' maps.
     """
 
-    network: Callable[..., NodeClassifier] = constant(GCNII)
+    network: Callable[..., NodeModel] = constant(GCNII)
     input_dropout: float = 0.6
     dropout: float = 0.6
     epochs: int = 200
@@ -217,7 +217,7 @@ class APPNPSettings(NetworkSettings):
         _check_fraction("alpha", self.alpha)
         super().__post_init__()
 
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the network."""
         sizes = (in_channels, self.hidden, out_channels)
         return PredictThenPropagate(*sizes, hops=self.hops, alpha=self.alpha, **self.dropouts)
@@ -244,7 +244,7 @@ class SGCSettings(TrainedSettings):
         check_positive(self, "hops")
         super().__post_init__()
 
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the model."""
         return SimplifiedGCN(
             in_channels, out_channels, hops=self.hops, input_dropout=self.input_dropout
@@ -275,7 +275,7 @@ class CorrectAndSmoothSettings(NetworkSettings):
         _check_fraction("alpha", self.alpha)
         super().__post_init__()
 
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the MLP and what follows it."""
         sizes = (in_channels, self.hidden, out_channels)
         base = mlp(*sizes, layers=self.layers, **self.dropouts)
@@ -304,7 +304,7 @@ class LabelPropagationSettings(ModelSettings):
         _check_fraction("alpha", self.alpha)
         super().__post_init__()
 
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the model."""
         return LabelSpreading(out_channels, hops=self.hops, alpha=self.alpha)
 
@@ -323,7 +323,7 @@ class PlainSettings(ModelSettings):
 
     kind: type[ClusterClassifier] | type[LaplaceLearning] | type[PoissonLearning] = constant()
 
-    def build(self, in_channels: int, out_channels: int) -> NodeClassifier:
+    def build(self, in_channels: int, out_channels: int) -> NodeModel:
         """Build the model."""
         return self.kind(out_channels)
 
