@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # type checkers and editors see the names here, below is where they come from
     from grandpp.data import load_dataset, low_label_split, read_graph, rewire
+    from grandpp.estimator import NodeClassifier
     from grandpp.image import ODEClassifier
     from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv, NeuralODE
     from grandpp.models import DiffusionClassifier
@@ -26,6 +27,7 @@ __all__ = [
     "GRANDPPConv",
     "HeavyBallConv",
     "NeuralODE",
+    "NodeClassifier",
     "ODEClassifier",
     "Solution",
     "SolveError",
@@ -39,7 +41,7 @@ __all__ = [
     "solve",
 ]
 
-_ROOMS = ("solvers", "layers", "data", "models", "sequence", "image")
+_ROOMS = ("solvers", "layers", "data", "models", "estimator", "sequence", "image")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,12 @@ from importlib import import_module
 from grandpp import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "label": (
+        "grandpp.estimator.label",
+        "label the nodes of your own graph from the labels of a few",
+    ),
+    "predict": ("grandpp.estimator.predict", "label another graph with a saved model"),
+    "suggest": ("grandpp.estimator.suggest", "choose the nodes whose labels would help most"),
     "classify": (
         "grandpp.studies.low_label.classify",
         "train node classifiers on few labels and compare their accuracies",

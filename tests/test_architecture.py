@@ -29,7 +29,7 @@ ALLOWED = {
     "sequence": _MODELS,
     "image": _MODELS,
     "training": _TRAINING,
-    "estimator": _STUDIES - {"sequence", "image"},
+    "estimator": {"studies", *_STUDIES} - {"sequence", "image"},
     "distributed": _STUDIES,
     "studies": _STUDIES,
     "__main__": {"studies", "estimator", "distributed", *_STUDIES},

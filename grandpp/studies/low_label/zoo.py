@@ -114,6 +114,9 @@ ZOO: dict[str, Variant] = {
 MODELS: tuple[str, ...] = tuple(ZOO)
 """Names of all models."""
 
+DEFAULT_MODEL = "grand++-cluster-l"
+"""The model to take where nothing is known of a graph."""
+
 FAMILIES: tuple[type[ModelSettings], ...] = tuple(dict.fromkeys(v.settings for v in ZOO.values()))
 """Settings dataclasses of all models."""
 

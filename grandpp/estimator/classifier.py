@@ -1,0 +1,422 @@
+"""Label the nodes of a graph: fit, predict, confidence, save, load, suggest."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from torch import Tensor
+from torch_geometric.data import Data
+
+from grandpp.data import check_data
+from grandpp.estimator.calibration import fit_temperature, held_out_folds
+from grandpp.estimator.fitting import logits_of, train_model
+from grandpp.estimator.labels import MISSING, Labels, as_tensor, places, read_labels
+from grandpp.estimator.saving import read_model, write_model
+from grandpp.models import LabelClassifier
+from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
+from grandpp.training.command import resolve_device
+from grandpp.training.settings import Run
+
+Array = NDArray[np.float64]
+
+CALIBRATIONS: tuple[str, ...] = ("auto", "none")
+OTHER_GRAPHS = "*"
+"""Row of the tuned settings that serves a graph without one of its own."""
+
+_ENOUGH = 20
+"""Held-out labels from which a temperature is fitted."""
+
+
+class NodeClassifier(BaseEstimator):
+    """Predict the class of every node of a graph from the labels of a few.
+
+    With scikit-learn's conventions: parameters are set in the constructor alone, :meth:`fit`
+    returns the classifier, what it learns ends in ``_``.
+
+    Args:
+        model: ``"auto"``, the default model of the low-label study, or a name of
+            :data:`grandpp.studies.low_label.MODELS`. (default: ``"auto"``)
+        seed: Seed of initialisation and dropout. (default: ``0``)
+        ensemble: Number of models, trained with seeds ``seed, seed + 1, ...``, whose probabilities
+            are averaged. (default: ``1``)
+        validation: Labelled nodes that choose the epoch instead of training: a share in (0, 1) of
+            the labelled nodes of each class, or a mask, bool ``[N]``. (default: ``None``: none;
+            all labels train, and the last epoch counts)
+        epochs: Training epochs. (default: ``None``: those of the model)
+        patience: Stop after so many epochs without a better validation accuracy.
+            (default: ``None``: never)
+        calibration: ``"auto"``: fit a temperature to labelled nodes that are held out, see
+            :meth:`fit`; ``"none"``: take the softmax as it is. (default: ``"auto"``)
+        device: ``"auto"``, ``"cpu"`` or ``"cuda"``. (default: ``"auto"``)
+
+    Attributes:
+        classes_: Classes ``[C]``, sorted: integers, or names.
+        n_features_in_: Number of features.
+        feature_names_in_: Their names, where the graph has ``feature_names``, else ``None``.
+        temperature_: Temperature of the softmax.
+        calibrated_: Whether it was fitted.
+        run_: Settings of the training run.
+        models_: The trained models.
+
+    Example:
+        >>> clf = NodeClassifier(seed=0).fit(data)
+        >>> clf.predict_proba()
+    """
+
+    def __init__(
+        self,
+        model: str = "auto",
+        *,
+        seed: int = 0,
+        ensemble: int = 1,
+        validation: float | Tensor | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+        calibration: str = "auto",
+        device: str = "auto",
+    ) -> None:
+        self.model = model
+        self.seed = seed
+        self.ensemble = ensemble
+        self.validation = validation
+        self.epochs = epochs
+        self.patience = patience
+        self.calibration = calibration
+        self.device = device
+
+    def fit(
+        self,
+        data: Data,
+        y: ArrayLike | Tensor | None = None,
+        *,
+        on_epoch: Callable[[int], object] = lambda total: None,
+    ) -> NodeClassifier:
+        """Train on the labelled nodes of a graph.
+
+        Labelled are the nodes of ``data.train_mask``, or, without a mask, all with a known label;
+        the labels of no other node are looked at.
+
+        With ``calibration="auto"`` the temperature of the softmax is fitted to validation nodes if
+        there are at least 20; else the labelled nodes are held out in turn, at most five times
+        and until 100 were, where two classes have two labels or more: each time one more model is
+        trained. With fewer than five such labels the softmax stays as it is.
+
+        Args:
+            data: Graph with features ``x`` (dense or ``torch.sparse_csr``), ``edge_index``, perhaps
+                ``edge_weight``, ``y`` (-1 for none known), ``class_names`` and ``train_mask``.
+            y: Labels instead of those of the graph: integers, -1 for none known, or names, ``None``
+                or NaN for none.
+            on_epoch: Called after every epoch with the number of epochs of the whole fit, for a
+                progress bar. (default: nothing)
+
+        Returns:
+            The classifier.
+
+        Raises:
+            ValueError: For a parameter out of range, a malformed graph, or fewer than two classes
+                among the labelled nodes.
+            IndexError: If an edge names a node that does not exist.
+            RuntimeError: If a solve fails or training diverges.
+        """
+        self._check_parameters()
+        device = resolve_device(self.device)
+        labelled = data.get("train_mask")
+        everyone = np.ones(data.num_nodes or 0, dtype=bool)
+        seen = everyone if labelled is None else labelled.cpu().numpy()
+        labels = read_labels(data, y)
+        validating = self._validating(labels, seen)
+        labels = labels.seen(seen | validating)
+        graph = _graph_for_training(data, labels, validating)
+        check_data(graph)
+        graph = graph.to(device)
+        run = self._run(labels)
+        folds = self._folds(graph)
+        total = run.settings.epochs * (self.ensemble + len(folds))
+
+        def advance() -> None:
+            on_epoch(total)
+
+        self.models_ = [
+            train_model(run.on(0, self.seed + k), graph, device, advance)
+            for k in range(self.ensemble)
+        ]
+        logits = [logits_of(model, run, graph) for model in self.models_]
+        held = self._held_out(run, graph, folds, logits, device, advance)
+        self.temperature_ = fit_temperature(*held)
+        self.calibrated_ = held[1].numel() > 0
+        self.run_, self.classes_ = run, labels.classes
+        self.n_features_in_ = int(data.x.size(1))
+        self.feature_names_in_ = data.get("feature_names")
+        self.given_ = labels.codes
+        self._data = graph
+        self._proba = self._clamped(self._probabilities(logits))
+        return self
+
+    def predict_proba(self, data: Data | None = None) -> Array:
+        """Return the probability of every class at every node ``[N, C]``.
+
+        Args:
+            data: Another graph with the same features; labelled nodes there, ``train_mask`` or
+                known labels ``y``, are the nodes that the source of a GRAND++ model trusts, their
+                labels are not looked at. (default: ``None``: the graph of :meth:`fit`, where
+                labelled nodes have probability 1 for their class)
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If the graph is malformed, has another number of features, or the model
+                knows nothing but labels of its own graph.
+        """
+        self._check_fitted()
+        if data is None:
+            return self._proba.copy()
+        graph = self._graph_for_prediction(data)
+        run: Run = self.run_
+        return self._probabilities([logits_of(model, run, graph) for model in self.models_])
+
+    def predict(self, data: Data | None = None) -> NDArray[Any]:
+        """Return the most probable class of every node ``[N]``; labelled nodes keep theirs.
+
+        Args:
+            data: See :meth:`predict_proba`. (default: ``None``)
+        """
+        best = self.predict_proba(data).argmax(axis=1)
+        classes: NDArray[Any] = self.classes_[best]
+        return classes
+
+    def confidence(self, data: Data | None = None) -> Array:
+        """Return the probability of the most probable class at every node ``[N]``.
+
+        Args:
+            data: See :meth:`predict_proba`. (default: ``None``)
+        """
+        best: Array = self.predict_proba(data).max(axis=1)
+        return best
+
+    def score(self, y: ArrayLike | Tensor, mask: ArrayLike | Tensor | None = None) -> float:
+        """Return the share of nodes whose class is predicted right.
+
+        Args:
+            y: Right classes ``[N]``, as in :meth:`fit`; nodes without one do not count.
+            mask: Nodes that count, bool ``[N]``. (default: ``None``: those that :meth:`fit` saw no
+                label of)
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If no node counts.
+        """
+        self._check_fitted()
+        right = read_labels(self._data, y)
+        unseen = self.given_ < 0
+        chosen = unseen if mask is None else np.asarray(mask, dtype=bool)
+        counted = chosen & (right.codes >= 0)
+        if not counted.any():
+            raise ValueError("expected a node with a known label to score (got none)")
+        wanted = places(right.classes, self.classes_)[right.codes[counted]]
+        return float((self._proba[counted].argmax(axis=1) == wanted).mean())
+
+    def suggest(self, data: Data | None = None, n: int = 10) -> NDArray[np.int64]:
+        """Choose the nodes whose labels would help most, see :func:`grandpp.models.suggest_nodes`.
+
+        Args:
+            data: Graph; labelled are the nodes of its ``train_mask``, or all with a known label
+                (``y >= 0``). Before :meth:`fit` its nodes are covered and no label is needed.
+                (default: ``None``: the graph of :meth:`fit`)
+            n: Number of nodes. (default: ``10``)
+
+        Returns:
+            Indices of nodes without a label, the most useful first ``[n]``.
+
+        Raises:
+            ValueError: If there are not so many nodes without a label, or there is no graph.
+        """
+        fitted = hasattr(self, "_proba")
+        proba: Array | None = None
+        if data is None:
+            if not hasattr(self, "_data"):
+                raise NotFittedError("expected a graph, or a NodeClassifier fitted to one")
+            graph, known, proba = self._data, torch.from_numpy(self.given_), self._proba
+        else:
+            graph, known = data, _known_labels(data)
+            if fitted:
+                proba = self.predict_proba(data)
+        from grandpp.models.suggestion import suggest_nodes
+
+        chosen = suggest_nodes(
+            graph.x, graph.edge_index, graph.get("edge_weight"), n,
+            labelled=(known >= 0).nonzero().view(-1), label=known,
+            proba=None if proba is None else torch.from_numpy(proba), seed=self.seed,
+        )  # fmt: skip
+        indices: NDArray[np.int64] = chosen.cpu().numpy()
+        return indices
+
+    def save(self, path: str | Path) -> None:
+        """Write the classifier to a file: tensors, and settings as JSON.
+
+        Args:
+            path: The file; an older one is replaced in one step.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            OSError: If it cannot be written.
+        """
+        self._check_fitted()
+        write_model(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> NodeClassifier:
+        """Read a classifier from a file of :meth:`save`; no code in it is run.
+
+        The graph is not in the file: :meth:`predict_proba` without an argument gives what it gave
+        before, and needs none.
+
+        Args:
+            path: The file.
+            device: Where its models compute. (default: ``"auto"``)
+
+        Raises:
+            ValueError: If it is no such file.
+            OSError: If it cannot be read.
+        """
+        return read_model(cls, Path(path), device)
+
+    def _check_parameters(self) -> None:
+        if self.model not in ("auto", *MODELS):
+            names = ", ".join(("auto", *MODELS))
+            raise ValueError(f"expected 'model' to be one of {names} (got {self.model!r})")
+        if self.calibration not in CALIBRATIONS:
+            raise ValueError(
+                f"expected 'calibration' to be one of {', '.join(CALIBRATIONS)} "
+                f"(got {self.calibration!r})"
+            )
+        if isinstance(self.ensemble, bool) or self.ensemble != int(self.ensemble):
+            raise ValueError(f"expected 'ensemble' to be an integer (got {self.ensemble!r})")
+        if self.ensemble < 1:
+            raise ValueError(f"expected 'ensemble' to be at least 1 (got {self.ensemble})")
+        if isinstance(self.validation, float | int) and not 0 < self.validation < 1:
+            raise ValueError(
+                f"expected 'validation' to be a share in (0, 1) or a mask (got {self.validation})"
+            )
+
+    def _run(self, labels: Labels) -> Run:
+        name = DEFAULT_MODEL if self.model == "auto" else self.model
+        counts = np.bincount(labels.codes[labels.codes >= 0])
+        return tuned_run(
+            OTHER_GRAPHS,
+            name,
+            max(1, int(counts.mean())),
+            protocol="no_val",
+            seed=self.seed,
+            epochs=self.epochs,
+            patience=self.patience,
+        )
+
+    def _validating(self, labels: Labels, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Nodes that choose the epoch; of every class at least one label is left to train on."""
+        mask = np.zeros(seen.size, dtype=bool)
+        if self.validation is None:
+            return mask
+        if not isinstance(self.validation, float):
+            given = np.asarray(self.validation, dtype=bool)
+            if given.shape != mask.shape:
+                raise ValueError(
+                    f"expected 'validation' as a mask of {mask.size} nodes (got {given.shape})"
+                )
+            return given & (labels.codes >= 0)
+        rng = np.random.default_rng(self.seed)
+        for k in range(len(labels.classes)):
+            nodes = rng.permutation(np.flatnonzero(seen & (labels.codes == k)))
+            mask[nodes[: min(round(self.validation * nodes.size), nodes.size - 1)]] = True
+        if not mask.any():
+            raise ValueError(
+                f"expected labels enough to validate with (a share of {self.validation} takes "
+                "none of any class)"
+            )
+        return mask
+
+    def _folds(self, graph: Data) -> list[Tensor]:
+        if self.calibration == "none" or int(graph.val_mask.sum()) >= _ENOUGH:
+            return []
+        folds = held_out_folds(graph.y.cpu(), graph.train_mask.cpu().nonzero().view(-1), self.seed)
+        return folds if sum(fold.numel() for fold in folds) >= 5 else []
+
+    def _held_out(
+        self,
+        run: Run,
+        graph: Data,
+        folds: Sequence[Tensor],
+        logits: Sequence[Tensor],
+        device: torch.device,
+        advance: Callable[[], None],
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of labelled nodes that were not trained on, and their classes."""
+        classes = graph.y.cpu()
+        if self.calibration != "none" and int(graph.val_mask.sum()) >= _ENOUGH:
+            mask = graph.val_mask.cpu()
+            return torch.cat([each[mask] for each in logits]), classes[mask].repeat(len(logits))
+        found, right = [logits[0][:0]], [classes[:0]]
+        for fold in folds:
+            part = copy.copy(graph)
+            part.train_mask = graph.train_mask.clone()
+            part.train_mask[fold.to(device)] = False
+            model = train_model(run, part, device, advance)
+            found.append(logits_of(model, run, part)[fold])
+            right.append(classes[fold])
+        return torch.cat(found), torch.cat(right)
+
+    def _probabilities(self, logits: Sequence[Tensor]) -> Array:
+        parts = [torch.softmax(each.double() / self.temperature_, dim=1) for each in logits]
+        return torch.stack(parts).mean(dim=0).numpy()
+
+    def _clamped(self, proba: Array) -> Array:
+        known = self.given_ >= 0
+        proba[known] = 0
+        proba[known, self.given_[known]] = 1
+        return proba
+
+    def _graph_for_prediction(self, data: Data) -> Data:
+        if any(isinstance(model, LabelClassifier) for model in self.models_):
+            raise ValueError(
+                f"expected a model that learns from features to classify another graph (got "
+                f"{self.run_.model}): fit on that graph"
+            )
+        if data.x is None or data.x.size(1) != self.n_features_in_:
+            found = "none" if data.x is None else data.x.size(1)
+            raise ValueError(f"expected {self.n_features_in_} features per node (got {found})")
+        graph = Data(x=data.x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
+        known = data.get("y")
+        trusted = torch.zeros(data.num_nodes, dtype=torch.bool) if known is None else known >= 0
+        graph.train_mask = data.get("train_mask", trusted)
+        graph.y = torch.zeros(data.num_nodes, dtype=torch.long)  # not looked at
+        check_data(graph)
+        return graph.to(next(self.models_[0].parameters()).device)
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "_proba"):
+            raise NotFittedError("expected a fitted NodeClassifier: call fit first")
+
+
+def _graph_for_training(data: Data, labels: Labels, validating: NDArray[np.bool_]) -> Data:
+    """The graph with the labels that may be seen, and no others."""
+    graph = Data(x=data.x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
+    graph.y = as_tensor(labels)
+    graph.val_mask = torch.from_numpy(validating)
+    graph.train_mask = (graph.y >= 0) & ~graph.val_mask
+    graph.test_mask = torch.zeros_like(graph.val_mask)
+    return graph
+
+
+def _known_labels(data: Data) -> Tensor:
+    """Classes ``[N]``, -1 where no label may be seen."""
+    unknown = torch.full((data.num_nodes or 0,), MISSING)
+    if data.get("y") is None:
+        return unknown
+    mask = data.get("train_mask")
+    return data.y.cpu() if mask is None else torch.where(mask.cpu(), data.y.cpu(), unknown)

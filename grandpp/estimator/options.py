@@ -1,0 +1,108 @@
+"""Options of the commands that read a graph of the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch_geometric.data import Data
+
+from grandpp.data import read_graph
+from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS
+from grandpp.training.atomic_files import check_target
+from grandpp.training.figures import check_picture
+from grandpp.training.options import (
+    DeviceOptions,
+    ReportOptions,
+    option,
+    positive_int,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphOptions(ReportOptions, DeviceOptions):
+    """The graph."""
+
+    edges: Path = option(
+        "edges: two columns of node ids and perhaps a weight as CSV, TSV or Parquet; NPZ, GraphML, "
+        "GML, LINQS .cites, MATLAB, a PyG graph, or a folder with edges.csv, features.csv and "
+        "labels.csv",
+        metavar="FILE",
+    )
+    features: Path | None = option(
+        "features: a column of node ids, then numbers or categories, as CSV, TSV or Parquet; NPY, "
+        "sparse NPZ, JSON or LINQS .content",
+        default=None,
+        metavar="FILE",
+        shown_default="those in the file of the edges, else the structure of the graph",
+    )
+    labels: Path | None = option(
+        "labels of some nodes: node id and label, as CSV, TSV or Parquet",
+        default=None,
+        metavar="FILE",
+        shown_default="those in the file of the edges",
+    )
+    directed: bool = option("keep the direction of edges", default=False)
+    source_column: str | None = option("column of the edges' source", default=None, metavar="NAME")
+    target_column: str | None = option("column of the edges' target", default=None, metavar="NAME")
+    weight_column: str | None = option("column of the edges' weight", default=None, metavar="NAME")
+    node_column: str | None = option(
+        "column of node ids in features and labels", default=None, metavar="NAME"
+    )
+    label_column: str | None = option("column of the labels", default=None, metavar="NAME")
+
+    def read(self, feature_names: Sequence[str] | None = None) -> Data:
+        """Read the graph.
+
+        Args:
+            feature_names: Features that are wanted, in this order.
+                (default: ``None``: those of the file)
+        """
+        names = ("directed", "source_column", "target_column", "weight_column", "node_column",
+                 "label_column")  # fmt: skip
+        columns = {name: getattr(self, name) for name in names}
+        return read_graph(
+            self.edges, self.features, self.labels, feature_names=feature_names, **columns
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The model."""
+
+    model: str = option(
+        "one of {choices}",
+        default="auto",
+        choices=("auto", *MODELS),
+        metavar="NAME",
+        shown_default=f"auto, which is {DEFAULT_MODEL}",
+    )
+    ensemble: int = option(
+        "models trained from different seeds whose probabilities are averaged",
+        default=1,
+        parse=positive_int,
+        metavar="K",
+    )
+    seed: int = option("seed of everything random", default=0)
+    epochs: int | None = option(
+        "training epochs",
+        default=None,
+        parse=positive_int,
+        shown_default="those of the model",
+    )
+
+
+def check_files(outputs: Sequence[Path | None], pictures: Sequence[Path | None] = ()) -> None:
+    """Refuse files that could not be written, before the work that they would hold.
+
+    Raises:
+        ValueError: If a folder is missing, a picture has an unknown ending, or two are one file.
+    """
+    files = [path for path in (*outputs, *pictures) if path is not None]
+    for path in files:
+        check_target(path)
+    for path in filter(None, pictures):
+        check_picture(path)
+    if len({path.resolve() for path in files}) < len(files):
+        raise ValueError(f"expected different files (got {', '.join(map(str, files))})")

@@ -1,0 +1,124 @@
+"""Write a fitted classifier to a file and read it back: tensors, and settings as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training.atomic_files import write_whole
+from grandpp.training.command import resolve_device
+from grandpp.training.settings import Run
+
+if TYPE_CHECKING:
+    from grandpp.estimator.classifier import NodeClassifier
+
+C = TypeVar("C", bound="NodeClassifier")
+
+FORMAT = "grandpp.NodeClassifier"
+VERSION = 1
+
+
+def write_model(classifier: NodeClassifier, path: Path) -> None:
+    """Write a fitted classifier.
+
+    Args:
+        classifier: The classifier.
+        path: The file; an older one is replaced in one step.
+    """
+    run: Run = classifier.run_
+    parameters = classifier.get_params()
+    parameters["validation"] = None  # may be a mask of the graph, which is not in the file
+    classes = classifier.classes_
+    told = {
+        "parameters": parameters,
+        "model": run.model,
+        "labels_per_class": run.labels_per_class,
+        "settings": run.settings.choices(),
+        "temperature": classifier.temperature_,
+        "calibrated": classifier.calibrated_,
+        "features": classifier.n_features_in_,
+        "feature_names": classifier.feature_names_in_,
+        "classes": classes.tolist(),
+    }
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "json": json.dumps(told),
+        "models": [
+            {k: v.cpu() for k, v in model.state_dict().items()} for model in classifier.models_
+        ],
+        "proba": torch.from_numpy(classifier.predict_proba()),
+        "given": torch.from_numpy(classifier.given_),
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def read_model(kind: type[C], path: Path, device: str) -> C:
+    """Read a classifier that :func:`write_model` wrote; nothing in the file is run.
+
+    Args:
+        kind: Its class.
+        path: The file.
+        device: Where its models compute.
+
+    Raises:
+        ValueError: If it is no such file, or of a newer version.
+        OSError: If it cannot be read.
+    """
+    content = _content(path)
+    told = json.loads(content["json"])
+    classifier = kind(**told["parameters"])
+    classifier.device = device
+    choices = {k: v for k, v in told["settings"].items() if v is not None}
+    classifier.run_ = tuned_run(
+        "*",
+        told["model"],
+        told["labels_per_class"],
+        protocol="no_val",
+        seed=classifier.seed,
+        **choices,
+    )
+    classes = told["classes"]
+    names = isinstance(classes[0], str)
+    classifier.classes_ = np.array(classes, dtype=object if names else np.int64)
+    classifier.n_features_in_ = told["features"]
+    classifier.feature_names_in_ = told["feature_names"]
+    classifier.temperature_, classifier.calibrated_ = told["temperature"], told["calibrated"]
+    classifier.given_ = content["given"].numpy()
+    index = (content["given"] >= 0).nonzero().view(-1)
+    classifier.models_ = []
+    for state in content["models"]:
+        model = classifier.run_.settings.build(told["features"], len(classes))
+        model.load_state_dict(state)
+        model = model.to(resolve_device(device)).eval()
+        model.fit_labels(index.to(resolve_device(device)), content["given"][index])
+        classifier.models_.append(model)
+    classifier._proba = content["proba"].numpy()
+    return classifier
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about what is in a file that is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: expected a model that NodeClassifier.save wrote") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected a model that NodeClassifier.save wrote")
+    if content.get("version") != VERSION:
+        raise ValueError(
+            f"{path}: expected a model of version {VERSION} "
+            f"(got {content.get('version')}, which another version of grandpp wrote)"
+        )
+    return content

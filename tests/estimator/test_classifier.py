@@ -1,0 +1,216 @@
+"""The classifier from labels to predictions, and back from a file."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from grandpp.estimator import NodeClassifier
+
+
+@pytest.fixture(scope="module")
+def fitted(make_graph):
+    data = make_graph()
+    return data, NodeClassifier(epochs=15, seed=1).fit(data)
+
+
+def test_nodes_of_clear_classes_are_labelled(fitted):
+    data, clf = fitted
+    assert clf.classes_.tolist() == [0, 1, 2]
+    proba = clf.predict_proba()
+    assert proba.shape == (60, 3)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    assert clf.score(data.truth) > 0.9
+    np.testing.assert_array_equal(clf.confidence(), proba.max(axis=1))
+
+
+def test_given_labels_are_kept(data):
+    known = (data.y >= 0).nonzero().view(-1)
+    data.y[known[0]] = (data.y[known[0]] + 1) % 3  # a label that features and edges contradict
+    clf = NodeClassifier(epochs=15).fit(data)
+    assert torch.equal(torch.from_numpy(clf.predict())[known], data.y[known])
+    assert (clf.confidence()[known] == 1).all()
+
+
+def test_labels_that_are_not_given_do_not_matter(data):
+    data.train_mask = data.y >= 0
+    first = NodeClassifier(epochs=5).fit(data).predict_proba()
+    data.y = torch.where(data.train_mask, data.y, data.truth)
+    np.testing.assert_array_equal(first, NodeClassifier(epochs=5).fit(data).predict_proba())
+
+
+def test_names_of_classes(make_graph):
+    data = make_graph(names=["ape", "bee", "cat"])
+    by_graph = NodeClassifier(epochs=5).fit(data)
+    assert by_graph.classes_.tolist() == ["ape", "bee", "cat"]
+    names = [None if c < 0 else data.class_names[c] for c in data.y.tolist()]
+    by_argument = NodeClassifier(epochs=5).fit(data, names)
+    assert by_argument.predict().tolist() == by_graph.predict().tolist()
+    right = np.array(data.class_names, dtype=object)[data.truth]
+    assert by_graph.score(right) == by_graph.score([data.class_names[c] for c in data.truth])
+
+
+def test_classes_need_not_be_numbered_without_gaps(data):
+    y = torch.where(data.y >= 0, 10 * data.y + 3, -1)
+    clf = NodeClassifier(epochs=5).fit(data, y)
+    assert clf.classes_.tolist() == [3, 13, 23]
+    plain = NodeClassifier(epochs=5).fit(data)
+    np.testing.assert_array_equal(clf.predict_proba(), plain.predict_proba())
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(data):
+    first, again, other = (NodeClassifier(epochs=5, seed=s).fit(data) for s in (3, 3, 4))
+    np.testing.assert_array_equal(first.predict_proba(), again.predict_proba())
+    assert (first.predict_proba() != other.predict_proba()).any()
+
+
+def test_an_ensemble_is_the_mean_of_its_members(data):
+    options = {"epochs": 5, "calibration": "none"}
+    both = NodeClassifier(ensemble=2, seed=3, **options).fit(data).predict_proba()
+    each = [NodeClassifier(seed=s, **options).fit(data).predict_proba() for s in (3, 4)]
+    np.testing.assert_allclose(both, (each[0] + each[1]) / 2, atol=1e-12)
+
+
+@pytest.mark.parametrize("validation", [0.5, "mask"])
+def test_validation_nodes_choose_the_epoch_and_do_not_train(data, validation):
+    if validation == "mask":
+        validation = torch.zeros(60, dtype=torch.bool)
+        validation[[int((data.y == c).nonzero()[0]) for c in range(3)]] = True
+    clf = NodeClassifier(epochs=10, patience=5, validation=validation).fit(data)
+    assert int(clf._data.val_mask.sum()) == 3
+    assert int(clf._data.train_mask.sum()) == 3
+    assert clf.score(data.truth) > 0.6
+
+
+def test_calibration_is_told_and_does_not_change_the_classes(data):
+    data.y = torch.where(torch.arange(60) % 4 == 0, data.truth, data.y)
+    plain = NodeClassifier(epochs=10, calibration="none").fit(data)
+    clf = NodeClassifier(epochs=10).fit(data)
+    assert (clf.calibrated_, plain.calibrated_, plain.temperature_) == (True, False, 1.0)
+    assert clf.temperature_ != 1.0
+    np.testing.assert_array_equal(clf.predict(), plain.predict())
+
+
+def test_one_label_per_class_leaves_nothing_to_calibrate_on(data):
+    for c in range(3):
+        data.y[(data.y == c).nonzero()[0]] = -1
+    assert not NodeClassifier(epochs=2).fit(data).calibrated_
+
+
+@pytest.mark.parametrize("model", ["auto", "grand-nl", "gcn", "poisson", "clusters"])
+def test_files_give_the_same_bits(data, model, tmp_path, make_graph):
+    clf = NodeClassifier(model, epochs=2, ensemble=2, calibration="none").fit(data)
+    clf.save(tmp_path / "model.pt")
+    loaded = NodeClassifier.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.predict_proba(), clf.predict_proba())
+    assert loaded.classes_.tolist() == clf.classes_.tolist()
+    assert loaded.get_params() == clf.get_params()
+    if model in ("poisson", "clusters"):
+        with pytest.raises(ValueError, match=f"classify another graph .got {model}"):
+            loaded.predict_proba(make_graph(seed=1))
+        return
+    other = make_graph(seed=1)
+    np.testing.assert_array_equal(loaded.predict_proba(other), clf.predict_proba(other))
+    # The same graph as another one: the network's own opinion, also where a label is given.
+    unseen = data.y.numpy() < 0
+    np.testing.assert_array_equal(clf.predict_proba(data)[unseen], clf.predict_proba()[unseen])
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "text", "tensor", "version", "empty", "missing"])
+def test_other_files_are_refused_and_nothing_in_them_is_run(kind, tmp_path, data, capsys):
+    path = tmp_path / "model.pt"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(Evil()))
+    elif kind == "text":
+        path.write_text("no model")
+    elif kind == "tensor":
+        torch.save(torch.zeros(2), path)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "version":
+        NodeClassifier(epochs=1).fit(data).save(path)
+        content = torch.load(path, weights_only=True)
+        torch.save(content | {"version": 99}, path)
+    with pytest.raises(OSError if kind == "missing" else ValueError, match=r"model\.pt"):
+        NodeClassifier.load(path)
+    assert "run" not in capsys.readouterr().out
+
+
+def test_settings_in_the_file_are_json(data, tmp_path):
+    NodeClassifier(epochs=1).fit(data).save(tmp_path / "model.pt")
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert json.loads(content["json"])["settings"]["epochs"] == 1
+
+
+def test_an_older_file_survives_a_failed_save(data, tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    NodeClassifier(epochs=1).fit(data).save(path)
+    before = path.read_bytes()
+
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        NodeClassifier(epochs=1).fit(data).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_conventions_of_scikit_learn(data):
+    clf = NodeClassifier("gcn", seed=2)
+    assert clf.get_params()["model"] == "gcn"
+    assert clone(clf.set_params(seed=5)).seed == 5
+    assert clf.fit(data) is clf
+    for name in ("predict", "predict_proba", "confidence"):
+        with pytest.raises(NotFittedError):
+            getattr(NodeClassifier(), name)()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"model": "grand"}, "'model' to be one of auto"),
+        ({"ensemble": 0}, "'ensemble' to be at least 1"),
+        ({"ensemble": 1.5}, "'ensemble' to be an integer"),
+        ({"validation": 1.5}, r"share in \(0, 1\) or a mask"),
+        ({"validation": torch.ones(3, dtype=torch.bool)}, "mask of 60 nodes"),
+        ({"validation": 0.1}, "labels enough to validate"),
+        ({"calibration": "yes"}, "'calibration' to be one of auto, none"),
+        ({"epochs": 0}, "'epochs' to be positive"),
+        ({"device": "gpu"}, "gpu"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(data, parameters, words):
+    with pytest.raises((ValueError, RuntimeError), match=words):
+        NodeClassifier(**parameters).fit(data)
+
+
+def test_graphs_that_cannot_be_used_are_refused(data, make_graph):
+    clf = NodeClassifier(epochs=1)
+    with pytest.raises(ValueError, match=r"at least two classes.*one, 1"):
+        clf.fit(data, torch.where(data.y == 1, 1, -1))
+    with pytest.raises(ValueError, match="finite features"):
+        bad = make_graph()
+        bad.x[3, 2] = float("nan")
+        clf.fit(bad)
+    clf.fit(data)
+    with pytest.raises(ValueError, match=r"expected 12 features per node .got 7"):
+        clf.predict_proba(make_graph(features=7))
+    with pytest.raises(ValueError, match="known label to score"):
+        clf.score(data.truth, torch.zeros(60, dtype=torch.bool))
+
+
+def test_epochs_are_reported(data):
+    seen = []
+    NodeClassifier(epochs=3, ensemble=2, calibration="none").fit(data, on_epoch=seen.append)
+    assert seen == [6] * 6

@@ -1,0 +1,162 @@
+"""The commands label, predict and suggest: three files in, predictions out."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grandpp.estimator import label, predict, suggest
+from grandpp.estimator.label import label_homophily
+from grandpp.training.command import run_command
+
+
+@pytest.fixture
+def files(tmp_path, data):
+    """Edges, features and labels with ids in words."""
+    ids = [f"n{i:02d}" for i in range(60)]
+    once = data.edge_index[:, data.edge_index[0] < data.edge_index[1]].numpy()
+    edges = pd.DataFrame({"source": once[0], "target": once[1]}).map(lambda i: ids[i])
+    edges.to_csv(tmp_path / "edges.csv", index=False)
+    features = pd.DataFrame(data.x.numpy(), columns=[f"f{k}" for k in range(12)])
+    features.insert(0, "node", ids)
+    features.to_csv(tmp_path / "features.csv", index=False)
+    known = np.flatnonzero(data.y.numpy() >= 0)
+    labels = {"node": [ids[i] for i in known], "label": [f"c{data.y[i]}" for i in known]}
+    pd.DataFrame(labels).to_csv(tmp_path / "labels.csv", index=False)
+    return tmp_path
+
+
+def run(module, files, *argv, labels=True):
+    given = ["--edges", files / "edges.csv", "--features", files / "features.csv"]
+    if labels:
+        given += ["--labels", files / "labels.csv"]
+    return run_command(module.COMMAND, [str(word) for word in (*given, "--quiet", *argv)])
+
+
+def test_three_files_give_a_row_per_node(files, data, capsys):
+    out = files / "out.csv"
+    assert run(label, files, "--out", out, "--epochs", 15) == 0
+    table = pd.read_csv(out)
+    assert list(table) == ["node", "label", "confidence", "given", "p(c0)", "p(c1)", "p(c2)"]
+    assert table["node"].tolist() == [f"n{i:02d}" for i in range(60)]
+    truth = np.array([f"c{c}" for c in data.truth])
+    assert (table["label"] == truth).mean() > 0.9
+    np.testing.assert_allclose(table[["p(c0)", "p(c1)", "p(c2)"]].sum(axis=1), 1, atol=1e-5)
+    given = table[table["given"] == 1]
+    assert (
+        given["node"].tolist() == pd.read_csv(files / "labels.csv")["node"].sort_values().tolist()
+    )
+    assert (given["confidence"] == 1).all()
+    text = capsys.readouterr().out
+    assert "60 nodes" in text and "grand++-cluster-l" in text and "out.csv" in text
+
+
+def test_a_saved_model_predicts_the_same(files, capsys):
+    first, second, model = files / "a.csv", files / "b.csv", files / "model.pt"
+    assert run(label, files, "--out", first, "--save", model, "--epochs", 3) == 0
+    assert run(predict, files, "--model", model, "--out", second) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(first), pd.read_csv(second))
+
+
+def test_features_of_a_saved_model_are_found_in_any_order(files):
+    first, second, model = files / "a.csv", files / "b.csv", files / "model.pt"
+    assert run(label, files, "--out", first, "--save", model, "--epochs", 3) == 0
+    table = pd.read_csv(files / "features.csv")
+    table[["node", *reversed(list(table)[1:])]].to_csv(files / "features.csv", index=False)
+    assert run(predict, files, "--model", model, "--out", second) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(first), pd.read_csv(second))
+
+
+def test_evaluation_is_reported_and_drawn(files, capsys):
+    pictures = files / "map.png", files / "reliability.png"
+    code = run(
+        label, files, "--evaluate", 0.5, "--plot", pictures[0], "--plot-reliability", pictures[1],
+        "--epochs", 10, "--json",
+    )  # fmt: skip
+    assert code == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["held_out"]["nodes"] == 3
+    assert set(report["held_out"]) >= {"accuracy", "macro_f1", "log_loss", "calibration_error"}
+    assert report["labelled"] == {"c0": 2, "c1": 2, "c2": 2}
+    for picture in pictures:
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_homophily_counts_edges_between_labelled_nodes(data):
+    codes = np.full(60, -1)
+    assert label_homophily(data, codes) == (None, 0)
+    source, target = data.edge_index.numpy()
+    codes[source[0]], codes[target[0]] = 0, 0
+    both = (codes[source] >= 0) & (codes[target] >= 0)
+    assert label_homophily(data, codes) == (1.0, both.sum())
+
+
+def test_nodes_are_suggested_before_any_label(files, capsys):
+    assert run(suggest, files, "--number", 3, "--out", files / "s.csv", labels=False) == 0
+    table = pd.read_csv(files / "s.csv")
+    assert list(table) == ["rank", "node"]
+    assert table["node"].nunique() == 3
+
+
+def test_nodes_are_suggested_beside_labels(files, capsys):
+    assert run(suggest, files, "--number", 4, "--epochs", 5, "--json") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4]
+    labelled = set(pd.read_csv(files / "labels.csv")["node"])
+    assert not labelled & {row["node"] for row in rows}
+    assert all(0 < row["confidence"] <= 1 for row in rows)
+
+
+def spoil(files, kind):
+    """Make one input wrong; return the arguments that come with it and what the error says."""
+    if kind == "one class":
+        text = (files / "labels.csv").read_text()
+        (files / "labels.csv").write_text(text.replace("c1", "c0").replace("c2", "c0"))
+        return [], "at least two classes"
+    if kind == "no labels":
+        (files / "labels.csv").write_text("node,label\n")
+        return [], "labels.csv"
+    if kind == "folder":
+        return ["--out", files / "nowhere" / "out.csv"], "nowhere"
+    if kind == "picture":
+        return ["--plot", files / "map.xyz"], "map.xyz"
+    if kind == "same file":
+        return ["--out", files / "a", "--save", files / "a"], "different files"
+    if kind == "share":
+        return ["--evaluate", "2"], "(0, 1)"
+    if kind == "reliability":
+        return ["--plot-reliability", files / "r.png"], "--evaluate"
+    if kind == "suggestions":
+        return ["--number", 60], "60"
+    if kind == "model":
+        (files / "model.pt").write_text("no model")
+        return ["--model", files / "model.pt"], "model.pt"
+    raise ValueError(kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["one class", "no labels", "folder", "picture", "same file", "share", "reliability",
+     "suggestions", "model"],
+)  # fmt: skip
+def test_wrong_input_is_refused_in_one_line_and_leaves_no_file(files, kind, capsys):
+    argv, words = spoil(files, kind)
+    module = {"suggestions": suggest, "model": predict}.get(kind, label)
+    if "--out" not in argv:
+        argv = [*argv, "--out", files / "out.csv"]
+    assert run(module, files, *argv) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 1 and words in err[0]
+    assert {p.name for p in files.iterdir()} <= {
+        "edges.csv", "features.csv", "labels.csv", "model.pt"
+    }  # fmt: skip
+
+
+def test_an_interrupt_leaves_no_file(files, monkeypatch, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("grandpp.estimator.classifier.train_model", interrupt)
+    assert run(label, files, "--out", files / "out.csv") == 130
+    assert not (files / "out.csv").exists()
