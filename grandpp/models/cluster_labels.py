@@ -13,10 +13,10 @@ from grandpp.models.views import GraphViews, graph_views
 # The graph's share in the discriminant, where the features count: what it knows is in the
 # memberships already, and the discriminant lets the features correct them.
 _GRAPH_IN_DISCRIMINANT = 0.05
-_SHRINKAGE = 0.1
+_SHRINKAGE = 0.3
 _FIRST_CONCENTRATION = 10.0
 # Labelled nodes of a class that count as much as all its other nodes together.
-_PRIOR_LABELS = 20.0
+_PRIOR_LABELS = 8.0
 
 
 def cluster_labels(
@@ -67,7 +67,7 @@ def grow_clusters(
     with the mean cosine :math:`\rho_v` of nodes with their centres. Then a linear discriminant
     analysis of the features' two views (and a little of the graph's), fitted to the memberships,
     replaces them: it weighs directions by what they tell of the classes. Labelled nodes belong to
-    their class throughout, and count as a share I / (I + 20 C) of the means: the more there are,
+    their class throughout, and count as a share I / (I + 8 C) of the means: the more there are,
     the less the other nodes do.
 
     Args:

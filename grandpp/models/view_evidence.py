@@ -77,7 +77,9 @@ def gather_evidence(features: sp.csr_matrix, adjacency: sp.csr_matrix, plain: Ar
 
 
 def _features_over_noise(features: sp.csr_matrix, rng: np.random.Generator) -> float:
-    n, _ = features.shape
+    n, width = features.shape
+    if width == 0:
+        return 0.0
     rows = rng.choice(n, min(n, _SAMPLE), replace=False)
     part = features[rows]
     filled = np.asarray((part != 0).sum(axis=0)).ravel()
@@ -107,7 +109,8 @@ def _graph_over_noise(adjacency: sp.csr_matrix, rng: np.random.Generator) -> flo
         weight = rng.permutation(upper.data)
         drawn = sp.csr_matrix((weight, (ends[0], ends[1])), shape=adjacency.shape)
         noise = max(noise, _second_eigenvalue((drawn + drawn.T).tocsr(), rng))
-    return found / max(noise, 1e-12)
+    # Random graphs of a handful of nodes may have no second eigenvalue above 0.
+    return max(found, 0.0) / max(noise, 1e-2)
 
 
 def _second_eigenvalue(adjacency: sp.csr_matrix, rng: np.random.Generator) -> float:
@@ -133,7 +136,9 @@ def _alike(adjacency: sp.csr_matrix, plain: Array) -> float:
     # Cosines of unrelated unit vectors in p dimensions deviate by p^-1/2 or more.
     spread = np.linalg.norm(plain.T @ plain) / len(plain)
     error = 2 * spread * np.sqrt(2 / adjacency.nnz)
-    return (connected - mean - error) / max(own - mean, 1e-12) if own - mean > 1e-9 else 0.0
+    if own - mean < 1e-9:
+        return 0.0
+    return float(np.clip((connected - mean - error) / (own - mean), -1, 1))
 
 
 def _ramp(value: float, low: float, high: float) -> float:
