@@ -72,7 +72,9 @@ def gather_evidence(features: sp.csr_matrix, adjacency: sp.csr_matrix, plain: Ar
     """
     rng = np.random.default_rng(0)
     return Evidence(
-        _features_over_noise(features, rng), _graph_over_noise(adjacency, rng), _alike(adjacency, plain)
+        _features_over_noise(features, rng),
+        _graph_over_noise(adjacency, rng),
+        _alike(adjacency, plain),
     )
 
 
