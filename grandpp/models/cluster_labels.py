@@ -141,8 +141,7 @@ def _concentration(cosine: Tensor, member: Tensor, size: int) -> float:
 
 def _joined(views: GraphViews) -> Tensor:
     """The space of the discriminant."""
-    plain, diffused, graph = views.weights
-    shares = (float(plain > 0), float(diffused > 0), _GRAPH_IN_DISCRIMINANT if plain else 1.0)
+    shares = (1.0, 1.0, _GRAPH_IN_DISCRIMINANT if views.weights[0] > 0 else 1.0)
     scaled = [v * s**0.5 for v, s, w in zip(views[:3], shares, views.weights, strict=True) if w > 0]
     return torch.cat(scaled, dim=1)
 

@@ -79,7 +79,7 @@ def leading_eigenvectors(
 
 
 def _chebyshev(matrix: sp.csr_matrix, basis: Array, degree: int, bound: float) -> Array:
-    """The Chebyshev polynomial of [-1, bound], scaled to 1 at eigenvalue 1, so nothing overflows."""
+    """The Chebyshev polynomial of [-1, bound], 1 at eigenvalue 1, so that nothing overflows."""
     centre, half = (bound - 1) / 2, (bound + 1) / 2
     sigma = half / (1 - centre)
     first = sigma

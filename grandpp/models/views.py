@@ -1,4 +1,4 @@
-"""Views of a graph without labels: features, diffused features and the spectrum, and their weights."""
+"""Views of a graph without labels: features, diffused features, the spectrum; their weights."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def graph_views(
     spectral = _unit(vectors * np.maximum(values, 0) ** damping)
     evidence = gather_evidence(features, adjacency, plain)
     device = x.device if isinstance(x, Tensor) else x.values.device
-    made = (torch.from_numpy(v).to(device) for v in (plain, diffused, spectral))
-    return GraphViews(*made, weights=evidence.weights(), evidence=evidence)
+    first, second, third = (torch.from_numpy(v).to(device) for v in (plain, diffused, spectral))
+    return GraphViews(first, second, third, evidence.weights(), evidence)
 
 
 def undirected(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int) -> sp.csr_matrix:
