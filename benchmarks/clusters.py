@@ -28,9 +28,14 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.data import DatasetError, load_dataset, low_label_split
-from grandpp.models import PoissonLearning, diffused_components, seeded_clusters
-from grandpp.models.cluster_labels import grow_clusters
-from grandpp.models.views import GraphViews, graph_views
+from grandpp.models import (
+    GraphViews,
+    PoissonLearning,
+    diffused_components,
+    graph_views,
+    grow_clusters,
+    seeded_clusters,
+)
 from grandpp.training.cli import OneLineParser, fail, positive_int
 
 PROGRAM = "clusters"

@@ -28,8 +28,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from grandpp.data import DatasetError, low_label_split
-from grandpp.models.cluster_labels import grow_clusters
-from grandpp.models.suggestion import suggest_from_views
+from grandpp.models import grow_clusters, suggest_from_views
 from grandpp.training.cli import OneLineParser, fail, positive_int
 
 PROGRAM = "suggest"
