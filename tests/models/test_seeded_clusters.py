@@ -11,6 +11,7 @@ from torch_geometric.utils import to_dense_adj
 from grandpp.models import (
     ClusterClassifier,
     SparseFeatures,
+    cluster_labels,
     diffused_components,
     seeded_clusters,
 )
@@ -113,7 +114,7 @@ def test_a_class_without_labelled_node_is_refused():
         seeded_clusters(points, torch.tensor([0, 30]), label, 3)
 
 
-def test_the_classifier_names_the_nearest_cluster(karate):
+def test_the_classifier_names_the_most_probable_cluster(karate):
     index, labels = torch.tensor([0, 33]), torch.tensor([0, 1])
     model = ClusterClassifier(2)
     assert not model.is_trained
@@ -121,7 +122,7 @@ def test_the_classifier_names_the_nearest_cluster(karate):
         model(words(), karate)
     model.fit_labels(index, labels)
     everywhere = torch.zeros(34, dtype=torch.long).index_copy(0, index, labels)
-    clusters = seeded_clusters(diffused_components(words(), karate), index, everywhere, 2)
+    clusters = cluster_labels(words(), karate, None, index, everywhere, 2)
     logits = model(words(), karate)
     assert torch.equal(logits.argmax(1), clusters.label)
     assert torch.equal(model.classify(words(), karate, wanted=index).logits, logits[index])
