@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.sparse.linalg import eigsh
 
 Array = NDArray[np.float64]
 
 _SAMPLE = 1000  # nodes, and twice as many features, on which noise is told from structure
 _DRAWS = 3
 _PRODUCTS = 40
+_DENSE = 100  # up to this many rows all eigenvalues are as cheap as the largest
 
 
 class Evidence(NamedTuple):
@@ -97,7 +99,11 @@ def _features_over_noise(features: sp.csr_matrix, rng: np.random.Generator) -> f
 
 def _largest(block: Array) -> float:
     gram = block @ block.T if block.shape[0] < block.shape[1] else block.T @ block
-    return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))
+    if len(gram) > _DENSE and gram.any():
+        value = eigsh(gram, 1, v0=np.linspace(1, 2, len(gram)), return_eigenvectors=False)[0]
+    else:
+        value = np.linalg.eigvalsh(gram)[-1]
+    return float(np.sqrt(max(value, 0.0)))
 
 
 def _graph_over_noise(adjacency: sp.csr_matrix, rng: np.random.Generator) -> float:
