@@ -17,6 +17,9 @@ _SHRINKAGE = 0.3
 _FIRST_CONCENTRATION = 10.0
 # Labelled nodes of a class that count as much as all its other nodes together.
 _PRIOR_LABELS = 8.0
+# The discriminant takes neighbouring nodes for independent and is too sure of itself: with this
+# factor the mean probability is the accuracy at 20 labels per class (six graphs, 4 points apart).
+_SURENESS = 0.3
 
 
 def cluster_labels(
@@ -94,6 +97,7 @@ def grow_clusters(
     member[nodes] = known
     used = [(v, w) for v, w in zip(views[:3], views.weights, strict=True) if w > 0]
     concentration = [_FIRST_CONCENTRATION] * len(used)
+    logits = torch.zeros_like(member)
     for turn in range(rounds):
         logits = torch.zeros_like(member)
         for i, (view, weight) in enumerate(used):
@@ -104,9 +108,11 @@ def grow_clusters(
         member = torch.softmax(logits, dim=1)
         member[nodes] = known
     for _ in range(discriminants if used else 0):
-        member = torch.softmax(_discriminant(_joined(views), mass * member), dim=1)
+        logits = _discriminant(_joined(views), mass * member)
+        member = torch.softmax(logits, dim=1)
         member[nodes] = known
-    return Clusters(member, views.trust)
+    score = torch.softmax(_SURENESS * logits, dim=1) if used else member
+    return Clusters(score.index_copy(0, nodes, known), views.trust)
 
 
 def check_labelled(labelled: Tensor, label: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

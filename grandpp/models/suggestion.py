@@ -13,7 +13,7 @@ from grandpp.models.label_models import num_nodes
 from grandpp.models.views import GraphViews, graph_views
 
 _SAMPLE = 20_000
-_RESTARTS = 3
+_RESTARTS = 10
 _ROUNDS = 10
 
 
@@ -94,7 +94,7 @@ def suggest_from_views(
         ValueError: If ``number`` is no positive integer or exceeds the nodes without label, or
             ``proba`` does not have one row per node.
 
-    Cost: 30 rounds of k-means on all nodes or a sample of 20,000 (of twice the number, if that is
+    Cost: 100 rounds of k-means on all nodes or a sample of 20,000 (of twice the number, if that is
     more).
     """
     embedding = views.embedding().float()
