@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
-from grandpp.models import SparseFeatures, diffused_components, seeded_clusters
+from grandpp.models import SparseFeatures
+from grandpp.models import cluster_labels as grow_labels
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,15 @@ def labelled_targets(data: Data) -> Targets:
 def clustered_targets(
     data: Data, x: Tensor | SparseFeatures, num_classes: int, cluster_labels: float
 ) -> Targets:
-    r"""All nodes, with the classes of seeded clusters where there is no label.
+    r"""All nodes, with classes by :func:`grandpp.models.cluster_labels` where no label is known.
 
-    .. math:: \mathcal L = \frac{\sum_{i \in I} \ell_i + \lambda C \sum_{i \notin I} c_i \ell_i /
-        \sum_{i \notin I} c_i}{|I| + \lambda C}
+    .. math:: \mathcal L = \frac{1}{|I| + \lambda \tau C} \Big( \sum_{i \in I} \ell_i +
+        \lambda \tau C \sum_{i \notin I} c_i \ell_i \Big/ \sum_{i \notin I} c_i \Big)
 
-    with the confidence c_i of :class:`grandpp.models.Clusters`: the clusters count as lambda
-    labelled nodes per class, so their say falls as labels are added. A source term stays at the
-    labelled nodes: one at all nodes, weighted by confidence, was no better on validation nodes.
+    with the confidence c_i and the trust tau of :class:`grandpp.models.Clusters`: trusted clusters
+    count as lambda labelled nodes per class, so their say falls as labels are added. A source term
+    stays at the labelled nodes: one at all nodes, weighted by confidence, was no better on
+    validation nodes.
 
     Args:
         data: Graph with its split.
@@ -70,11 +72,10 @@ def clustered_targets(
         cluster_labels: The factor lambda.
     """
     labelled = data.train_mask & (data.y >= 0)
-    embedding = diffused_components(x, data.edge_index, data.edge_weight)
-    clusters = seeded_clusters(embedding, labelled, data.y, num_classes)
+    clusters = grow_labels(x, data.edge_index, data.edge_weight, labelled, data.y, num_classes)
     confidence = clusters.confidence.float()
     others = torch.where(labelled, 0.0, confidence)
-    share = cluster_labels * num_classes / others.sum().clamp(min=1e-30)
+    share = clusters.trust * cluster_labels * num_classes / others.sum().clamp(min=1e-30)
     weight = torch.where(labelled, 1.0, share * others)
     everyone = torch.ones_like(labelled)
     return Targets(everyone, clusters.label, weight / weight.sum())

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from grandpp.data import low_label_split, sbm
-from grandpp.models import diffused_components, seeded_clusters
+from grandpp.models import cluster_labels as grow_labels
 from grandpp.training import train_run, tuned_config
 from grandpp.training.targets import clustered_targets, labelled_targets
 
@@ -35,10 +35,10 @@ def test_clusters_count_as_so_many_labels_per_class(data, cluster_labels):
     assert targets.weight.sum().item() == pytest.approx(1)
     own = targets.weight[labelled]
     assert own.max() == own.min()
+    clusters = grow_labels(data.x, data.edge_index, None, labelled, data.y, 3)
     ratio = targets.weight[~labelled].sum() / own.sum()
-    assert ratio.item() == pytest.approx(cluster_labels * 3 / 6, rel=1e-4)
+    assert ratio.item() == pytest.approx(clusters.trust * cluster_labels * 3 / 6, rel=1e-4)
     # Other nodes count by their confidence.
-    clusters = seeded_clusters(diffused_components(data.x, data.edge_index), labelled, data.y, 3)
     others, confidence = targets.weight[~labelled], clusters.confidence.float()[~labelled]
     torch.testing.assert_close(others / others.sum(), confidence / confidence.sum())
     logits = torch.randn(300, 3)
@@ -90,3 +90,12 @@ def test_the_model_with_clusters_has_them_by_default_and_keeps_its_name():
     assert tuned_config("Cora", "gcn", 1, cluster_labels=2.0).cluster_labels == 2.0
     with pytest.raises(ValueError, match="cluster_labels"):
         tuned_config("Cora", "gcn", 1, cluster_labels=-1.0)
+
+
+def test_clusters_of_noise_do_not_count(data):
+    noise = data.clone()
+    generator = torch.Generator().manual_seed(0)
+    noise.x = torch.randn(300, 20, generator=generator)
+    noise.edge_index = torch.empty(2, 0, dtype=torch.long)
+    targets = clustered_targets(noise, noise.x, 3, 1.0)
+    assert targets.weight[~noise.train_mask].sum() < 0.05
