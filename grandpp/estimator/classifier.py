@@ -20,7 +20,7 @@ from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
 from grandpp.estimator.labels import MISSING, Labels, as_tensor, places, read_labels
 from grandpp.estimator.saving import read_model, write_model
-from grandpp.models import LabelClassifier
+from grandpp.models import LabelClassifier, graph_views, suggest_from_views
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
 from grandpp.training.command import resolve_device
 from grandpp.training.settings import Run
@@ -138,6 +138,9 @@ class NodeClassifier(BaseEstimator):
         check_data(graph)
         graph = graph.to(device)
         run = self._run(labels)
+        if run.settings.clusters == "views":
+            # They are the same for all models and for the suggestions.
+            graph.views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
         folds = self._folds(graph)
         total = run.settings.epochs * (self.ensemble + len(folds))
 
@@ -223,7 +226,8 @@ class NodeClassifier(BaseEstimator):
         return float((self._proba[counted].argmax(axis=1) == wanted).mean())
 
     def suggest(self, data: Data | None = None, n: int = 10) -> NDArray[np.int64]:
-        """Choose the nodes whose labels would help most, see :func:`grandpp.models.suggest_nodes`.
+        """Choose the nodes whose labels would help most, see
+        :func:`grandpp.models.suggest_from_views`.
 
         Args:
             data: Graph; labelled are the nodes of its ``train_mask``, or all with a known label
@@ -247,11 +251,11 @@ class NodeClassifier(BaseEstimator):
             graph, known = data, _known_labels(data)
             if fitted:
                 proba = self.predict_proba(data)
-        from grandpp.models.suggestion import suggest_nodes
-
-        chosen = suggest_nodes(
-            graph.x, graph.edge_index, graph.get("edge_weight"), n,
-            labelled=(known >= 0).nonzero().view(-1), label=known,
+        views = graph.get("views")
+        if views is None:
+            views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
+        chosen = suggest_from_views(
+            views, n, labelled=(known >= 0).nonzero().view(-1), label=known,
             proba=None if proba is None else torch.from_numpy(proba), seed=self.seed,
         )  # fmt: skip
         indices: NDArray[np.int64] = chosen.cpu().numpy()

@@ -125,7 +125,7 @@ class EdgeAttention(nn.Module):
         """Return the raw scores ``[nnz, H]`` in the order of ``graph.csr``."""
         csr = graph.csr
         if self.score == "gat":
-            key = (x @ self.key).view(x.size(0), self.heads, -1)
+            key = self._split(x @ self.key)
             target, source = (key * self.vector[0]).sum(-1), (key * self.vector[1]).sum(-1)
             return nn.functional.leaky_relu(_sum_ends(target, source, csr), 0.2)
         query, key = self._ends(x).chunk(2, dim=1)

@@ -10,7 +10,8 @@ from grandpp.models.baselines import (
     sage,
 )
 from grandpp.models.batched_classifiers import Member, can_classify_batched, classify_batched
-from grandpp.models.cluster_classifier import ClusterClassifier
+from grandpp.models.cluster_classifier import ClusterClassifier, ViewClusterClassifier
+from grandpp.models.cluster_labels import cluster_labels, grow_clusters
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures, sparse_if_sparse, to_dense
@@ -20,6 +21,8 @@ from grandpp.models.lanczos_net import AdaLanczosNet, LanczosNet
 from grandpp.models.monet import MoNet
 from grandpp.models.propagation import GCNII, PredictThenPropagate, SimplifiedGCN
 from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded_clusters
+from grandpp.models.suggestion import suggest_from_views, suggest_nodes
+from grandpp.models.views import GraphViews, graph_views
 
 __all__ = [
     "GCNII",
@@ -31,6 +34,7 @@ __all__ = [
     "FeatureBaseline",
     "FeatureEncoder",
     "GraphBaseline",
+    "GraphViews",
     "LabelClassifier",
     "LabelSpreading",
     "LanczosNet",
@@ -44,14 +48,20 @@ __all__ = [
     "PredictThenPropagate",
     "SimplifiedGCN",
     "SparseFeatures",
+    "ViewClusterClassifier",
     "can_classify_batched",
     "classify_batched",
+    "cluster_labels",
     "diffused_components",
     "gat",
     "gcn",
+    "graph_views",
+    "grow_clusters",
     "mlp",
     "sage",
     "seeded_clusters",
     "sparse_if_sparse",
+    "suggest_from_views",
+    "suggest_nodes",
     "to_dense",
 ]

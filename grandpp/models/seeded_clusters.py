@@ -25,9 +25,11 @@ class Clusters(NamedTuple):
     Args:
         score: Cosine of each node with the centre of each class ``[N, C]``; rows of the identity
             at labelled nodes.
+        trust: How far the clusters are to be believed at all, in [0, 1]. (default: ``1.0``)
     """
 
     score: Tensor
+    trust: float = 1.0
 
     @property
     def label(self) -> Tensor:

@@ -115,7 +115,7 @@ class TrainingRun:
         model: The model.
         data: Graph with the masks of its split.
         features: See :class:`TrainedSettings`. (default: ``None``)
-        cluster_labels: See :class:`TrainedSettings`. (default: ``None``)
+        cluster_labels, clusters: See :class:`TrainedSettings`. (default: ``None``)
         x: The features as models take them, for runs that share them.
             (default: ``None``, made from those of ``data``)
         best_time: Look for the best time of the trajectory. (default: ``None``)
@@ -128,6 +128,7 @@ class TrainingRun:
     cluster_labels: float | None = None
     x: Any = None
     best_time: bool | None = None
+    clusters: str | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
@@ -139,7 +140,9 @@ class TrainingRun:
         self.targets = labelled_targets(self.data)
         if self.cluster_labels:
             classes = int(self.data.y.max()) + 1
-            self.targets = clustered_targets(self.data, self.x, classes, self.cluster_labels)
+            self.targets = clustered_targets(
+                self.data, self.x, classes, self.cluster_labels, self.clusters
+            )
 
     @classmethod
     def begin(cls, run: Run, data: Data, device: torch.device, x: Any = None) -> TrainingRun:
@@ -160,7 +163,7 @@ class TrainingRun:
         model = settings.build(data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
         training = cls(model, here, settings.features, settings.cluster_labels, x,
-                       settings.best_time)  # fmt: skip
+                       settings.best_time, settings.clusters)  # fmt: skip
         index = training.data.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return training

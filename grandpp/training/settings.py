@@ -14,6 +14,7 @@ import torch
 
 from grandpp.models import NodeModel
 from grandpp.training.options import option, positive_int
+from grandpp.training.targets import CLUSTERS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -124,6 +125,11 @@ class ModelSettings(ABC):
         return None
 
     @property
+    def clusters(self) -> str | None:
+        """What seeded clusters grow in, see :class:`TrainedSettings`."""
+        return None
+
+    @property
     def rewiring(self) -> str | None:
         """Edges to diffuse along, a kind of :func:`grandpp.data.rewire`; ``None``: the graph's."""
         return None
@@ -152,6 +158,9 @@ class TrainedSettings(ModelSettings):
             zero, what the official GRAND code diffuses. (default: ``None``: ``"rows"``)
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.training.targets.clustered_targets`.
+        clusters: What they grow in: ``"features"``, diffused features, or ``"views"``, features,
+            diffused features and the graph, weighed by the trust that each of them deserves.
+            (default: ``None``: ``"features"``)
     """
 
     optimizer: str = "Adam"
@@ -178,7 +187,14 @@ class TrainedSettings(ModelSettings):
         "train on seeded clusters too, which count as L labelled nodes per class",
         default=None,
         metavar="L",
-        shown_default="1 for grand++-cluster",
+        shown_default="1 for grand++-cluster and grand++-views",
+    )
+    clusters: str | None = option(
+        "what clusters grow in: diffused features alone, or views: features, diffused features "
+        "and the graph, weighed without labels",
+        default=None,
+        choices=CLUSTERS,
+        shown_default="views for grand++-views, else features",
     )
 
     def __post_init__(self) -> None:
@@ -190,6 +206,8 @@ class TrainedSettings(ModelSettings):
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         if self.features is not None:
             check_one_of("features", self.features, FEATURES)
+        if self.clusters is not None:
+            check_one_of("clusters", self.clusters, CLUSTERS)
         super().__post_init__()
 
     def build_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:

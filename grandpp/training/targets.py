@@ -10,7 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
-from grandpp.models import SparseFeatures, diffused_components, seeded_clusters
+from grandpp.models import (
+    Clusters,
+    SparseFeatures,
+    diffused_components,
+    graph_views,
+    grow_clusters,
+    seeded_clusters,
+)
+
+CLUSTERS: tuple[str, ...] = ("features", "views")
+"""What clusters grow in, see :func:`clustered_targets`."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +62,47 @@ def labelled_targets(data: Data) -> Targets:
 
 
 def clustered_targets(
-    data: Data, x: Tensor | SparseFeatures, num_classes: int, cluster_labels: float
+    data: Data,
+    x: Tensor | SparseFeatures,
+    num_classes: int,
+    cluster_labels: float,
+    kind: str | None = None,
 ) -> Targets:
     r"""All nodes, with the classes of seeded clusters where there is no label.
 
-    .. math:: \mathcal L = \frac{\sum_{i \in I} \ell_i + \lambda C \sum_{i \notin I} c_i \ell_i /
-        \sum_{i \notin I} c_i}{|I| + \lambda C}
+    .. math:: \mathcal L = \frac{1}{|I| + \lambda \tau C} \Big( \sum_{i \in I} \ell_i +
+        \lambda \tau C \sum_{i \notin I} c_i \ell_i \Big/ \sum_{i \notin I} c_i \Big)
 
-    with the confidence c_i of :class:`grandpp.models.Clusters`: the clusters count as lambda
-    labelled nodes per class, so their say falls as labels are added. A source term stays at the
-    labelled nodes: one at all nodes, weighted by confidence, was no better on validation nodes.
+    with the confidence c_i and the trust tau of :class:`grandpp.models.Clusters`: trusted clusters
+    count as lambda labelled nodes per class, so their weight falls as labels are added. A source
+    term stays at the labelled nodes: one at all nodes, weighted by confidence, was no better on
+    validation nodes.
 
     Args:
-        data: Graph with its split.
+        data: Graph with its split; its ``views``, :func:`grandpp.models.graph_views`, are used
+            where it has them.
         x: Its features.
         num_classes: Number C of classes.
         cluster_labels: The factor lambda.
+        kind: One of :data:`CLUSTERS`: clusters by :func:`grandpp.models.seeded_clusters` of the
+            diffused features, whose trust is 1, or by :func:`grandpp.models.grow_clusters` in all
+            views. (default: ``None``: ``"features"``)
     """
     labelled = data.train_mask & (data.y >= 0)
-    embedding = diffused_components(x, data.edge_index, data.edge_weight)
-    clusters = seeded_clusters(embedding, labelled, data.y, num_classes)
+    clusters = _clusters(data, x, labelled, num_classes, kind)
     confidence = clusters.confidence.float()
     others = torch.where(labelled, 0.0, confidence)
-    share = cluster_labels * num_classes / others.sum().clamp(min=1e-30)
+    share = clusters.trust * cluster_labels * num_classes / others.sum().clamp(min=1e-30)
     weight = torch.where(labelled, 1.0, share * others)
     everyone = torch.ones_like(labelled)
     return Targets(everyone, clusters.label, weight / weight.sum())
+
+
+def _clusters(
+    data: Data, x: Tensor | SparseFeatures, labelled: Tensor, num_classes: int, kind: str | None
+) -> Clusters:
+    if kind == "views":
+        views = data.get("views") or graph_views(x, data.edge_index, data.edge_weight)
+        return grow_clusters(views, labelled, data.y, num_classes)
+    embedding = diffused_components(x, data.edge_index, data.edge_weight)
+    return seeded_clusters(embedding, labelled, data.y, num_classes)

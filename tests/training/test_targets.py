@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from grandpp.data import low_label_split, sbm
-from grandpp.models import diffused_components, seeded_clusters
+from grandpp.models import cluster_labels as grow_labels
+from grandpp.models import diffused_components, graph_views, seeded_clusters
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training import train_run
 from grandpp.training.targets import clustered_targets, labelled_targets
@@ -93,3 +94,40 @@ def test_the_model_with_clusters_has_them_by_default_and_keeps_its_name():
     assert tuned_run("Cora", "gcn", 1, cluster_labels=2.0).settings.cluster_labels == 2.0
     with pytest.raises(ValueError, match="cluster_labels"):
         tuned_run("Cora", "gcn", 1, cluster_labels=-1.0)
+
+
+def test_clusters_of_all_views_count_by_their_trust(data):
+    targets = clustered_targets(data, data.x, 3, 1.0, "views")
+    labelled = data.train_mask
+    clusters = grow_labels(data.x, data.edge_index, None, labelled, data.y, 3)
+    assert 0 < clusters.trust <= 1
+    assert torch.equal(targets.label, clusters.label)
+    ratio = targets.weight[~labelled].sum() / targets.weight[labelled].sum()
+    assert ratio.item() == pytest.approx(clusters.trust * 3 / 6, rel=1e-4)
+
+
+def test_views_of_a_graph_are_made_once(data, monkeypatch):
+    known = data.clone()
+    known.views = graph_views(data.x, data.edge_index)
+    expected = clustered_targets(data, data.x, 3, 1.0, "views")
+    monkeypatch.setattr("grandpp.training.targets.graph_views", None)
+    found = clustered_targets(known, data.x, 3, 1.0, "views")
+    assert torch.equal(found.weight, expected.weight)
+
+
+def test_clusters_of_noise_do_not_count(data):
+    noise = data.clone()
+    generator = torch.Generator().manual_seed(0)
+    noise.x = torch.randn(300, 20, generator=generator)
+    noise.edge_index = torch.empty(2, 0, dtype=torch.long)
+    targets = clustered_targets(noise, noise.x, 3, 1.0, "views")
+    assert targets.weight[~noise.train_mask].sum() < 0.05
+
+
+def test_the_model_with_views_trains_on_their_clusters():
+    assert tuned_run("Cora", "grand++-views-l", 1).settings.clusters == "views"
+    assert tuned_run("Cora", "grand++-cluster-l", 1).settings.clusters is None
+    changed = tuned_run("Cora", "grand++-cluster-l", 1, clusters="views")
+    assert changed.config_hash != tuned_run("Cora", "grand++-cluster-l", 1).config_hash
+    with pytest.raises(ValueError, match="'clusters' to be one of features, views"):
+        tuned_run("Cora", "gcn", 1, clusters="words")

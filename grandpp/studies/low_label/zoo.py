@@ -13,6 +13,7 @@ from grandpp.models import (
     ClusterClassifier,
     LaplaceLearning,
     PoissonLearning,
+    ViewClusterClassifier,
     gcn,
     mlp,
     sage,
@@ -82,6 +83,9 @@ ZOO: dict[str, Variant] = {
     "grand++-nl": Variant(GRANDPPSettings),
     "grand++-nl-rw": Variant(RewiredGRANDPPSettings),
     "grand++-cluster-l": Variant(GRANDPPSettings, cluster_labels=CLUSTER_LABELS, **_LINEAR),
+    "grand++-views-l": Variant(
+        GRANDPPSettings, cluster_labels=CLUSTER_LABELS, clusters="views", **_LINEAR
+    ),
     "grand++-cluster-nl": Variant(GRANDPPSettings, cluster_labels=CLUSTER_LABELS),
     "hb-l": Variant(MomentumSettings, mode="linear"),
     "hb-nl": Variant(MomentumSettings),
@@ -106,6 +110,7 @@ ZOO: dict[str, Variant] = {
     "correct_and_smooth": Variant(CorrectAndSmoothSettings),
     "label_propagation": Variant(LabelPropagationSettings),
     "clusters": Variant(PlainSettings, kind=ClusterClassifier),
+    "view-clusters": Variant(PlainSettings, kind=ViewClusterClassifier),
     "laplace": Variant(PlainSettings, kind=LaplaceLearning),
     "poisson": Variant(PlainSettings, kind=PoissonLearning),
 }
@@ -114,7 +119,7 @@ ZOO: dict[str, Variant] = {
 MODELS: tuple[str, ...] = tuple(ZOO)
 """Names of all models."""
 
-DEFAULT_MODEL = "grand++-cluster-l"
+DEFAULT_MODEL = "grand++-views-l"
 """The model to take where nothing is known of a graph."""
 
 FAMILIES: tuple[type[ModelSettings], ...] = tuple(dict.fromkeys(v.settings for v in ZOO.values()))

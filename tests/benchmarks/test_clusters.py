@@ -1,0 +1,51 @@
+"""The benchmarks of clusters and suggestions on a graph that is drawn in memory."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def clusters(load):
+    load("common")
+    return load("clusters")
+
+
+@pytest.fixture
+def suggest(clusters, load):
+    return load("suggest")
+
+
+def rows_of(program, capsys, *arguments):
+    assert program.main(["--dataset", "sbm", "--json", *arguments]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_accuracy_of_clusters_and_a_repeated_run(clusters, capsys, tmp_path, monkeypatch):
+    out = tmp_path / "done.jsonl"
+    arguments = ("--labels-per-class", "1", "2", "--splits", "2", "--out", str(out))
+    methods = ("--method", "clusters", "poisson")
+    rows = rows_of(clusters, capsys, *arguments, *methods)
+    assert [row["labels"] for row in rows] == [1, 2]
+    assert all(0 <= row["clusters"] <= 100 for row in rows)
+    assert len(out.read_text().splitlines()) == 8
+    monkeypatch.setattr(clusters.Prepared, "clusters", None)  # nothing is computed again
+    assert rows_of(clusters, capsys, *arguments, *methods) == rows
+
+
+def test_suggested_nodes_beside_random_ones(suggest, capsys, tmp_path):
+    out = tmp_path / "done.jsonl"
+    rows = rows_of(suggest, capsys, "--seeds", "2", "--out", str(out))
+    assert rows[0]["suggested"] >= rows[0]["random"]
+    assert len(out.read_text().splitlines()) == 6
+    assert rows_of(suggest, capsys, "--seeds", "2", "--out", str(out)) == rows
+
+
+@pytest.mark.parametrize("program", ["clusters", "suggest"])
+def test_bad_input_is_one_line_and_exit_code_2(program, request, capsys):
+    with pytest.raises(SystemExit) as stop:
+        request.getfixturevalue(program).main(["--dataset", "Corra"])
+    assert stop.value.code == 2
+    assert "unknown data set 'Corra'" in capsys.readouterr().err.splitlines()[-1]
