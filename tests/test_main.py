@@ -75,4 +75,6 @@ def test_the_scripts_are_the_same_programs():
         re.findall(r"^from (grandpp\S+) import COMMAND$", path.read_text(), re.M)
         for path in sorted((ROOT / "scripts").glob("*.py"))
     ]
-    assert sorted(chain(*found)) == sorted(module for module, _ in COMMANDS.values())
+    assert sorted(chain(*found)) == sorted(
+        module for module, _ in COMMANDS.values() if module.startswith("grandpp.studies")
+    )

@@ -84,9 +84,9 @@ class ModelOptions:
         parse=positive_int,
         metavar="K",
     )
-    seed: int = option("seed of everything random", default=0)
+    seed: int = option("seed of the first model; the others follow", default=0)
     epochs: int | None = option(
-        "training epochs",
+        "train for N epochs",
         default=None,
         parse=positive_int,
         shown_default="those of the model",

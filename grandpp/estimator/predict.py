@@ -30,7 +30,7 @@ class PredictOptions(GraphOptions):
     """Options of ``grandpp predict``."""
 
     model: Path = option("model that grandpp label saved", metavar="FILE.pt")
-    out: Path = option("write the predictions", metavar="FILE.csv")
+    out: Path = option("file of the predictions", metavar="FILE.csv")
 
 
 def run(options: PredictOptions, console: Console) -> int:

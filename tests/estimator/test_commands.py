@@ -49,7 +49,7 @@ def test_three_files_give_a_row_per_node(files, data, capsys):
     )
     assert (given["confidence"] == 1).all()
     text = capsys.readouterr().out
-    assert "60 nodes" in text and "grand++-cluster-l" in text and "out.csv" in text
+    assert "60 nodes" in text and "grand++-views-l" in text and "out.csv" in text
 
 
 def test_a_saved_model_predicts_the_same(files, capsys):

@@ -13,7 +13,7 @@ from grandpp.studies.low_label.zoo import MODELS, ZOO, tuned_run
 from grandpp.training import build_optimizer, make_record, record_key, train_run
 
 BASELINES = [m for m in MODELS if not ZOO[m].has_time] + ["cgnn"]
-UNTRAINED = ("clusters", "label_propagation", "laplace", "poisson")
+UNTRAINED = ("clusters", "view-clusters", "label_propagation", "laplace", "poisson")
 
 
 @pytest.fixture(scope="module")
