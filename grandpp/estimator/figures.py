@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -55,9 +56,9 @@ def draw_map(
     names: list[str],
     confidence: NDArray[np.float64],
     given: NDArray[np.bool_],
-    path: Path,
+    ending: str,
     seed: int = 0,
-) -> None:
+) -> bytes:
     """Draw the nodes by their diffused features, coloured by class; pale where less sure.
 
     Args:
@@ -66,8 +67,11 @@ def draw_map(
         names: Names of the classes.
         confidence: Probability of that class ``[N]``.
         given: Nodes whose label was given, drawn with a black edge ``[N]``.
-        path: The picture.
+        ending: Format of the picture, ``".png"`` for example.
         seed: See :func:`map_of_nodes`. (default: ``0``)
+
+    Returns:
+        What a file of the picture holds.
     """
     nodes, place = map_of_nodes(data, given, seed)
     figure, (axes,) = make_panels(1, 7.5, 6)
@@ -103,15 +107,18 @@ def draw_map(
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title("nodes by their diffused features; pale: less sure")
-    figure.savefig(path, dpi=150)
+    return _drawn(figure, ending)
 
 
-def draw_reliability(found: Reliability, path: Path) -> None:
+def draw_reliability(found: Reliability, ending: str) -> bytes:
     """Draw confidence against accuracy, and how many nodes have which confidence.
 
     Args:
         found: The bins.
-        path: The picture.
+        ending: Format of the picture, ``".png"`` for example.
+
+    Returns:
+        What a file of the picture holds.
     """
     figure, axes = make_panels(2, 9, 4)
     middle, width = (found.edges[1:] + found.edges[:-1]) / 2, np.diff(found.edges)
@@ -128,4 +135,10 @@ def draw_reliability(found: Reliability, path: Path) -> None:
     right.bar(middle, found.count, width, color=COLOURS[0], alpha=0.5, edgecolor=COLOURS[0])
     right.set_xlabel("confidence")
     right.set_ylabel("held-out nodes")
-    figure.savefig(path, dpi=150)
+    return _drawn(figure, ending)
+
+
+def _drawn(figure: Figure, ending: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=ending.lower().removeprefix("."), dpi=150)
+    return buffer.getvalue()

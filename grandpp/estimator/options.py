@@ -9,6 +9,7 @@ from pathlib import Path
 from torch_geometric.data import Data
 
 from grandpp.data import read_graph
+from grandpp.data.graph_files.folders import files_of_folder
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS
 from grandpp.training.atomic_files import check_target
 from grandpp.training.figures import check_picture
@@ -52,6 +53,13 @@ class GraphOptions(ReportOptions, DeviceOptions):
     )
     label_column: str | None = option("column of the labels", default=None, metavar="NAME")
 
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The files that are read: those named, and those in a folder."""
+        inside = files_of_folder(self.edges) if self.edges.is_dir() else []
+        named = (self.edges, self.features, self.labels, *inside)
+        return tuple(path for path in named if path is not None)
+
     def read(self, feature_names: Sequence[str] | None = None) -> Data:
         """Read the graph.
 
@@ -93,11 +101,22 @@ class ModelOptions:
     )
 
 
-def check_files(outputs: Sequence[Path | None], pictures: Sequence[Path | None] = ()) -> None:
+def check_files(
+    outputs: Sequence[Path | None],
+    pictures: Sequence[Path | None] = (),
+    inputs: Sequence[Path] = (),
+) -> None:
     """Refuse files that could not be written, before the work that they would hold.
 
+    Args:
+        outputs: Files that will be written; ``None`` for none.
+        pictures: Pictures that will be drawn, which need an ending that says how.
+            (default: none)
+        inputs: Files that are read, which no output may replace. (default: none)
+
     Raises:
-        ValueError: If a folder is missing, a picture has an unknown ending, or two are one file.
+        ValueError: If a folder is missing, a picture has an unknown ending, two are one file, or
+            one is an input.
     """
     files = [path for path in (*outputs, *pictures) if path is not None]
     for path in files:
@@ -106,3 +125,6 @@ def check_files(outputs: Sequence[Path | None], pictures: Sequence[Path | None] 
         check_picture(path)
     if len({path.resolve() for path in files}) < len(files):
         raise ValueError(f"expected different files (got {', '.join(map(str, files))})")
+    for path in filter(Path.exists, files):
+        if any(path.samefile(given) for given in inputs if given.exists()):
+            raise ValueError(f"expected an output that replaces no input (got {path})")

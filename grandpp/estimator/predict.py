@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ Example:
         --out predictions.csv
 
 The graph needs the features that the model was trained with, in the same order. Labels are not
-needed; those given with --labels are kept, and a GRAND++ model diffuses from them.
+needed; those given with --labels are kept, and a GRAND++ model diffuses from them. The table is
+that of "grandpp label".
 """
 
 
@@ -35,7 +36,7 @@ class PredictOptions(GraphOptions):
 
 def run(options: PredictOptions, console: Console) -> int:
     """Read the model and the graph, predict, write."""
-    check_files((options.out,))
+    check_files((options.out,), inputs=(*options.inputs, options.model))
     classifier = NodeClassifier.load(options.model, options.device)
     data = options.read(classifier.feature_names_in_)
     console.show("\n".join(data.summary.lines()))
@@ -48,14 +49,16 @@ def run(options: PredictOptions, console: Console) -> int:
         codes = np.where(labels.codes >= 0, known[labels.codes], MISSING)
         given = codes >= 0
         proba[given] = np.eye(len(place))[codes[given]]
-    write_predictions(
-        prediction_table(data.node_ids, classifier.classes_, proba, given), options.out
-    )
-    best = proba.max(axis=1)
-    console.emit(
-        {"nodes": len(proba), "mean_confidence": float(best.mean()), "out": str(options.out)}
-    )
-    console.show(f"confidence   {best.mean():.2f} on average\nwritten      {options.out}")
+    table = prediction_table(data, classifier.classes_, proba, given)
+    write_predictions(table, options.out)
+    confidence = proba.max(axis=1)[~given]
+    mean = float(confidence.mean()) if confidence.size else None
+    report = {"graph": asdict(data.summary), "model": classifier.run_.model}
+    report |= {"mean_confidence": mean, "written": [str(options.out)]}
+    console.emit(report)
+    if mean is not None:
+        console.show(f"confidence: {mean:.2f} on average where no label is given")
+    console.show(f"written: {options.out}")
     return 0
 
 

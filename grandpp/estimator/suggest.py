@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -39,7 +39,7 @@ class SuggestOptions(GraphOptions, ModelOptions):
 
 def run(options: SuggestOptions, console: Console) -> int:
     """Read the graph, fit where there are labels, choose, write."""
-    check_files((options.out,))
+    check_files((options.out,), inputs=options.inputs)
     data = options.read()
     console.show("\n".join(data.summary.lines()))
     classifier = NodeClassifier(
@@ -64,9 +64,12 @@ def run(options: SuggestOptions, console: Console) -> int:
         table["confidence"] = classifier.confidence()[chosen]
     if options.out is not None:
         write_whole(options.out, table.to_csv(index=False, float_format="%.6g").encode())
-    for row in table.to_dict("records"):
-        console.emit(row)
+    report = {"graph": asdict(data.summary), "suggestions": table.to_dict("records")}
+    report["written"] = [] if options.out is None else [str(options.out)]
+    console.emit(report)
     console.show(table.to_string(index=False))
+    if options.out is not None:
+        console.show(f"written: {options.out}")
     return 0
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from grandpp.estimator import label, predict, suggest
-from grandpp.estimator.label import label_homophily
+from grandpp.estimator.report import label_homophily
 from grandpp.training.command import run_command
 
 
@@ -38,7 +38,9 @@ def test_three_files_give_a_row_per_node(files, data, capsys):
     out = files / "out.csv"
     assert run(label, files, "--out", out, "--epochs", 15) == 0
     table = pd.read_csv(out)
-    assert list(table) == ["node", "label", "confidence", "given", "p(c0)", "p(c1)", "p(c2)"]
+    assert list(table) == [
+        "node", "label", "confidence", "given", "component_labelled", "p(c0)", "p(c1)", "p(c2)"
+    ]  # fmt: skip
     assert table["node"].tolist() == [f"n{i:02d}" for i in range(60)]
     truth = np.array([f"c{c}" for c in data.truth])
     assert (table["label"] == truth).mean() > 0.9
@@ -88,8 +90,7 @@ def test_homophily_counts_edges_between_labelled_nodes(data):
     assert label_homophily(data, codes) == (None, 0)
     source, target = data.edge_index.numpy()
     codes[source[0]], codes[target[0]] = 0, 0
-    both = (codes[source] >= 0) & (codes[target] >= 0)
-    assert label_homophily(data, codes) == (1.0, both.sum())
+    assert label_homophily(data, codes) == (1.0, 1)  # both directions, and repeats, are one edge
 
 
 def test_nodes_are_suggested_before_any_label(files, capsys):
@@ -101,7 +102,7 @@ def test_nodes_are_suggested_before_any_label(files, capsys):
 
 def test_nodes_are_suggested_beside_labels(files, capsys):
     assert run(suggest, files, "--number", 4, "--epochs", 5, "--json") == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    rows = json.loads(capsys.readouterr().out)["suggestions"]
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
     labelled = set(pd.read_csv(files / "labels.csv")["node"])
     assert not labelled & {row["node"] for row in rows}
@@ -160,3 +161,69 @@ def test_an_interrupt_leaves_no_file(files, monkeypatch, capsys):
     monkeypatch.setattr("grandpp.estimator.classifier.train_model", interrupt)
     assert run(label, files, "--out", files / "out.csv") == 130
     assert not (files / "out.csv").exists()
+
+
+@pytest.fixture
+def apart(files):
+    """Two nodes more that no edge joins with the others, and one alone; features tell a class."""
+    with (files / "edges.csv").open("a") as file:
+        file.write("lone1,lone2\n")
+    with (files / "features.csv").open("a") as file:
+        for name, own in (("lone1", 0), ("lone2", 0), ("alone", 2)):
+            file.write(",".join([name, *(f"{3.0 * (k == own)}" for k in range(12))]) + "\n")
+    return files
+
+
+def test_components_without_a_label_are_predicted_from_features_and_flagged(apart, capsys):
+    out, again, model = apart / "out.csv", apart / "again.csv", apart / "model.pt"
+    assert run(label, apart, "--out", out, "--save", model, "--epochs", 15, "--json") == 0
+    table = pd.read_csv(out).set_index("node")
+    assert sorted(table.index[table["component_labelled"] == 0]) == ["alone", "lone1", "lone2"]
+    assert table.loc[["lone1", "lone2", "alone"], "label"].tolist() == ["c0", "c0", "c2"]
+    printed = capsys.readouterr()
+    assert "2 components without a label (3 nodes)" in printed.err
+    report = json.loads(printed.out)
+    assert report["graph"]["unlabelled_component_nodes"] == 3
+    assert run(predict, apart, "--model", model, "--out", again) == 0
+    pd.testing.assert_frame_equal(pd.read_csv(again).set_index("node"), table)
+    assert run(predict, apart, "--model", model, "--out", again, labels=False) == 0
+    assert not pd.read_csv(again)["component_labelled"].any()
+
+
+def test_names_of_classes_that_are_columns_do_no_harm(files):
+    text = (files / "labels.csv").read_text()
+    for k, name in enumerate(("node", "label", "p(node)")):
+        text = text.replace(f",c{k}", f",{name}")
+    (files / "labels.csv").write_text(text)
+    assert run(label, files, "--out", files / "out.csv", "--epochs", 3) == 0
+    table = pd.read_csv(files / "out.csv")
+    assert list(table)[5:] == ["p(label)", "p(node)", "p(p(node))"]
+    assert set(table["label"]) == {"node", "label", "p(node)"}
+
+
+@pytest.mark.parametrize("kind", ["label", "predict", "suggest"])
+def test_json_is_one_object_with_everything(files, kind, capsys):
+    argv = ["--epochs", 2, "--save", files / "model.pt"]
+    assert run(label, files, "--out", files / "out.csv", *argv) == 0
+    capsys.readouterr()
+    module, argv = {
+        "label": (label, ["--epochs", 2]),
+        "predict": (predict, ["--model", files / "model.pt"]),
+        "suggest": (suggest, ["--epochs", 2]),
+    }[kind]
+    assert run(module, files, "--out", files / "out.csv", *argv, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["graph"]["num_nodes"] == 60 and report["graph"]["num_labelled"] == 6
+    assert report["written"] == [str(files / "out.csv")]
+
+
+@pytest.mark.parametrize("stage", ["savefig", "replace"])
+def test_an_interrupt_while_writing_leaves_no_half_file(files, stage, monkeypatch):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    where = {"savefig": "matplotlib.figure.Figure.savefig", "replace": "pathlib.Path.replace"}
+    monkeypatch.setattr(where[stage], interrupt)
+    argv = ["--out", files / "out.csv", "--plot", files / "map.png", "--epochs", 2]
+    assert run(label, files, *argv) == 130
+    assert {p.name for p in files.iterdir()} == {"edges.csv", "features.csv", "labels.csv"}
