@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def run(options: PredictOptions, console: Console) -> int:
     write_predictions(table, options.out)
     confidence = proba.max(axis=1)[~given]
     mean = float(confidence.mean()) if confidence.size else None
-    report = {"graph": asdict(data.summary), "model": classifier.run_.model}
+    report: dict[str, Any] = {"graph": asdict(data.summary), "model": classifier.run_.model}
     report |= {"mean_confidence": mean, "written": [str(options.out)]}
     console.emit(report)
     if mean is not None:
