@@ -42,10 +42,16 @@ def check_batches(runs: Runs) -> None:
     """Refuse runs that cannot be done in batches.
 
     Raises:
-        ValueError: See :func:`grandpp.training.batch.check_batch`.
+        ValueError: See :func:`grandpp.training.batch.check_batch`; or if nodes to label are chosen,
+            which may leave runs with different numbers of classes.
     """
     for run, _ in runs:
         check_batch(run)
+        if run.labels_chosen is not None:
+            raise ValueError(
+                "expected random splits for runs in batches (got labels chosen by "
+                f"{run.labels_chosen}): train these without batches"
+            )
 
 
 def plan_batches(runs: Runs, size: int) -> list[list[int]]:

@@ -27,7 +27,7 @@ KEY_FIELDS: tuple[str, ...] = (
     "seed",
     "config_hash",
 )
-_ORIGIN = ("split_digest", "device", "config", "versions", "git_commit")
+_ORIGIN = ("labels_chosen", "split_digest", "device", "config", "versions", "git_commit")
 RUN_RECORDS = RecordFormat(
     key=KEY_FIELDS, optional=(*(field.name for field in fields(RunResult)), *_ORIGIN)
 )
@@ -39,6 +39,7 @@ def make_record(run: Run, result: RunResult, data: Data, device: str) -> Record:
     head = {name: getattr(run, name) for name in KEY_FIELDS}
     return {
         **head,
+        "labels_chosen": run.labels_chosen,
         "split_digest": split_digest(data),
         **asdict(result),
         "device": device,

@@ -59,6 +59,8 @@ class RunResult:
             or if the encoded features have energy 0.
         status: ``"success"``, the status of a failed solve (``"max_nfe"``, ...), or ``"diverged"``.
         message: Reason of a failure or of a missing test accuracy; empty otherwise.
+        classes_met: Number of classes with a labelled node, where the nodes to label were chosen
+            without labels; ``None`` where every class has some.
         batch_size: Number of runs trained as one batch, including this one. Evaluations and memory
             are those of the batch, and ``seconds`` is its time divided by this number.
     """
@@ -79,6 +81,7 @@ class RunResult:
     energy: float | None = None
     status: str = "success"
     message: str = ""
+    classes_met: int | None = None
     batch_size: int = 1
 
     def out_of_patience(self, patience: int | None) -> bool:

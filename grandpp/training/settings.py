@@ -24,6 +24,9 @@ OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
 FEATURES: tuple[str, ...] = ("rows", "binary")
 """What a model gets of the node features, see :class:`TrainedSettings`."""
 
+LABELS_CHOSEN: tuple[str, ...] = ("coverage",)
+"""How nodes to label may be chosen, see :class:`Run`."""
+
 
 class Cost(NamedTuple):
     """What a training step costs, roughly, per node and edge.
@@ -234,9 +237,13 @@ class Run:
         split: Seed of the split.
         seed: Seed of initialisation and dropout.
         settings: Settings of the model.
+        labels_chosen: How the labelled nodes are chosen: ``"coverage"``, ``labels_per_class`` times
+            the number of classes together, by :func:`grandpp.models.suggest_from_views`, which
+            sees no label. (default: ``None``: drawn at random from every class)
 
     Raises:
-        ValueError: If ``labels_per_class`` is not positive.
+        ValueError: If ``labels_per_class`` is not positive, or nodes are chosen by coverage with a
+            protocol that knows other labels.
     """
 
     dataset: str
@@ -246,9 +253,17 @@ class Run:
     protocol: str = "grand"
     split: int = 0
     seed: int = 0
+    labels_chosen: str | None = None
 
     def __post_init__(self) -> None:
         check_positive(self, "labels_per_class")
+        if self.labels_chosen is not None:
+            check_one_of("labels_chosen", self.labels_chosen, LABELS_CHOSEN)
+            if self.protocol != "no_val":
+                raise ValueError(
+                    "expected protocol 'no_val' where the nodes to label are chosen: no other "
+                    f"label is known (got '{self.protocol}')"
+                )
 
     def choices(self) -> dict[str, Any]:
         """Everything that is chosen for the run, by name, as it stands in its record."""

@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 
 from grandpp.data import low_label_split
 from grandpp.training.batch import train_batch
+from grandpp.training.chosen_labels import record_chosen
 from grandpp.training.loop import train_run
 from grandpp.training.memory import keep_freed_memory
 from grandpp.training.records import Record, make_record
@@ -65,6 +66,8 @@ def record_run(
     on_epoch: Callable[[], object] = lambda: None,
 ) -> Record:
     """Split the graph, train, and return the record."""
+    if run.labels_chosen is not None:
+        return record_chosen(run, data, device, on_epoch)
     split = split_of(run, data)
     return make_record(run, train_run(run, split, device, on_epoch), split, str(device))
 

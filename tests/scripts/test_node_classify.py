@@ -12,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import scipy.sparse as sp
 from commands import main_of
 
 import grandpp.data.graphs as graphs
@@ -359,3 +361,52 @@ def test_grand_reaches_its_accuracy_on_real_cora(main, capsys):
           "--epochs", "60", "--json", "--quiet", "--root", DATA])  # fmt: skip
     record = json.loads(capsys.readouterr().out)
     assert record["test_accuracy"] >= 0.80
+
+
+def test_nodes_chosen_by_coverage_are_studied_beside_random_splits(main, capsys):
+    words = ["--labels-per-class", "1", "--model", "gcn", "--labels-chosen", "by=coverage", *FAST]
+    assert main([*words, "--protocol", "no_val"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("sbm, 1 labels per class, protocol no_val")
+    assert "nodes chosen by coverage" in out and "classes met" in out
+    assert main([*words, "--json"]) == 0
+    out, err = capsys.readouterr()
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [r["labels_chosen"] for r in records].count("coverage") == 2
+    assert {r["protocol"] for r in records if r["labels_chosen"]} == {"no_val"}
+    assert "compares like with like" in err
+    assert main(["--labels-per-class", "1", "--labels-chosen", "by=luck", *FAST]) == 2
+    assert "by=luck" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+def test_a_graph_of_ones_own_is_studied_and_its_small_pool_is_told(main, capsys, tmp_path, kind):
+    rng = np.random.default_rng(0)
+    label = np.arange(90) % 3
+    near = rng.random((90, 90)) < np.where(label[:, None] == label, 0.2, 0.02)
+    x = rng.random((90, 8)) + np.eye(8)[label]
+    ends = np.argwhere(np.triu(near, 1))
+    if kind == "npz":
+        path = tmp_path / "my.npz"
+        adjacency, features = sp.coo_matrix((np.ones(len(ends)), ends.T), (90, 90)), x
+        parts = {"adj": adjacency.tocsr(), "attr": sp.csr_matrix(features)}
+        arrays = {
+            f"{name}_{part}": getattr(matrix, part)
+            for name, matrix in parts.items()
+            for part in ("data", "indices", "indptr", "shape")
+        }
+        np.savez(path, labels=label, **arrays)
+    else:
+        path = tmp_path / "mine"
+        path.mkdir()
+        np.savetxt(path / "edges.csv", ends, "%d", ",", header="source,target", comments="")
+        rows = [f"{i}," + ",".join(map(str, row)) for i, row in enumerate(x)]
+        head = "node," + ",".join(f"f{k}" for k in range(8))
+        (path / "features.csv").write_text("\n".join([head, *rows]))
+        named = [f"{i},c{c}" for i, c in enumerate(label)]
+        (path / "labels.csv").write_text("\n".join(["node,label", *named]))
+    words = ["--dataset", str(path), "--labels-per-class", "2", "--model", "sgc", *FAST]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("my," if kind == "npz" else "mine,")
+    assert "notice: " in err and "54" in err  # 60 % of 90 nodes

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from grandpp.data import split_notice
 from grandpp.studies.low_label.options import (
     DATASET_HELP,
     FirstSplitOptions,
+    LabelsChosenOptions,
     ProtocolOptions,
     SeedOptions,
     load_graphs,
@@ -44,6 +46,7 @@ class ClassifyOptions(
     SeedOptions,
     FirstSplitOptions,
     ProtocolOptions,
+    LabelsChosenOptions,
 ):
     """What is trained."""
 
@@ -77,7 +80,7 @@ def classify(options: ClassifyOptions, console: Console) -> int:
     try:
         _sweep(options, console, records)
     finally:
-        _report(console, records)
+        _report(console, records, options.protocol)
     return 0
 
 
@@ -89,12 +92,17 @@ def _sweep(options: ClassifyOptions, console: Console, records: list[Record]) ->
         console.emit(record)
 
     device = resolve_device(options.device)
+    graphs = load_graphs(console, options.datasets, options.root, device)
+    for data in graphs:
+        if said := split_notice(data, options.protocol):
+            console.notice(said)
     runs = plan_runs(
-        load_graphs(console, options.datasets, options.root, device),
+        graphs,
         options.models,
         options.labels_per_class,
         options.split_seeds,
         range(options.seeds),
+        options.labels_chosen,
         protocol=options.protocol,
         **options.settings,
     )
@@ -116,13 +124,18 @@ def _sweep(options: ClassifyOptions, console: Console, records: list[Record]) ->
         sort_records(records, runs)
 
 
-def _report(console: Console, records: list[Record]) -> None:
+def _report(console: Console, records: list[Record], protocol: str) -> None:
     for message in dict.fromkeys(r["message"] for r in records if r["status"] == "success"):
         if message:
             console.notice(message)
-    title = "{dataset}, {labels_per_class} labels per class, protocol {protocol}"
+    if protocol != "no_val" and any(r["labels_chosen"] for r in records):
+        console.notice(
+            f"random splits have validation labels (protocol {protocol}), chosen nodes have none: "
+            "--protocol no_val compares like with like"
+        )
+    title = "{dataset}, {labels_per_class} labels per class, protocol "
     for name, block in groupby(records, title.format_map):
-        console.show(f"{name}\n{accuracy_table(list(block))}")
+        console.show(f"{name}{protocol}\n{accuracy_table(list(block))}")
 
 
 COMMAND = Command(
@@ -133,6 +146,9 @@ Examples:
     grandpp classify --labels-per-class 1
     grandpp classify --dataset Cora CiteSeer --labels-per-class 1 2 5 10 20 \\
         --splits 20 --model grand++-l grand-l gcn --workers 4 --out results.jsonl
+    grandpp classify --dataset my.npz --labels-per-class 1 --protocol no_val
+    grandpp classify --dataset Cora --labels-per-class 1 --protocol no_val \\
+        --model grand++-views-l --labels-chosen by=coverage
 
 Run the second command again after an interruption: runs already in the file are not repeated. Two
 commands may write one file at once. scripts/node_classify.py is the same command.""",

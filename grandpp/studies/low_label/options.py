@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch_geometric.data import Data
 from grandpp.data import DATASETS, PROTOCOLS, DatasetNotFoundError, load_dataset
 from grandpp.training.command import Console
 from grandpp.training.options import option, positive_int
+from grandpp.training.settings import LABELS_CHOSEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,33 @@ class ProtocolOptions:
     )
 
 
-DATASET_HELP = f"of {', '.join(DATASETS)}"
+def _chosen(text: str) -> str:
+    name = text.removeprefix("by=")
+    if name not in LABELS_CHOSEN:
+        choices = ", ".join(f"by={known}" for known in LABELS_CHOSEN)
+        raise argparse.ArgumentTypeError(f"expected one of {choices} (got '{text}')")
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelsChosenOptions:
+    """Which nodes are labelled."""
+
+    labels_chosen: str | None = option(
+        "beside random splits, label as many nodes as labels per class times classes that are "
+        "chosen by coverage, as grandpp suggest does, without a look at labels; classes that are "
+        "not met count as wrong, and nothing validates",
+        default=None,
+        parse=_chosen,
+        metavar="by=coverage",
+        shown_default="random splits alone",
+    )
+
+
+DATASET_HELP = (
+    f"of {', '.join(DATASETS)}, files of your own (my.npz, or a folder with edges.csv, "
+    "features.csv and labels.csv), or a class of PyG that is on disk (pyg:Actor)"
+)
 """Names of data sets, for the help of an option."""
 
 

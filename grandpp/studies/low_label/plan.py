@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch_geometric.data import Data
@@ -20,6 +21,7 @@ def plan_runs(
     labels_per_class: Iterable[int],
     splits: Sequence[int],
     seeds: Sequence[int] = (0,),
+    labels_chosen: str | None = None,
     **settings: Any,
 ) -> list[tuple[Run, Data]]:
     """List every model on every split of every number of labels of every graph, in that order.
@@ -32,11 +34,14 @@ def plan_runs(
         labels_per_class: Numbers of labelled nodes per class.
         splits: Seeds of the splits.
         seeds: Seeds of initialisation and dropout on each split. (default: ``(0,)``)
+        labels_chosen: Plan each run a second time, with nodes to label that are chosen so, see
+            :class:`grandpp.training.Run`; nothing validates there. (default: ``None``: random
+            splits alone)
         **settings: As the overrides of :func:`tuned_run`.
 
     Raises:
-        ValueError: If a setting is out of range, a model does not take it, or a class has too few
-            nodes in a split.
+        ValueError: If a setting is out of range, a model does not take it, a class has too few
+            nodes in a split, or there are fewer labels than nodes to choose.
         TypeError: For a setting that does not exist.
     """
     models, numbers = list(dict.fromkeys(models)), list(dict.fromkeys(labels_per_class))
@@ -44,6 +49,10 @@ def plan_runs(
     for data in graphs:
         for k in numbers:
             wanted = [tuned_run(data.name, model, k, **settings) for model in models]
+            if labels_chosen is not None:
+                wanted += [
+                    replace(run, protocol="no_val", labels_chosen=labels_chosen) for run in wanted
+                ]
             runs += [
                 (run.on(split, seed), data) for split in splits for seed in seeds for run in wanted
             ]
@@ -65,7 +74,10 @@ def check_splits(runs: Iterable[tuple[Run, Data]]) -> None:
     graphs: dict[int, Data] = {}
     for run, data in runs:
         graphs[id(data)] = data
-        groups.setdefault((id(data), run.protocol), []).append(run)
+        if run.labels_chosen is None:
+            groups.setdefault((id(data), run.protocol), []).append(run)
+        else:
+            _check_choice(run, data)
     for (which, protocol), group in groups.items():
         data = graphs[which]
         if "train_mask" in data:
@@ -80,6 +92,16 @@ def check_splits(runs: Iterable[tuple[Run, Data]]) -> None:
         )
         for run in group:
             check_validation(run, nodes)
+
+
+def _check_choice(run: Run, data: Data) -> None:
+    """Refuse a choice of more nodes than have labels, or settings that need validation nodes."""
+    check_validation(run, 0)
+    number, known = run.labels_per_class * (int(data.y.max()) + 1), int((data.y >= 0).sum())
+    if number >= known:
+        raise ValueError(
+            f"expected more labelled nodes than the {number} to choose in {data.name} (got {known})"
+        )
 
 
 def sort_records(records: list[Record], runs: Sequence[tuple[Run, Data]]) -> None:

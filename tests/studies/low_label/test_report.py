@@ -74,3 +74,18 @@ def test_one_common_split_has_a_difference_and_no_interval():
     assert cells(accuracy_table(rows))["gcn"]["paired diff. to grand-l"] == "+25.00"
     other = cells(accuracy_table(rows, baseline="mlp"))
     assert {row["paired diff. to mlp"] for row in other.values()} == {"-"}
+
+
+def test_nodes_chosen_by_coverage_have_columns_of_their_own():
+    rows = [record("grand-l", s, a) for s, a in enumerate([0.5, 0.7])]
+    assert "coverage" not in accuracy_table(rows)
+    chosen = {"labels_chosen": "coverage", "split_digest": "other"}
+    rows += [record("grand-l", s, 0.8, classes_met=m, **chosen) for s, m in enumerate((3, 4))]
+    rows += [record("gcn", s, a) for s, a in enumerate([0.4, 0.5])]
+    table = cells(accuracy_table(rows))
+    assert table["grand-l"]["test accuracy"] == "60.00 +- 14.14 %"
+    assert table["grand-l"]["runs"] == "2"
+    assert table["grand-l"]["nodes chosen by coverage"] == "80.00 +- 0.00 %"
+    assert table["grand-l"]["classes met"] == "3.5"
+    assert table["gcn"]["nodes chosen by coverage"] == "-"
+    assert table["gcn"]["paired diff. to grand-l"].startswith("-15.00")
