@@ -7,7 +7,7 @@ Examples:
 
 A data set is treated as if it were unknown: the labels of a split are all that is seen, nothing
 validates, no setting is tuned to the data set. "files" writes edges, features and labels as CSV
-with ids in words and runs "grandpp label"; "classifier" calls NodeModel, and also reports the
+with ids in words and runs "grandpp label"; "classifier" calls NodeClassifier, and also reports the
 expected calibration error (15 bins) before and after calibration. Accuracy is that of all nodes
 whose label is not given.
 """
@@ -31,7 +31,7 @@ from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.data import load_dataset, low_label_split
-from grandpp.estimator import NodeModel
+from grandpp.estimator import NodeClassifier
 from grandpp.estimator.calibration import reliability
 from grandpp.estimator.label import COMMAND as LABEL
 from grandpp.training.command import Command, Console, run_command
@@ -97,7 +97,7 @@ def by_files(data: Data, options: OwnGraphOptions, seed: int) -> dict[str, Any]:
 
 def by_classifier(data: Data, options: OwnGraphOptions, seed: int) -> dict[str, Any]:
     """Call the classifier, and measure its calibration."""
-    clf = NodeModel(seed=seed, ensemble=options.ensemble).fit(data)
+    clf = NodeClassifier(seed=seed, ensemble=options.ensemble).fit(data)
     unseen = ~data.train_mask.numpy()
     label = data.y.numpy()[unseen]
     after = reliability(clf.predict_proba()[unseen], label).calibration_error
