@@ -23,7 +23,7 @@ class BoundField(VectorField, Protocol):
     """A right-hand side that names the tensors it captured.
 
     A solver that recomputes f during the backward pass (the adjoint method) can only return
-    gradients to tensors it knows; ``captured`` lists them and ``bind`` swaps them.
+    gradients to listed tensors; ``captured`` lists them and ``bind`` swaps them.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Right-hand sides: they know graphs and parameters and no solver."""
+"""Right-hand sides of the equations, from graphs and parameters; independent of solvers."""
 
 from grandpp.fields.adam import Adam
 from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention

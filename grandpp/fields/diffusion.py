@@ -115,7 +115,7 @@ class GraphDiffusion(MessagePassing):
         """Bind the field to a graph and the initial features of one solve.
 
         Args:
-            x: Initial node features ``[N, F]``; attention and the beta term look at these.
+            x: Initial node features ``[N, F]``; used by attention and the beta term.
             edge_index: int64 ``[2, E]``, or a sparse matrix ``[N, N]`` with targets as rows (PyG's
                 ``adj_t``), whose values are the weights where none are given. It is sorted anew
                 in every call; an ``edge_index`` is sorted once.
@@ -188,9 +188,9 @@ class GraphDiffusion(MessagePassing):
     ) -> tuple[Tensor, Tensor]:
         """Return the operator A(x): edges ``[2, E']``, weights ``[E']`` that sum to 1 per target.
 
-        What ``return_attention_weights`` of :class:`torch_geometric.nn.GATConv` gives, averaged
-        over heads. The edges are those of the caller without loops, in their order, then one loop
-        per node. Arguments as in :meth:`prepare`.
+        Like ``return_attention_weights`` of :class:`torch_geometric.nn.GATConv`, averaged over
+        heads. The edges are those of the caller without loops, in their order, then one loop per
+        node. Arguments as in :meth:`prepare`.
         """
         field = self.prepare(x, edge_index, edge_weight)
         return field.graph.edge_index, field.graph.to_user_order(field.operator(x))

@@ -39,8 +39,8 @@ class Auto:
 
     Stiffness is detected as in Hairer and Wanner II, section IV.2: fifteen steps at the edge of
     dopri5's stability. From the last accepted state on
-    :class:`~grandpp.solvers.AdaptiveProximal` takes over, for good; ``stats.methods`` says what
-    ran from which time on. It also takes over where dopri5's steps would underflow.
+    :class:`~grandpp.solvers.AdaptiveProximal` takes over, for good; ``stats.methods`` lists each
+    method with its start time. It also takes over where dopri5's steps would underflow.
 
     Args:
         rtol: Relative tolerance.
@@ -51,8 +51,8 @@ class Auto:
         ValueError: If a number is out of range.
 
     Note:
-        Costs what the method that runs costs; judging is free of evaluations. Gradients are
-        those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and implicit
+        Costs what the method that runs costs; detecting stiffness takes no evaluations. Gradients
+        are those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and implicit
         ones through proximal BDF.
     """
 
@@ -66,7 +66,7 @@ class Auto:
         AdaptiveProximal(self.rtol, self.atol, max_nfe=self.max_nfe)
 
     def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.

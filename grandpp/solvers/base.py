@@ -15,7 +15,7 @@ from grandpp.vector_field import State
 
 
 class Status(Enum):
-    """How a solve ended; the value is the sentence users read."""
+    """How a solve ended; the value is the text of the error message."""
 
     SUCCESS = "reached the end of the time span"
     NON_FINITE = "the state became NaN or infinite"
@@ -62,7 +62,7 @@ ADVICE = {
 
 @dataclass
 class SolveStats:
-    """What a solve cost.
+    """Cost of a solve.
 
     Args:
         nfe_forward: Evaluations of the right-hand side in the forward pass.
@@ -73,7 +73,7 @@ class SolveStats:
         rejected: Rejected steps.
         inner_iterations: Iterations of the inner solver, over all implicit steps.
         max_residual: Largest weighted residual an implicit step was accepted with.
-        methods: What ``"auto"`` chose, as pairs of the time from which on it ran and its name.
+        methods: Methods that ``"auto"`` chose, as pairs of start time and name.
         next_step: The step that ``"tsit5"`` would take next, for the ``first_step`` of a solve
             that goes on from here; not the last one, which was shortened to end on time.
             ``None`` for other solvers.
@@ -96,7 +96,7 @@ class Solution:
     Args:
         ts: Times of the saved states, float64 ``[S]``.
         ys: Saved states, ``[S, *state]`` (a tuple of such for a tuple state); NaN after a failure.
-        stats: What it cost.
+        stats: Its cost.
         status: How it ended.
         t_reached: The last time an accepted step reached.
     """
@@ -169,5 +169,5 @@ def is_finite(y: State) -> bool:
 
 
 def needs_grad(tensors: Sequence[Tensor]) -> bool:
-    """Whether autograd is on and any of the tensors asks for a gradient."""
+    """Whether autograd is on and any of the tensors requires a gradient."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

@@ -89,7 +89,7 @@ def _kind(y: object) -> str:
 
 @dataclass
 class Evaluation:
-    """Evaluates a right-hand side and checks what it does.
+    """Evaluates a right-hand side and checks the result.
 
     The first derivative is compared with its state, see :func:`check_rate`. Every evaluation is
     compared with itself: one that wrote into its arguments, or into the derivative it returned

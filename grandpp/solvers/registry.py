@@ -21,7 +21,7 @@ from grandpp.vector_field import State, VectorField
 
 
 class Solver(Protocol):
-    """Anything that can carry a state through a list of times."""
+    """A method that integrates a state through a list of times."""
 
     @property
     def method(self) -> str:
@@ -29,7 +29,7 @@ class Solver(Protocol):
         ...
 
     def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``."""
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``."""
         ...
 
 
@@ -78,7 +78,7 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
             f"(got {', '.join(unknown)})"
         )
     kind = _CLASSES[solver]
-    # One class serves several names; where it serves one, the class knows its name.
+    # A class for several names is given the name; a class for one has it as a constant.
     resolved: Solver = kind(solver, **options) if _serves_many(kind) else kind(**options)
     return resolved
 

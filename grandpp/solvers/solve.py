@@ -71,7 +71,7 @@ def solve(
     if not is_finite(y0):
         raise ValueError("expected a finite initial state (got NaN or inf)")
     start, rest = ts[:1], ts[1:]
-    # A state asked for at t_0 is the initial state itself (solvers want strictly monotone times),
+    # The state saved at t_0 is the initial state itself (solvers want strictly monotone times),
     # and so is a state without entries at any time.
     empty = all(p.numel() == 0 for p in parts_of(y0))
     at_start = len(rest) if empty else int((rest == start).sum())

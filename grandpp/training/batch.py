@@ -33,7 +33,7 @@ def train_batch(
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
 ) -> list[RunResult]:
-    """Train and evaluate several runs at once; each does what :func:`train_run` does.
+    """Train and evaluate several runs at once; each has the result of :func:`train_run`.
 
     A run that fails or is out of patience leaves the batch, and the others go on.
 
@@ -171,7 +171,7 @@ class _Batch:
         self._for_all(record_accuracy)
 
     def finish(self, entries: Sequence[_Entry]) -> None:
-        """Let runs leave that have come to their end."""
+        """Remove the runs that have ended from the batch."""
         for entry in list(entries):
             try:
                 entry.result.energy = entry.run.energy()
@@ -185,7 +185,7 @@ class _Batch:
         return classify_batched(members, run.x, run.data.edge_index, run.data.edge_weight)
 
     def _for_all(self, job: Callable[[Sequence[_Entry]], None]) -> None:
-        """Do a job for all runs at once; where it fails, for each alone, and drop those it fails.
+        """Do a job for all runs at once; if it fails, for each alone, and drop the failed ones.
 
         The second attempt draws the random numbers of the first one again.
         """

@@ -49,7 +49,7 @@ def check_batches(runs: Runs) -> None:
 
 
 def plan_batches(runs: Runs, size: int) -> list[list[int]]:
-    """Put runs on one graph that differ in split and seed alone together.
+    """Group the runs on one graph that differ in split and seed alone.
 
     Args:
         runs: Runs with the graph of each.
@@ -109,7 +109,7 @@ def run_batches(
             added = [file.add(record) for record in records]
             alone = all(added)
         if not alone:
-            # Another command walks in step with this one: go on in another order.
+            # Another command is doing the same runs in the same order: change the order here.
             random.shuffle(waiting)
         for place in batch:
             record = file.records[runs[place][0].key]

@@ -49,7 +49,7 @@ def worker_count(text: str) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """How many runs are done at once, and where."""
+    """Parallel runs."""
 
     workers: int | None = option(
         "runs at once on the CPU, each in a process of its own, with the same results; 1: in this "
@@ -84,15 +84,15 @@ class WorkerOptions:
 
 
 class WorkerError(RuntimeError):
-    """Worker processes were lost, and the runs they were at with them."""
+    """Worker processes were lost, with the runs in progress."""
 
 
 class Pool(Protocol):
-    """Something that does runs.
+    """Executor of runs.
 
     Attributes:
         workers: Runs at once.
-        lost: Exceptions of a future that mean that its worker is gone.
+        lost: Exceptions of a future whose worker is gone.
         epochs: Epochs of every run so far; stays 0 where the epochs of a worker cannot be seen.
     """
 
@@ -152,7 +152,7 @@ class Processes(AbstractContextManager["Processes"]):
 
     The graphs are stored once, in a temporary folder, and mapped by every process; the folder
     stays behind if this process and all of the pool are killed at once. A process that dies
-    breaks the pool: nobody knows which of its locks it held.
+    breaks the pool, because the locks that it held are not known.
 
     Args:
         graphs: The graphs.

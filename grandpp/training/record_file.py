@@ -77,7 +77,7 @@ class RecordFormat:
     def begins(self, line: bytes) -> bool:
         """Whether a line without its newline may be the beginning of a record of this format.
 
-        A line of one record is enough to tell: its first name, as far as it is there, is that of a
+        One name decides: the first name in the line, as far as it is there, must be that of a
         field. Which field comes first does not matter.
         """
         if line == b"{":
@@ -194,8 +194,8 @@ def append_record(path: Path, record: Record) -> None:
 def read_file(path: Path, form: RecordFormat) -> list[Record]:
     """Read all records of a file, also of a compressed one, and change nothing.
 
-    A last line without its newline counts if it is a whole record, and is passed over if it is
-    the beginning of one: it was torn by a crash, or another process is writing it.
+    A last line without its newline counts if it is a whole record, and is skipped if it is the
+    beginning of one: it was torn by a crash, or another process is writing it.
 
     Args:
         path: The file; one that does not exist has no records.
@@ -215,7 +215,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their newlines, unpacked if gzip compressed it.
 
     Args:
-        path: The file; its first bytes tell whether it is compressed, not its name.
+        path: The file; its first bytes show whether it is compressed, not its name.
 
     Raises:
         ValueError: If the compressed file is not whole.

@@ -36,7 +36,7 @@ class Dask(AbstractContextManager["Dask"]):
 
     Raises:
         ValueError: If dask is not installed, there is no address, or no worker at it.
-        OSError: If nobody answers there.
+        OSError: If the scheduler does not answer.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Ray(AbstractContextManager["Ray"]):
 
     Raises:
         ValueError: If ray is not installed.
-        OSError: If nobody answers at the address.
+        OSError: If no cluster answers at the address.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ def run_sweep(
     Raises:
         ValueError: If ``out`` holds something else than records, its folder does not exist,
             several workers are to share a GPU, a backend is unknown or not
-            installed, a graph cannot be rewired as a run asks for, or a model cannot be
+            installed, a graph cannot be rewired as a run needs, or a model cannot be
             trained in batches.
         OSError: If the cluster does not answer, or a record cannot be written.
         WorkerError: If a worker process died; the runs that were finished are kept.
@@ -180,7 +180,7 @@ def _drive(
         for future in done - lost:
             slot = pending.pop(future)
             if not file.add(future.result()):
-                # Another command walks in step with this one: go on in another order.
+                # Another command is doing the same runs in the same order: change the order here.
                 random.shuffle(waiting)
             report(slot)
         bar.show(pool.epochs)
@@ -197,7 +197,7 @@ def _is_lost(future: Future[Record], pool: Pool) -> bool:
 
 
 def _last_words(future: Future[Record]) -> str:
-    """What is known about the end of a worker, in one line."""
+    """Describe how a worker ended, in one line."""
     if future.cancelled():
         return "the workers are gone, or the connection to their cluster is"
     text = " ".join(str(future.exception()).split())

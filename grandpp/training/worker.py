@@ -99,7 +99,7 @@ def start_worker(sweep: str, folder: Path, parent: int) -> None:
     Args:
         sweep: Name of the sweep.
         folder: Folder of its graphs and of ``epochs``, one 64-bit counter per run.
-        parent: Process that started it; without it there is nobody to work for.
+        parent: Process that started it; this process ends with it.
     """
     keep_freed_memory()
     _graphs[sweep] = StoredGraphs(folder)

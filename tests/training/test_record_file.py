@@ -83,7 +83,7 @@ def test_a_torn_end_is_not_cut_off_while_its_writer_lives(tmp_path):
 
 
 @pytest.mark.parametrize("end", [line(1)[:1], line(1)[:30], line(1)[:-1]])
-def test_what_a_killed_process_left_is_mended_when_the_file_is_opened(tmp_path, end):
+def test_a_torn_line_of_a_killed_process_is_repaired_when_the_file_is_opened(tmp_path, end):
     path = tmp_path / "r.jsonl"
     path.write_bytes(line(0) + end)
     file = RecordFile(path, RUN_RECORDS)

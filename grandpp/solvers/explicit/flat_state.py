@@ -1,4 +1,4 @@
-"""Tuple states flattened to one tensor, on which a step works."""
+"""Flatten tuple states to one tensor for Runge-Kutta steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FlatState:
     """A tensor stays as it is; the parts of a tuple are laid end to end.
 
     Args:
-        packing: Of tuples. (default: ``None``, the state is one tensor)
+        packing: Packing of tuples. (default: ``None``, the state is one tensor)
         sections: Lengths of the parts; ``None`` for one tensor.
     """
 

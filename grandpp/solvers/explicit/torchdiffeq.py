@@ -122,7 +122,7 @@ class TorchDiffEq:
         return self.method in FIXED_STEP_METHODS
 
     def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.
@@ -131,7 +131,7 @@ class TorchDiffEq:
         """
         if self.method == "scipy_solver" and self.gradient == "direct":
             adams_checks.check_no_gradient(f, y0)
-        counted_field = self._recorder(f, t_start=float(ts[0].detach()))
+        counted_field = self._counted_field(f, t_start=float(ts[0].detach()))
         solution = self.run(counted_field, y0, ts)
         counted_field.release()
         return solution
@@ -159,8 +159,8 @@ class TorchDiffEq:
             ys = map_parts(lambda y: y.new_full((len(ts) - 1, *y.shape), torch.nan), y0)
         return Solution(ts[1:], ys, counted_field.stats, status, counted_field.t_reached)
 
-    def _recorder(self, f: VectorField, t_start: float) -> CountedField:
-        # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
+    def _counted_field(self, f: VectorField, t_start: float) -> CountedField:
+        # torchdiffeq warns of hooks that a method never calls, so each gets its own hooks only.
         if self._is_adams:
             implicit = not issubclass(SOLVERS[self.method], AdamsBashforth)
             return adams_checks.adams_counted_field(implicit)(f, self.max_nfe, t_start)
@@ -220,7 +220,7 @@ class TorchDiffEq:
         return issubclass(SOLVERS[self.method], AdamsBashforthMoulton)
 
     def _span_by_span(self, counted_field: CountedField, y0: State, ts: Tensor) -> State:
-        """Start anew at every saved time: these methods take steps of one length for granted."""
+        """Start anew at every saved time, because these methods need steps of one length."""
         if self.gradient == "adjoint":
             raise ValueError(
                 f"expected no save_at for solver='{self.method}' with gradient='adjoint' "

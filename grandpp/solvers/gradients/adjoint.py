@@ -11,9 +11,10 @@ chosen for y and a alone: the integral over time feeds back into neither, so its
 and needs no control of its own (Kidger et al. 2021, "Hey, that's not an ODE"). It is summed with
 the weights of the method over accepted steps, and takes no part in their stages.
 
-The absolute tolerance on a is an absolute one: below it, as with a mean over many outputs, steps
-are those that y needs. On the point cloud's HBNODE at 1e-6 that takes 43 evaluations for gradients
-within 9e-5; in units of its own size it takes 175 for 4e-6, as kinks in f' (ELU) then count.
+The absolute tolerance on a is not scaled: where a is smaller, as with a mean over many outputs, the
+steps are those that y needs. On the point cloud's HBNODE at 1e-6 that takes 43 evaluations for
+gradients within 9e-5; in units of its own size it takes 175 for 4e-6, as kinks in f' (ELU) then
+count.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ from grandpp.solvers.implicit.equation import StepError
 
 @dataclass
 class Equation:
-    """What the backward pass needs besides tensors.
+    """Data of the backward pass besides tensors.
 
     Args:
         counted_field: The counted right-hand side.
-        layout: Of its states.
+        layout: Layout of its states.
         tableau: The method.
         rtol, atol: Tolerances, on y and a alike.
         first_step: Length of the first step backwards.

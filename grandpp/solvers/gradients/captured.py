@@ -1,7 +1,7 @@
 """The tensors that a right-hand side depends on besides its arguments.
 
-A backward pass that evaluates f anew can return gradients only to tensors it was told of; those
-it was not told of would silently get none.
+A backward pass that evaluates f again can return gradients only to listed tensors; others would
+silently get none.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
 def captured_tensors(
     counted_field: CountedField, t: Tensor, y: State, gradient: str
 ) -> tuple[Tensor, ...]:
-    """Every captured tensor of the recorder's field; refuse a field that hides some.
+    """Return every tensor that a counted field captured; raise an error for a function with some.
 
     The field is evaluated at a state that wants a gradient, and the graph of its value is followed
     down to its leaves, once per solve. A leaf that a module or a bound field did not name is added
     to its tensors, be it used directly (a network kept in a dictionary, a parameter in a hook) or
     behind a result computed before the solve, whose graph every repeated evaluation then passes.
-    The value is kept: it is the first that a solver asks for.
+    The value is kept: it is the first one that a solver needs.
 
     Args:
         counted_field: Counts that evaluation; it takes none where gradients are off.

@@ -29,10 +29,10 @@ GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
 
 
 class Replayed(NamedTuple):
-    """A step taken again.
+    """A recomputed step.
 
     Args:
-        ys: States at the times asked for, from its start to its end.
+        ys: States at the requested times, from its start to its end.
         end: State at its end, where ``ys`` gives it with more rounding.
         slope: Derivative that the next step starts with, where it is not f at its end.
     """
@@ -48,13 +48,13 @@ Replay = Callable[[VectorField, Step, Tensor], Replayed]
 
 @dataclass
 class Tape:
-    """What a backward pass needs besides tensors.
+    """Data of a backward pass besides tensors.
 
     Args:
         counted_field: The counted right-hand side.
         replay: Takes a step again.
-        places: Of the accepted steps.
-        steps: The accepted steps; their states are handed to autograd to keep.
+        places: Step times of the accepted steps.
+        steps: The accepted steps; autograd keeps their states.
         parts: Number of parts of a state.
         single: Whether a state is one tensor.
         whole: Whether steps end on times of the input (fixed steps), not by their size.

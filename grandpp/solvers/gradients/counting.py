@@ -24,12 +24,12 @@ from grandpp.vector_field import State, VectorField
 
 
 class BudgetError(Exception):
-    """The right-hand side was asked for more evaluations than max_nfe."""
+    """A solve needs more evaluations of the right-hand side than max_nfe."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One accepted step: all that is needed to take it again.
+    """One accepted step, with the data to recompute it.
 
     Args:
         t: Its start time.
@@ -56,11 +56,11 @@ class First(NamedTuple):
 class CountedField:
     """Counts evaluations, forward and backward; keeps the accepted steps where ``kept`` is a list.
 
-    The adjoint method evaluates and multiplies at once, so that its calls are counted alone; a
-    checkpointed backward pass counts a recomputed evaluation and its product as two.
+    The adjoint method evaluates and multiplies in one call, which counts once; a checkpointed
+    backward pass counts a recomputed evaluation and its product as two.
 
-    A graph holds the counts of its evaluations alone: one that held the recorder, which holds f
-    and states, would hold itself, out of sight of Python's garbage collector.
+    A graph refers to the counts only. A reference to this object, which refers to f and states,
+    would be a cycle that Python's garbage collector cannot see.
     """
 
     f: VectorField
@@ -104,7 +104,7 @@ class CountedField:
         self.stats.nfe_forward += 1
 
     def release(self) -> None:
-        """Forget the states kept for the solve alone."""
+        """Release the states kept for the solve only."""
         self.last = self.first = None
 
     def coupled(self, t: Tensor, z: Tensor) -> Tensor:
@@ -139,10 +139,10 @@ class StepCountedField(CountedField):
 
 
 class AdaptiveCountedField(StepCountedField):
-    """Tells accepted from rejected steps."""
+    """Counts accepted and rejected steps."""
 
     def callback_step_adjoint(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Say in words what torchdiffeq would only assert in the backward pass."""
+        """Raise ``SolveError`` where torchdiffeq would fail an assertion in the backward pass."""
         status = None if is_finite(y0) else Status.NON_FINITE
         if status is None and not bool(t0 + dt > t0):
             status = Status.STEP_UNDERFLOW
@@ -153,20 +153,20 @@ class AdaptiveCountedField(StepCountedField):
             raise SolveError(failed, "the adjoint of this solve")
 
     def callback_reject_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Take back the step counted last."""
+        """Undo the count of the last step."""
         self.stats.steps -= 1
         self.stats.rejected += 1
         if self.kept is not None:
             self.kept.pop()
 
     def callback_accept_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Note the slope that the next step starts with, the last one of this step."""
+        """Keep the slope that the next step starts with, the last one of this step."""
         if self.keep_slopes and self.last is not None:
             self._slope = self.last[1]
 
 
 class FirstAndLast:
-    """A right-hand side that can be told its first value and remembers its last call.
+    """A right-hand side that can be given its first value and keeps its last call.
 
     Args:
         f: The right-hand side.
@@ -191,7 +191,7 @@ def _counting(stats: SolveStats) -> Callable[[Tensor], None]:
 
 
 def _same(first: First, t: Tensor, y: State) -> bool:
-    """Whether a solver asks for the evaluation that was made before (one read per solve)."""
+    """Whether an evaluation is the one made before the solve (one read per solve)."""
     parts = zip(parts_of(first.y), parts_of(y), strict=True)
     return float(t.detach()) == first.t and all(torch.equal(a, b) for a, b in parts)
 

@@ -1,8 +1,8 @@
 """Check a right-hand side that the backward pass evaluates again: is it repeatable?
 
-Such a backward pass returns gradients to the tensors it was told of, at values that it computes
-anew. It is wrong where f depends on a tensor that nobody named, draws random numbers, or changes
-its own buffers. One evaluation at the start shows all three.
+Such a backward pass returns gradients to listed tensors, at values that it computes again. It is
+wrong where f depends on a tensor that is not listed, draws random numbers, or changes its own
+buffers. One evaluation at the start detects all three.
 """
 
 from __future__ import annotations

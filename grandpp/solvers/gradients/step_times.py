@@ -11,7 +11,7 @@ from grandpp.solvers.gradients.counting import Step
 
 
 class StepTimes(NamedTuple):
-    """Where the times of a step come from: rows of the times input, and which states it saved."""
+    """Origin of the times of a step: rows of the times input, and the states it saved."""
 
     times: tuple[int, ...]
     saved: tuple[int, ...]
@@ -20,7 +20,7 @@ class StepTimes(NamedTuple):
 def step_times_of(
     steps: Sequence[Step], ts: Tensor, grid: Tensor | None, direction: float
 ) -> list[StepTimes]:
-    """The places of accepted steps.
+    """Return the step times of accepted steps.
 
     Args:
         steps: The steps.

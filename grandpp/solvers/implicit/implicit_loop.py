@@ -1,4 +1,4 @@
-"""What implicit methods share around their time loops: equation, failures, statistics."""
+"""The common frame of implicit time loops: equation, failures, statistics."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Loop: TypeAlias = Callable[[ImplicitEquation, Tensor, Tensor], Iterator[Tensor]]
 
 
 class Options(Protocol):
-    """What every proximal solver is given."""
+    """Options of every proximal solver."""
 
     @property
     def inner(self) -> str | InnerSolver:
@@ -46,7 +46,7 @@ class Options(Protocol):
 
 
 def check_options(options: Options, gradient: str, positive: Mapping[str, float | None]) -> None:
-    """Check what the proximal solvers have in common.
+    """Check the options that all proximal solvers have.
 
     Raises:
         ValueError: For an unknown inner solver or gradient, or a number out of range.
@@ -99,10 +99,10 @@ def run_implicit_loop(
 def first_rate(
     equation: ImplicitEquation, y: Tensor, ts: Tensor, spectral: float | None = None
 ) -> Tensor:
-    """f at the start; also shows whether a gradient is wanted and how stiff the field is.
+    """Evaluate f at the start, find whether a gradient is wanted, and estimate the stiffness.
 
     Args:
-        equation: Gets both answers.
+        equation: Where the last two are stored.
         y: Initial state.
         ts: Times.
         spectral: Largest eigenvalue, if it is known. (default: ``None``, estimated)
@@ -121,7 +121,7 @@ def first_rate(
 
 
 def estimate_spectrum(equation: ImplicitEquation, t: Tensor, y: Tensor, rate: Tensor) -> None:
-    """Tell the equation the largest eigenvalue of the Jacobian at ``y``.
+    """Store the largest eigenvalue of the Jacobian at ``y`` in the equation.
 
     Raises:
         StepError: If it is not finite.

@@ -7,7 +7,7 @@ Row i of the matrix exponential is a column of the transposed one,
         T \Big( \int_0^1 e^{u \tau (A^\top - I)} du \; e_i \Big)^\top s, \qquad \tau = \alpha T,
 
 so R nodes cost products with R columns instead of one per channel, forward and backward: a loss on
-a few labelled nodes needs few. A measure is carried by the same matrix, as one column more.
+a few labelled nodes needs few. A measure is transported by the same matrix, as one more column.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ExactAtNodes:
         coefficients: Its coefficients, of the exponential and, where there is a source, of the
             integral.
         places: The nodes outside of which the source is 0, int64, or ``None`` for all.
-        stats: What it costs.
+        stats: Its cost.
     """
 
     csr: CSR
@@ -95,7 +95,7 @@ class ExactAtNodes:
         try:
             series = exact.series(f, float(tau.detach()), sourced)
         except SeriesError:
-            return None  # the solve for all nodes will say so
+            return None  # the solve for all nodes reports it
         cancellation = 2 * float(tau.detach()) if sourced else 1.0
         seen = is_rounded(series.products, series.chebyshev, cancellation, y0.dtype)
         of_channel = count * y0.element_size()
@@ -108,7 +108,7 @@ class ExactAtNodes:
         return cls(f.csr, f.weight, nodes, columns, series, coefficients, places)
 
     def carry(self, measure: Tensor) -> Tensor:
-        """The measure ``[N]`` that one is carried to in the time span, to the same tolerance."""
+        """Transport a measure ``[N]`` over the time span, to the same tolerance."""
         self._rows = self._multiply(measure)
         return self._rows[0][:, self.nodes.numel()]
 

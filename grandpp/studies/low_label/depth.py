@@ -32,7 +32,7 @@ from grandpp.training.sweep import run_sweep
 class DepthOptions(
     ReportOptions, RecordOptions, DeviceOptions, DataOptions, WorkerOptions, FirstSplitOptions
 ):
-    """What is trained, and how deep."""
+    """Options of the command."""
 
     splits: int = 1
     dataset: str | None = option(

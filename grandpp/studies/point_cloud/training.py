@@ -1,4 +1,4 @@
-"""Train one point-cloud classifier and record what every epoch cost."""
+"""Train one point-cloud classifier and record the cost of every epoch."""
 
 from __future__ import annotations
 
@@ -107,8 +107,9 @@ def train_point_cloud(
 def _start_at_the_mean(net: PointCloudClassifier, target: Tensor) -> None:
     """Let scores start around the mean target.
 
-    From elsewhere, the first epochs carry all points the same way. That was the end of GHBNODE with
-    seed 1: its momenta grew to 7, where tanh passes no gradient, and its loss stayed at 0.88.
+    From elsewhere, the first epochs move all points in the same direction. GHBNODE with seed 1
+    failed
+    so: its momenta grew to 7, where tanh passes no gradient, and its loss stayed at 0.88.
     """
     bias: Tensor = net.output[0].bias  # type: ignore[assignment]
     bias.copy_(target.mean().atanh().expand(1))

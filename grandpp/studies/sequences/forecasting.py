@@ -139,7 +139,7 @@ class Forecasting:
         """Mean squared error of what is to be learned, a scalar.
 
         Args:
-            out: What the model says about a batch.
+            out: Output of the model for a batch.
             batch: The windows.
         """
         if self.objective == "next":

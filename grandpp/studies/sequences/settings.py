@@ -96,7 +96,7 @@ class SequenceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceConfig(SequenceSettings):
-    """Everything that decides a run: settings without a gap, a model and a seed.
+    """Everything that decides a run: complete settings, a model and a seed.
 
     Args:
         model: One of :data:`grandpp.layers.KINDS`.

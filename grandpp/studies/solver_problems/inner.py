@@ -23,7 +23,7 @@ MAX_ITERATIONS = 2000
 
 @dataclass
 class Watch:
-    """Remembers, at each evaluation, the best state so far.
+    """Records the best state so far at each evaluation.
 
     Newton-Krylov evaluates at displaced states too, so the last state evaluated would mislead.
 

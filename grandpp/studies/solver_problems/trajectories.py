@@ -84,7 +84,7 @@ class TrajectoryStudy:
         return [row]
 
     def summary(self, rows: Sequence[Row]) -> Row:
-        """Whether the papers' claims show."""
+        """Whether the rows confirm the papers' claims."""
         return check_claims(rows)
 
     def draw(self, rows: Sequence[Row], path: Path) -> None:

@@ -46,7 +46,7 @@ class ReproduceOptions(
     SplitOptions,
     ProtocolOptions,
 ):
-    """What is reproduced."""
+    """Options of the command."""
 
     splits: int = SPLITS
     table: str = option("{choices}", choices=TABLES, metavar="N")
@@ -111,7 +111,7 @@ def reproduce(options: ReproduceOptions, console: Console) -> int:
 
 
 def plan_table(options: ReproduceOptions) -> TableRequest:
-    """What is asked for; the tables of t-tests are part of Table 4.3."""
+    """Return the requested runs; the tables of t-tests are part of Table 4.3."""
     layout = TEST_LAYOUTS.get(options.table) or LAYOUTS[options.table]
     return TableRequest(
         layout,
