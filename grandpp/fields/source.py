@@ -98,7 +98,8 @@ class TrustedSource(nn.Module):
             self.gain: Tensor = nn.Parameter(torch.empty(()))
         else:
             register_fixed(self, "gain", gain)
-        self.reset_parameters()
+        # Not that of a subclass, whose parameters do not exist yet.
+        TrustedSource.reset_parameters(self)
 
     def reset_parameters(self) -> None:
         """Put the gain back to its initial value."""
