@@ -22,7 +22,8 @@ from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
 from grandpp.fields.trust import trust_weights
 from grandpp.linalg import squareplus
-from grandpp.vector_field import Bound, Rate
+from grandpp.vector_field import BoundField as Bound
+from grandpp.vector_field import Rate
 
 __all__ = [
     "ATTENTIONS",

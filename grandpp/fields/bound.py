@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from grandpp.vector_field import Bound, Rate
+from grandpp.vector_field import BoundField, Rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class BoundFunction:
         return self
 
 
-def as_bound(f: Rate) -> Bound:
+def as_bound(f: Rate) -> BoundField[Tensor]:
     """Return a bound field as it is, and a module or a function as one.
 
     Args:
@@ -88,22 +88,22 @@ def as_bound(f: Rate) -> Bound:
     """
     if isinstance(f, nn.Module):
         return BoundModule.of(f)
-    if isinstance(f, Bound):
+    if isinstance(f, BoundField):
         return f
     if not callable(f):
         raise TypeError(f"expected a right-hand side f(t, h) (got a {type(f).__name__})")
     return BoundFunction(f)
 
 
-def names_all_tensors(f: Bound) -> bool:
+def names_all_tensors(f: BoundField[Tensor]) -> bool:
     """Whether the innermost field is something else than a plain function."""
     inner = getattr(f, "f", None)
-    if isinstance(inner, Bound):
+    if isinstance(inner, BoundField):
         return names_all_tensors(inner)
     return not isinstance(f, BoundFunction)
 
 
-def as_solver_field(f: Bound) -> Rate:
+def as_solver_field(f: BoundField[Tensor]) -> Rate:
     """Return a wrapped field in the form that solvers check correctly.
 
     A plain function may capture tensors that want a gradient without listing them. Its wrapper is

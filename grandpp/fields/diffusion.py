@@ -129,32 +129,36 @@ class GraphDiffusion(MessagePassing):
             NonFiniteParametersError: For NaN or infinite parameters; a NonFiniteFeaturesError.
             IndexError: For an edge that points to no node.
         """
+        if self.mode == "linear" or self.attention is None:
+            return self._bind_linear(x, edge_index, edge_weight)
+        return self._bind_nonlinear(self.attention, x, edge_index, edge_weight)
+
+    def _coefficients(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+    ) -> tuple[Graph, Tensor, Tensor, Tensor | None]:
+        """The graph, the prior weights ``[nnz]``, alpha, and beta x or ``None``."""
         self._check_features(x)
         check_parameters(self)
         edge_index, edge_weight = edges_of(edge_index, edge_weight)
         graph = prepare_graph(edge_index, x.size(0))
         prior = graph.prior(edge_weight, self.self_loop_weight, like=x)
         alpha = x.new_ones(()) if self.alpha_logit is None else self.alpha_logit.sigmoid()
-        alpha = alpha.to(x.dtype)
         source = None if self.beta is None else self.beta * x
-        if self.mode == "linear" or self.attention is None:
-            weight = self._operator(x, graph, prior)
-            values = generator(graph, weight, alpha)
-            is_walk = self.attention is None
-            return LinearDiffusion(
-                graph, prior, weight, values, alpha, source, self._product, is_walk
-            )
-        return self._bind_nonlinear(self.attention, x, graph, prior, alpha, source)
+        return graph, prior, alpha.to(x.dtype), source
+
+    def _bind_linear(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+    ) -> LinearDiffusion:
+        graph, prior, alpha, source = self._coefficients(x, edge_index, edge_weight)
+        weight = self._operator(x, graph, prior)
+        values = generator(graph, weight, alpha)
+        is_walk = self.attention is None
+        return LinearDiffusion(graph, prior, weight, values, alpha, source, self._product, is_walk)
 
     def _bind_nonlinear(
-        self,
-        attention: EdgeAttention,
-        x: Tensor,
-        graph: Graph,
-        prior: Tensor,
-        alpha: Tensor,
-        source: Tensor | None,
+        self, attention: EdgeAttention, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
     ) -> NonlinearDiffusion:
+        graph, prior, alpha, source = self._coefficients(x, edge_index, edge_weight)
         names, parameters = zip(*attention.named_parameters(), strict=True)
 
         def attend(values: Sequence[Tensor], y: Tensor, prior: Tensor) -> Tensor:

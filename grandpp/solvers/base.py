@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from grandpp.linalg import all_finite
-from grandpp.vector_field import State
+from grandpp.vector_field import S, State
+
+T = TypeVar("T", bound=State)
 
 
 class Status(Enum):
@@ -90,7 +93,7 @@ class SolveStats:
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Generic[S]):
     """The result of a solve.
 
     Args:
@@ -102,13 +105,13 @@ class Solution:
     """
 
     ts: Tensor
-    ys: State
+    ys: S
     stats: SolveStats
     status: Status
     t_reached: float
 
     @property
-    def y(self) -> State:
+    def y(self) -> S:
         """The last saved state."""
         return map_parts(lambda ys: ys[-1], self.ys)
 
@@ -117,9 +120,9 @@ class Solution:
         """Whether the end of the time span was reached."""
         return self.status is Status.SUCCESS
 
-    def with_states(self, ys: State) -> Solution:
+    def with_states(self, ys: T) -> Solution[T]:
         """Return the same solution with its saved states replaced."""
-        return replace(self, ys=ys)
+        return Solution(self.ts, ys, self.stats, self.status, self.t_reached)
 
 
 class SolveError(RuntimeError):
@@ -131,7 +134,7 @@ class SolveError(RuntimeError):
         cause: What is known of the reason. (default: ``""``)
     """
 
-    def __init__(self, solution: Solution, method: str, cause: str = "") -> None:
+    def __init__(self, solution: Solution[Any], method: str, cause: str = "") -> None:
         self.solution, self.method = solution, method
         status, stats = solution.status, solution.stats
         end = float(solution.ts[-1].detach())
@@ -158,9 +161,22 @@ def parts_of(y: State) -> tuple[Tensor, ...]:
     return (y,) if isinstance(y, Tensor) else y
 
 
-def map_parts(function: Callable[[Tensor], Tensor], y: State) -> State:
+def map_parts(function: Callable[[Tensor], Tensor], y: S) -> S:
     """Apply a function to every tensor of a state."""
-    return function(y) if isinstance(y, Tensor) else tuple(function(part) for part in y)
+    parts = tuple(function(part) for part in parts_of(y))
+    return like_state(y, parts)
+
+
+def like_state(y: S, parts: Sequence[Tensor]) -> S:
+    """The tensors as a state of the kind of ``y``: one tensor, or a tuple."""
+    state: Any = parts[0] if isinstance(y, Tensor) else tuple(parts)
+    return state
+
+
+def stack_states(states: Sequence[S]) -> S:
+    """Stack states of one kind along a new first dimension."""
+    parts = zip(*map(parts_of, states), strict=True)
+    return like_state(states[0], [torch.stack(part) for part in parts])
 
 
 def is_finite(y: State) -> bool:

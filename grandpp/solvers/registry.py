@@ -17,7 +17,7 @@ from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
 from grandpp.solvers.linear.commutator_free import CommutatorFree
 from grandpp.solvers.linear.exponential import Exact
 from grandpp.solvers.linear.steady import Steady
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import S, VectorField
 
 
 class Solver(Protocol):
@@ -28,7 +28,7 @@ class Solver(Protocol):
         """Name in messages."""
         ...
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: VectorField[S], y0: S, ts: Tensor) -> Solution[S]:
         """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``."""
         ...
 

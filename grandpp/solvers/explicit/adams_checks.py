@@ -9,7 +9,7 @@ from grandpp.solvers.base import Status, is_finite, map_parts, needs_grad, parts
 from grandpp.solvers.explicit.spans import is_beyond
 from grandpp.solvers.gradients.captured import named_tensors
 from grandpp.solvers.gradients.counting import CountedField, StepCountedField, detached
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 # With more, as torchdiffeq has by default, explicit steps are unstable from h L = 0.01 on and
 # implicit ones from 0.2, long before their error shows it; with five from 0.3 and 1.8.
@@ -127,7 +127,7 @@ def status_of_states(counted_field: CountedField, ys: State, ts: Tensor) -> Stat
     return Status.STEP_TOO_LARGE if bad else Status.SUCCESS
 
 
-def check_no_gradient(f: VectorField, y0: State) -> None:
+def check_no_gradient(f: AnyField, y0: State) -> None:
     """Refuse a gradient that SciPy would lose.
 
     Raises:

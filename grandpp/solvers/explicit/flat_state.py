@@ -9,7 +9,7 @@ from torch import Tensor
 from grandpp.solvers.base import parts_of
 from grandpp.solvers.explicit.stages import Rate
 from grandpp.solvers.implicit.equation import Packing
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class FlatState:
     def join(self, y: State) -> Tensor:
         """The state as one tensor."""
         if self.packing is None:
-            assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
-            return y
+            (single,) = parts_of(y)
+            return single
         return self.packing.pack(y)
 
     def split(self, x: Tensor) -> State:
         """Undo :meth:`join`; dimensions of saved times in front stay."""
         return x if self.packing is None else self.packing.unpack(x)
 
-    def rate(self, f: VectorField) -> Rate:
+    def rate(self, f: AnyField) -> Rate:
         """The right-hand side on joined states, in their precision."""
 
         def rate(t: Tensor, x: Tensor) -> Tensor:

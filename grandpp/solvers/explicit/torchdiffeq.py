@@ -44,7 +44,7 @@ from grandpp.solvers.gradients.counting import (
 )
 from grandpp.solvers.gradients.nested_adjoint import nested_adjoint
 from grandpp.solvers.gradients.ownership import owned
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 METHODS: tuple[str, ...] = tuple(sorted(SOLVERS))
 FIXED_STEP_METHODS: tuple[str, ...] = tuple(
@@ -121,7 +121,7 @@ class TorchDiffEq:
         """Whether the method takes ``step_size`` (otherwise ``rtol`` and ``atol``)."""
         return self.method in FIXED_STEP_METHODS
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
@@ -159,7 +159,7 @@ class TorchDiffEq:
             ys = map_parts(lambda y: y.new_full((len(ts) - 1, *y.shape), torch.nan), y0)
         return Solution(ts[1:], ys, counted_field.stats, status, counted_field.t_reached)
 
-    def _counted_field(self, f: VectorField, t_start: float) -> CountedField:
+    def _counted_field(self, f: AnyField, t_start: float) -> CountedField:
         # torchdiffeq warns of hooks that a method never calls, so each gets its own hooks only.
         if self._is_adams:
             implicit = not issubclass(SOLVERS[self.method], AdamsBashforth)
@@ -241,7 +241,7 @@ class TorchDiffEq:
         weights = SOLVERS[self.method].tableau
         return not torch.equal(weights.c_sol[:-1], weights.beta[-1]) or bool(weights.c_sol[-1])
 
-    def _replay(self, f: VectorField, step: Step, times: Tensor) -> Replayed:
+    def _replay(self, f: AnyField, step: Step, times: Tensor) -> Replayed:
         f = FirstAndLast(f, step.slope)
         if self.is_fixed_step:
             ys = odeint(f, step.y, times, method=self.method)

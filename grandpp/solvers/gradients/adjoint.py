@@ -146,6 +146,7 @@ class _Sweep:
         rate = equation.layout.rate(counted_field)
         self.pair = _Pair(rate, wanted, counted_field.max_nfe, counted_field.retain)
         self.reached = counted_field.t_reached
+        self.ends: list[Tensor] = []  # slopes of y at both ends of a span
 
     def run(self, ts: Tensor, ys: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients to the initial state and to all times."""
@@ -156,16 +157,16 @@ class _Sweep:
             loop = self._loop(ys[0], next_step)
             span = ts[k : k + 2].flip(0)
             (z,) = self._through(loop, torch.stack([ys[k], a]), span)
-            to_times[k + 1] = _product(grads[k], self.first)
+            to_times[k + 1] = _product(grads[k], self.ends[0])
             a, next_step = z[1], loop.next_step
-        to_times[0] = -_product(a, self.last)
+        to_times[0] = -_product(a, self.ends[1])
         return a, to_times
 
     def _loop(self, y: Tensor, next_step: float | None) -> AdaptiveLoop:
         equation = self.equation
         sections = equation.layout.sections or (y.numel(),)
         norm = ErrorNorm(equation.rtol, equation.atol, 2 * sections)
-        self.first: Tensor | None = None
+        self.ends.clear()
         self.pair.products.clear()
         return AdaptiveLoop(
             self.pair, equation.tableau, norm, self._accepted, self._rejected, next_step
@@ -187,14 +188,13 @@ class _Sweep:
                 if part is not None:
                     total.add_(part, alpha=-attempt.size * weight)
         self.reached = end
-        self.first = attempt.slopes[0][0] if self.first is None else self.first
-        self.last = attempt.slopes[-1][0]
+        first = self.ends[0] if self.ends else attempt.slopes[0][0]
+        self.ends = [first, attempt.slopes[-1][0]]
         del products[:-1]
 
     def _rejected(self) -> None:
         del self.pair.products[1:]
 
 
-def _product(a: Tensor, slope: Tensor | None) -> Tensor:
-    assert slope is not None  # noqa: S101 (narrows the type)
+def _product(a: Tensor, slope: Tensor) -> Tensor:
     return torch.vdot(a.reshape(-1), slope.reshape(-1)).real

@@ -15,10 +15,10 @@ from grandpp.solvers.base import parts_of
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.gradients.counting import CountedField, First, detached
 from grandpp.solvers.gradients.inspection import check_repeatable, leaves_of
-from grandpp.vector_field import BoundField, State, VectorField
+from grandpp.vector_field import AnyField, BoundField, State
 
 
-def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
+def named_tensors(f: AnyField) -> tuple[Tensor, ...]:
     """Captured tensors that a field names itself: ``captured``, or the parameters of a module."""
     if isinstance(f, BoundField):
         return tuple(f.captured)
@@ -79,7 +79,7 @@ def captured_tensors(
     return (*named, *hidden)
 
 
-def bind_tensors(f: VectorField, tensors: Sequence[Tensor]) -> VectorField:
+def bind_tensors(f: AnyField, tensors: Sequence[Tensor]) -> AnyField:
     """Let a field use other tensors in place of those it names; a module keeps its own.
 
     Args:
@@ -89,7 +89,7 @@ def bind_tensors(f: VectorField, tensors: Sequence[Tensor]) -> VectorField:
     return f.bind(tensors[: len(f.captured)]) if isinstance(f, BoundField) else f
 
 
-def fresh_leaves(f: VectorField, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def fresh_leaves(f: AnyField, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The same values to differentiate by, cut off from one another.
 
     Differentiating by the originals counts a gradient twice where one of them was computed from

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from grandpp.linalg.once_differentiable import once_differentiable
-from grandpp.solvers.base import parts_of
+from grandpp.solvers.base import like_state, parts_of
 from grandpp.solvers.gradients.captured import autocast_state, bind_tensors, fresh_leaves
 from grandpp.solvers.gradients.counting import CountedField, Step
 from grandpp.solvers.gradients.ownership import alive
 from grandpp.solvers.gradients.step_times import StepTimes, step_times_of
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, S, State
 
 GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
 """How a gradient is computed: through the solve, by the adjoint equation, from checkpoints."""
@@ -42,7 +42,7 @@ class Replayed(NamedTuple):
     slope: State | None = None
 
 
-Replay = Callable[[VectorField, Step, Tensor], Replayed]
+Replay = Callable[[AnyField, Step, Tensor], Replayed]
 """Take a step again through times from its start to its end."""
 
 
@@ -80,12 +80,12 @@ class Tape:
 def checkpointed(
     counted_field: CountedField,
     replay: Replay,
-    y0: State,
-    ys: State,
+    y0: S,
+    ys: S,
     ts: Tensor,
     grid: Tensor | None,
     captured: Sequence[Tensor],
-) -> tuple[State, Tape]:
+) -> tuple[S, Tape]:
     """Give the states of a solve without graph the gradient of its accepted steps.
 
     Args:
@@ -124,7 +124,7 @@ def checkpointed(
     counted_field.release()
     times = ts if grid is None else grid
     inputs = (*start, *captured, *_parts(ys), *kept)
-    return tape.state(_Checkpointed.apply(tape, times, *inputs)), tape
+    return like_state(y0, _Checkpointed.apply(tape, times, *inputs)), tape
 
 
 @once_differentiable

@@ -20,7 +20,7 @@ from grandpp.solvers.base import (
 )
 from grandpp.solvers.checks import Evaluation
 from grandpp.solvers.quadrature import QuadratureField
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 
 class BudgetError(Exception):
@@ -63,7 +63,7 @@ class CountedField:
     would be a cycle that Python's garbage collector cannot see.
     """
 
-    f: VectorField
+    f: AnyField
     max_nfe: int
     t_start: float
     adjoint: bool = False
@@ -112,8 +112,7 @@ class CountedField:
         if not isinstance(self.f, QuadratureField):
             raise TypeError(f"expected a QuadratureField (got a {type(self.f).__name__})")
         self.spend()
-        rate: VectorField = self.f.without_quadrature  # type: ignore[assignment]
-        return torch.as_tensor(self.evaluation(rate, t, z))
+        return self.evaluation(self.f.without_quadrature, t, z)
 
     def _count_backward(self, dy: State) -> None:
         first = parts_of(dy)[0]
@@ -173,7 +172,7 @@ class FirstAndLast:
         first: Value of the first call. (default: ``None``, f's own)
     """
 
-    def __init__(self, f: VectorField, first: State | None = None) -> None:
+    def __init__(self, f: AnyField, first: State | None = None) -> None:
         self.f, self._first = f, first
 
     def __call__(self, t: Tensor, y: State) -> State:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.solvers.base import parts_of
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, S, State
 
 
-def check_repeatable(f: VectorField, y: State, evaluate: Callable[[], State], use: str) -> State:
+def check_repeatable(f: AnyField, y: State, evaluate: Callable[[], S], use: str) -> S:
     """Evaluate a right-hand side once, and refuse it if it would not give the same value again.
 
     Args:

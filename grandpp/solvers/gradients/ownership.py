@@ -16,10 +16,10 @@ from torch import Tensor
 
 from grandpp.solvers.base import map_parts
 from grandpp.solvers.gradients.counting import CountedField
-from grandpp.vector_field import State
+from grandpp.vector_field import S, State
 
 
-def owned(keep: object, ys: State) -> State:
+def owned(keep: object, ys: S) -> S:
     """Return the states unchanged; they keep an object alive as long as they or their graph live.
 
     Args:

@@ -115,7 +115,7 @@ class ImplicitEquation:
         if self.coupled == self.packing.size:
             return self.rate(t, z)
         first = Packing(self.packing.parts[:1], True)
-        return first.pack(self.f.coupled(t.to(z.dtype), torch.as_tensor(first.unpack(z))))
+        return first.pack(self.f.coupled(t.to(z.dtype), *parts_of(first.unpack(z))))
 
     def solve(self, t: Tensor, b: Tensor, s: Tensor, guess: Tensor) -> Tensor:
         """Solve from ``guess``.

@@ -21,7 +21,7 @@ from grandpp.solvers.implicit.equation import (
 )
 from grandpp.solvers.implicit.inner import resolve_inner
 from grandpp.solvers.implicit.iteration import InnerSolver
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 Loop: TypeAlias = Callable[[ImplicitEquation, Tensor, Tensor], Iterator[Tensor]]
 
@@ -64,7 +64,7 @@ def check_options(options: Options, gradient: str, positive: Mapping[str, float 
 
 
 def run_implicit_loop(
-    f: VectorField, y0: State, ts: Tensor, *, options: Options, tol: float, loop: Loop
+    f: AnyField, y0: State, ts: Tensor, *, options: Options, tol: float, loop: Loop
 ) -> Solution:
     """Run a time loop over flat states; turn its failures into a :class:`Status`.
 
@@ -107,9 +107,7 @@ def first_rate(
         ts: Times.
         spectral: Largest eigenvalue, if it is known. (default: ``None``, estimated)
     """
-    first = torch.as_tensor(
-        check_repeatable(equation.f.f, y, lambda: equation.rate(ts[0], y), "a proximal solver")
-    )
+    first = check_repeatable(equation.f.f, y, lambda: equation.rate(ts[0], y), "a proximal solver")
     equation.differentiable = torch.is_grad_enabled() and (
         first.requires_grad or y.requires_grad or ts.requires_grad
     )

@@ -22,12 +22,12 @@ from grandpp.linalg import CSR, add_sampled_product
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.products import channel_blocks
 from grandpp.linalg.series import Series
-from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
+from grandpp.solvers.base import Solution, SolveStats, Status, is_finite, parts_of
 from grandpp.solvers.linear.exponential import Exact, LinearField, is_stochastic, series_rows
 from grandpp.solvers.linear.polynomial import is_rounded
 from grandpp.solvers.linear.recursion import Recursion, basis, fits, release
 from grandpp.solvers.linear.system import SeriesError
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 # Columns come in multiples of this: products with odd numbers of them take as long as with more.
 _LANES = 16
@@ -112,12 +112,13 @@ class ExactAtNodes:
         self._rows = self._multiply(measure)
         return self._rows[0][:, self.nodes.numel()]
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Return the state at the nodes at the end of the one time span, ``[1, R, F]``."""
         source: Any = getattr(f, "source", None)
         rows = self._rows or self._multiply(None)
         exponential, *integral = (v[:, : self.nodes.numel()] for v in rows)
-        y = exponential.t() @ torch.as_tensor(y0)
+        (features,) = parts_of(y0)
+        y = exponential.t() @ features
         if source is not None:
             y = y + integral[0].t() @ self._source_rows(f, source)
         self.stats.steps += 1

@@ -29,7 +29,7 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
 from grandpp.solvers.explicit.stages import ErrorNorm
 from grandpp.solvers.implicit.equation import StepError
 from grandpp.solvers.linear.exponential import apply_series, is_stochastic
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State, VectorField
 
 # alpha h of the first step at most: longer spans show first whether the operator is so steady.
 _FIRST_RATE = 32.0
@@ -143,7 +143,7 @@ class CommutatorFree:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"expected {name} to be positive and finite (got {value})")
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
 
         Args:

@@ -27,7 +27,7 @@ from grandpp.linalg.series import Series
 from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
 from grandpp.solvers.linear.polynomial import apply_polynomials, rounding, widen
 from grandpp.solvers.linear.system import LinearSystem, SeriesError, SystemSeries
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State, VectorField
 
 
 @runtime_checkable
@@ -93,7 +93,7 @@ class Exact:
         if self.max_nfe < 1:
             raise ValueError(f"expected max_nfe to be positive (got {self.max_nfe})")
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
 
         Raises:

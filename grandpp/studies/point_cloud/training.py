@@ -144,5 +144,5 @@ def _finish(net: PointCloudClassifier, x: Tensor, target: Tensor, run: PointClou
     score = net.score(solution)
     run.final_loss = float((score - target).square().mean())
     run.accuracy = float((score.sign() == target).double().mean())
-    positions = net.flow.dynamics.positions(torch.as_tensor(solution.ys))[..., :2]
+    positions = net.flow.dynamics.positions(solution.ys)[..., :2]
     run.snapshots = [[[round(v, 4) for v in p] for p in at] for at in positions.tolist()]

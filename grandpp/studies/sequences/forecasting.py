@@ -141,10 +141,14 @@ class Forecasting:
         Args:
             out: Output of the model for a batch.
             batch: The windows.
+
+        Raises:
+            ValueError: If the objective is about forecasts and the output has none.
         """
         if self.objective == "next":
             return (out.outputs - batch.next_rows).square().mean()
-        assert out.forecast is not None  # noqa: S101  batches have horizons
+        if out.forecast is None:
+            raise ValueError("expected forecasts of the model (got none): call it with a horizon")
         return (out.forecast - batch.targets).square().mean()
 
     def _regularization(self, out: ODERNNOutput, batch: WindowSet) -> Tensor | float:

@@ -104,7 +104,7 @@ def growth(model: str, draw: int, v1: Tensor, v2: Tensor, tolerance: float = 1e-
         net = driven_model(model, v1, tolerance)
     times = torch.arange(END + 1, dtype=torch.float64)
     solution = net.solve(v2[:1].double().view(1, 1), save_at=times, throw=False)
-    h = net.dynamics.positions(torch.as_tensor(solution.ys))
+    h = net.dynamics.positions(solution.ys)
     status = "success" if solution.successful else solution.status.value
     return Growth(
         model, draw, h.flatten(1).norm(dim=1).tolist(), solution.stats.nfe_forward, status

@@ -130,7 +130,7 @@ def measure(name: str, problem: Problem, trial: SolverRun) -> Row:
         **trial.options,
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    gap = float((torch.as_tensor(solution.y) - problem.exact).abs().max())
+    gap = float((solution.y - problem.exact).abs().max())
     largest = float(problem.exact.abs().max())
     return {
         "problem": name,
