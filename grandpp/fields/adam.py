@@ -80,7 +80,8 @@ class Adam(WithMomentum):
 
     def reset_parameters(self) -> None:
         """Set the logits of learned memories to 3."""
-        for logit in (self.alpha_logit, self.beta_logit):
+        for name in ("alpha_logit", "beta_logit"):
+            logit: Tensor | None = getattr(self, name)
             if logit is not None:
                 nn.init.constant_(logit, -OMEGA)
 
