@@ -30,7 +30,6 @@ from grandpp.solvers.base import (
 )
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.explicit import adams_checks
-from grandpp.solvers.explicit.norms import detached_norm
 from grandpp.solvers.explicit.spans import equal_steps, span_by_span
 from grandpp.solvers.gradients.captured import captured_tensors
 from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpointed
@@ -191,7 +190,7 @@ class TorchDiffEq:
 
             return nested_adjoint(adjoint, counted_field, y0, ts, captured)
         if not self.is_fixed_step:
-            kwargs["options"]["norm"] = detached_norm
+            kwargs["options"]["norm"] = _detached_norm
         if self.gradient == "direct":
             return _later(odeint(counted_field, y0, ts, **kwargs))
         captured = captured_tensors(counted_field, ts[0], y0, self.gradient)
@@ -268,3 +267,14 @@ def _shorten(counted_field: CountedField, ts: Tensor) -> None:
 def _later(ys: State) -> State:
     """The states without the initial one."""
     return map_parts(lambda y: y[1:], ys)
+
+
+@torch.no_grad()
+def _detached_norm(y: State) -> Tensor:
+    """RMS norm, the largest over the parts of a tuple, outside of autograd.
+
+    Through its norm torchdiffeq lets the first step size depend on the state and back-propagates
+    into it, at the price of two reductions per stage; the step size is a decision, not a part of
+    the mathematics.
+    """
+    return torch.stack([part.abs().square().mean().sqrt() for part in parts_of(y)]).max()

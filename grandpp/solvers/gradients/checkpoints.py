@@ -21,7 +21,6 @@ from grandpp.solvers.base import like_state, parts_of
 from grandpp.solvers.gradients.captured import autocast_state, bind_tensors, fresh_leaves
 from grandpp.solvers.gradients.counting import CountedField, Step
 from grandpp.solvers.gradients.ownership import alive
-from grandpp.solvers.gradients.step_times import StepTimes, step_times_of
 from grandpp.vector_field import AnyField, S, State
 
 GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
@@ -44,6 +43,13 @@ class Replayed(NamedTuple):
 
 Replay = Callable[[AnyField, Step, Tensor], Replayed]
 """Take a step again through times from its start to its end."""
+
+
+class StepTimes(NamedTuple):
+    """Origin of the times of a step: rows of the times input, and the states it saved."""
+
+    times: tuple[int, ...]
+    saved: tuple[int, ...]
 
 
 @dataclass
@@ -111,7 +117,7 @@ def checkpointed(
     tape = Tape(
         counted_field=counted_field,
         replay=replay,
-        places=step_times_of(steps, ts, grid, direction),
+        places=_step_times(steps, ts, grid, direction),
         # Autograd keeps the tensors: it frees them, moves them and guards them against changes.
         steps=[replace(s, y=(), slope=None if s.slope is None else ()) for s in steps],
         parts=len(start),
@@ -240,3 +246,26 @@ def _parts(y: State | None) -> tuple[Tensor, ...]:
 
 def _rows(ys: Sequence[Tensor], row: int) -> list[Tensor]:
     return [y[row] for y in ys]
+
+
+def _step_times(
+    steps: Sequence[Step], ts: Tensor, grid: Tensor | None, direction: float
+) -> list[StepTimes]:
+    """Return the step times of accepted steps.
+
+    Args:
+        steps: The steps.
+        ts: Times of the solve.
+        grid: Ends of all steps; ``None`` for adaptive methods.
+        direction: 1 forwards in time, -1 backwards.
+    """
+    times, places, row = ts.tolist(), [], 1
+    ends = None if grid is None else grid.tolist()
+    for n, step in enumerate(steps):
+        end = step.t + direction * float(step.size) if ends is None else ends[n + 1]
+        first = row
+        while row < len(times) and direction * times[row] <= direction * end:
+            row += 1
+        saved = tuple(range(first, row))
+        places.append(StepTimes((0, *saved) if ends is None else (n, n + 1), saved))
+    return places

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grandpp.studies.low_label.depth_figures import draw_depth
-from grandpp.studies.low_label.depth_summary import summarise, table
+from grandpp.studies.low_label.depth_report import draw_depth, summarise, table
 from grandpp.studies.low_label.options import DATASET_HELP, FirstSplitOptions, load_graphs
 from grandpp.studies.low_label.plan import plan_runs, sort_records
 from grandpp.studies.low_label.zoo import FAMILIES, ZOO
