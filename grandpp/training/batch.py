@@ -7,6 +7,7 @@ single run's, and optimisers work entry by entry.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +21,25 @@ from torch_geometric.data import Data
 
 from grandpp.models import Member, classify_batched
 from grandpp.solvers import SolveStats
-from grandpp.training.loop import TrainingRun, check_selection
+from grandpp.training.loop import TrainingRun, check_selection, split_of
 from grandpp.training.memory import PeakMemory
 from grandpp.training.random_stream import RandomStream
+from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, DivergedError, RunResult
 from grandpp.training.settings import Run, build_optimizer
+
+
+def record_batch(
+    runs: Sequence[Run],
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[int], object] = lambda place: None,
+) -> list[Record]:
+    """Split the graph for every run of a batch, train them together, and return their records."""
+    here = copy.copy(data).to(device)  # once: the splits share its edges
+    splits = [split_of(run, here) for run in runs]
+    results = train_batch(runs, splits, device, on_epoch)
+    return [make_record(*done, str(device)) for done in zip(runs, results, splits, strict=True)]
 
 
 def train_batch(

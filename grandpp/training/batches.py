@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from grandpp.training.batch import check_batch
+from grandpp.training.batch import check_batch, record_batch
 from grandpp.training.options import option, positive_int
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import Threads
-from grandpp.training.worker import record_batch
 
 Runs = Sequence[tuple[Run, Data]]
 

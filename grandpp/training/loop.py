@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from grandpp.data import check_data
+from grandpp.data import check_data, low_label_split
 from grandpp.data.features import binary
 from grandpp.graph import dirichlet_energy
 from grandpp.linalg import all_finite
@@ -22,10 +22,29 @@ from grandpp.models import DiffusionClassifier, NodeClassifier, sparse_if_sparse
 from grandpp.solvers import SolveStats
 from grandpp.training.best_time import record_best_time
 from grandpp.training.memory import PeakMemory
+from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
 from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
 from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
+
+
+def split_of(run: Run, data: Data) -> Data:
+    """The run's split of a graph; a graph that has masks already is taken as it is."""
+    if "train_mask" in data:
+        return data
+    return low_label_split(data, run.labels_per_class, run.split, run.protocol)
+
+
+def record_run(
+    run: Run,
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[], object] = lambda: None,
+) -> Record:
+    """Split the graph, train, and return the record."""
+    split = split_of(run, data)
+    return make_record(run, train_run(run, split, device, on_epoch), split, str(device))
 
 
 def train_run(

@@ -23,11 +23,12 @@ from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.training.loop import record_run
 from grandpp.training.options import option, positive_int
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import StoredGraphs, record_run, run_cached, start_worker
+from grandpp.training.worker import StoredGraphs, run_cached, start_worker
 
 BACKENDS: tuple[str, ...] = ("loky", "dask", "ray")
 

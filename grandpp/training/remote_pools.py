@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.training.loop import record_run
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import CPU, drop_graphs, keep_graphs, record_run, run_cached
+from grandpp.training.worker import CPU, drop_graphs, keep_graphs, run_cached
 
 PATIENCE = 10.0  # seconds to wait for a scheduler's answer
 

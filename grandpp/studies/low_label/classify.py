@@ -82,7 +82,7 @@ def classify(options: ClassifyOptions, console: Console) -> int:
 
 
 def _sweep(options: ClassifyOptions, console: Console, records: list[Record]) -> None:
-    """Do all runs and return their records in the order of the plan."""
+    """Do all runs; append their records, which are in the order of the plan at the end."""
 
     def on_record(record: Record) -> None:
         records.append(record)
