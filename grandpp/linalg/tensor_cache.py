@@ -34,9 +34,9 @@ class Prepared(Generic[Value]):
     """Values by the content of the tensors that they were computed from.
 
     A value is used only if the tensor still holds the very same numbers (one comparison), so that
-    it cannot go stale, however the tensor was changed. Tensors of equal content share one value. It
-    is forgotten when the last of them dies, or when others were used more recently and all together
-    are larger than the budget. Safe to use from several threads.
+    changes of the tensor are noticed. Tensors of equal content share one value. It is forgotten
+    when the last of them dies, or when others were used more recently and all together are larger
+    than the budget. Safe to use from several threads.
 
     Args:
         budget: Bytes to hold at most, as far as sizes are known beforehand.

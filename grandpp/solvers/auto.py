@@ -52,9 +52,9 @@ class Auto:
         ValueError: If a number is out of range.
 
     Note:
-        Costs what the method that runs costs; detecting stiffness takes no evaluations. Gradients
-        are those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and implicit
-        ones through proximal BDF.
+        The cost is that of the method that runs; detecting stiffness takes no evaluations.
+        Gradients are those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and
+        implicit ones through proximal BDF.
     """
 
     rtol: float = 1e-4
@@ -121,7 +121,7 @@ class Auto:
     def _march(self, watch: StiffnessCountedField, y: S, ts: Tensor) -> Solution[S]:
         explicit = TorchDiffEq(rtol=self.rtol, atol=self.atol, max_nfe=self.max_nfe)
         done: list[S] = []
-        # One saved time after the other: what was reached before a switch stays.
+        # One saved time after the other: states from before a switch are kept.
         for i, span in enumerate(pairwise(ts)):
             watch.begin_span()
             try:

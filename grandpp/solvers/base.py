@@ -70,7 +70,7 @@ class SolveStats:
     Args:
         nfe_forward: Evaluations of the right-hand side in the forward pass.
         nfe_backward: Vector-Jacobian products of the right-hand side in the backward pass (each
-            costs about one to two evaluations), and what it evaluates again; counted while
+            costs about one to two evaluations), and repeated evaluations; counted while
             ``backward()`` runs.
         steps: Accepted steps.
         rejected: Rejected steps.
@@ -131,7 +131,7 @@ class SolveError(RuntimeError):
     Args:
         solution: The failed solution; its ``status``, ``stats`` and ``t_reached`` stay readable.
         method: Name of the method.
-        cause: What is known of the reason. (default: ``""``)
+        cause: The reason, if it is known. (default: ``""``)
     """
 
     def __init__(self, solution: Solution[Any], method: str, cause: str = "") -> None:

@@ -27,9 +27,9 @@ class BatchOptions:
     """Several runs in one program."""
 
     batch_splits: int | None = option(
-        "train B runs of a model (splits and seeds) at once as one program, the single runs up to "
-        "rounding: saves calls, which a GPU waits for; for linear GRAND and GRAND++ with the exact "
-        "solver, not with --workers; Ctrl-C loses the batch under way",
+        "train B runs of a model (splits and seeds) as one program, with the results of single "
+        "runs up to rounding and fewer calls, which pays on a GPU; for linear GRAND and GRAND++ "
+        "with the exact solver, not with --workers; Ctrl-C loses the current batch",
         default=None,
         parse=positive_int,
         metavar="B",

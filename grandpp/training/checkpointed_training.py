@@ -16,7 +16,7 @@ from grandpp.solvers import SolveError
 from grandpp.training.atomic_files import check_target, write_whole
 
 Row = dict[str, float]
-"""What one epoch measured, by name."""
+"""Measurements of one epoch by name."""
 
 Settings = Mapping[str, str | int | float | bool | None]
 """Everything that decides the result of a training, by name."""
@@ -72,7 +72,8 @@ def fit(
     Args:
         task: The model, its optimiser and its data.
         epochs: Epochs in all, those of a checkpoint included.
-        settings: What decides the result, without ``epochs``; a checkpoint of others is refused.
+        settings: Every choice that decides the result but ``epochs``; a checkpoint with others is
+            refused.
         checkpoint: File to write, and to go on from. (default: ``None``)
         resume: Go on from ``checkpoint`` if it exists; the result is that of a training that was
             never interrupted. (default: ``False``, a checkpoint that exists is replaced)

@@ -88,11 +88,11 @@ class Command(Generic[O]):
     """A command of ``grandpp``.
 
     Args:
-        name: What the user types.
+        name: Name that the user types.
         about: Its help: one sentence, then examples and explanations.
         options: Dataclass of its options, see :mod:`grandpp.training.options`.
-        run: Does it; returns the exit code. What it prints in a ``finally`` clause is printed
-            after Ctrl-C, too.
+        run: Runs the command; returns the exit code. A ``finally`` clause of it prints after
+            Ctrl-C, too.
     """
 
     name: str

@@ -65,7 +65,7 @@ def option(
     ``bool`` takes none.
 
     Args:
-        help: What it does; ``{choices}`` stands for the choices, joined by commas.
+        help: Text of ``--help``; ``{choices}`` stands for the choices, joined by commas.
         default: Value without the option. (default: the option is required)
         flag: Its name. (default: that of the field, with dashes)
         alias: A second name. (default: none)
@@ -124,10 +124,10 @@ def add_options(parser: argparse.ArgumentParser, declared: type[Any]) -> None:
 
 
 def read_options(args: argparse.Namespace, declared: type[T]) -> T:
-    """Make the dataclass from parsed arguments; what was not given keeps the field's default.
+    """Make the dataclass from parsed arguments; options not given keep the field's default.
 
     Args:
-        args: What a parser with :func:`add_options` returned.
+        args: Result of a parser with :func:`add_options`.
         declared: The same dataclass.
 
     Raises:
@@ -218,7 +218,7 @@ def _add_option(group: Any, item: _Item) -> None:
     row, required = item.row, item.default is MISSING
     kind, several = _value_type(item.hint)
     flags = [item.name] if row.positional else _flags(item.name, row)
-    # What is not given is absent from the namespace: the dataclass has the defaults, once.
+    # Options not given are absent from the namespace: the dataclass has the defaults, once.
     given: dict[str, Any] = {"help": _help_text(row, item.default), "default": argparse.SUPPRESS}
     if not row.positional:
         given |= {"dest": item.dest, "required": required}

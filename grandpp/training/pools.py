@@ -1,4 +1,4 @@
-"""Do runs in this process or in worker processes of this machine."""
+"""Pools of workers that do runs: this process, or processes of this machine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Files of records, one JSON line per run: append, lock, repair a torn line, resume, read.
 
-Every study keeps its results in such a file. What differs between studies is the
-:class:`RecordFormat`: the fields that tell runs apart, and the others that a record has.
+Every study keeps its results in such a file. Studies differ in the :class:`RecordFormat`: the
+fields that tell runs apart, and the others that a record has.
 """
 
 from __future__ import annotations
@@ -242,8 +242,8 @@ def locked(path: Path) -> Iterator[None]:
 def repair_last_line(path: Path) -> None:
     """Complete or cut off a last line without its newline; the caller holds the lock.
 
-    Whoever writes holds the lock, so such a line is what a killed process left, not what a living
-    one is writing. A whole record gets its newline; the beginning of one is cut off.
+    Every writer holds the lock, so such a line was left by a killed process and is not being
+    written. A whole record gets its newline; the beginning of one is cut off.
 
     Raises:
         ValueError: If the line is no JSON object nor the beginning of one.
@@ -298,7 +298,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _with_nan(record: Record) -> Record:
-    """What every epoch measured as numbers again: null there stands for a NaN or an infinity."""
+    """Read null in the measurements of epochs as NaN; it stands for a NaN or an infinity."""
     history = record.get("history")
     if not isinstance(history, list):
         return record

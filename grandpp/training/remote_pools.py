@@ -1,4 +1,4 @@
-"""Do runs on other machines by dask or ray; both are optional."""
+"""Pools of workers on other machines, by dask or ray; both are optional."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ FEATURES: tuple[str, ...] = ("rows", "binary")
 
 
 class Cost(NamedTuple):
-    """What a training step costs, roughly, per node and edge.
+    """Rough cost of a training step per node and edge.
 
     Args:
         channels: Size of the hidden state.
@@ -149,7 +149,7 @@ class TrainedSettings(ModelSettings):
         epochs: Training epochs.
         patience: Epochs without a better validation accuracy that end training.
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
-            zero, what the official GRAND code diffuses. (default: ``None``: ``"rows"``)
+            zero, as in the official GRAND code. (default: ``None``: ``"rows"``)
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.training.targets.clustered_targets`.
     """

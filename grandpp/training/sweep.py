@@ -37,7 +37,7 @@ def run_sweep(
     scheduler: str | None = None,
     batch_splits: int | None = None,
 ) -> None:
-    """Run what is not in a file of records yet, and report every record.
+    """Do the runs that are not in a file of records yet, and report every record.
 
     Args:
         runs: Runs with the graph of each. A graph without masks is split by its
@@ -203,5 +203,5 @@ def _last_words(future: Future[Record]) -> str:
     text = " ".join(str(future.exception()).split())
     codes = sorted(set(re.findall(r"\bSIG\w+\(-\d+\)|\bEXIT\(\d+\)", text)))
     what = ", ".join(codes) or text.split(". ")[0]
-    hint = "; the system kills so when memory runs out, and fewer workers need less"
+    hint = "; SIGKILL often means that memory ran out: use fewer workers"
     return f"a worker process died ({what}){hint if 'SIGKILL' in what else ''}"

@@ -68,7 +68,7 @@ ONE_THREAD = Threads(1, 1)
 
 
 def threads_per_run(runs: Runs, threads: int | None = None) -> Threads:
-    """Threads of each run: one, and on a large graph what the other runs leave idle.
+    """Return the threads of each run: one, and on a large graph all cores that other runs leave.
 
     Args:
         runs: All runs that are to be done, with the graph of each.

@@ -194,7 +194,7 @@ class _Sweep:
         carry: list[Tensor | None],
         grads: Sequence[Tensor],
     ) -> list[Tensor | None]:
-        """Pass the gradient through one step; return it for what the step started from."""
+        """Pass the gradient through one step; return it for the start of the step."""
         tape, n = self.tape, self.tape.parts
         slope = None if step.slope is None else tape.state(tensors[n:])
         again = replace(step, y=tape.state(tensors[:n]), slope=slope)
@@ -233,7 +233,7 @@ class _Sweep:
 def _cotangents(
     result: Replayed, place: StepTimes, carry: Sequence[Tensor | None], grads: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """What a step gave, each with its gradient: states it saved, then what the next one took."""
+    """Results of a step, each with its gradient: saved states, then the start of the next step."""
     for k, row in enumerate(place.saved, start=1):
         yield from zip(_rows(_parts(result.ys), k), _rows(grads, row), strict=True)
     end = _parts(result.end) or tuple(_rows(_parts(result.ys), -1))

@@ -123,7 +123,7 @@ class _AdaptiveBDFLoop:
     length: float = 0.0
     since_change: int = 0
     failures: int = 0
-    trouble: Status = Status.STEP_UNDERFLOW  # what a step that cannot shrink any more is called
+    trouble: Status = Status.STEP_UNDERFLOW  # status of a step that cannot shrink any more
 
     def begin(self, y: Tensor, ts: Tensor) -> None:
         """Choose the first step (Hairer, Norsett and Wanner I, section II.4, for order 1)."""

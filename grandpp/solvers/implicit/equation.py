@@ -151,7 +151,7 @@ class ImplicitEquation:
         return self.packing.unpack(torch.cat([z, b.detach()[len(z) :]]))
 
     def _follow(self, t: Tensor, b: Tensor, s: float, z: Tensor) -> Tensor:
-        """Append what is only added up to the solution of the coupled entries."""
+        """Append the entries that are only integrated to the solution of the coupled ones."""
         rate = self.packing.pack(self.f(t.to(z.dtype), self._complete(z, b)))
         return torch.cat([z, b[len(z) :] + s * rate[len(z) :]])
 

@@ -44,7 +44,7 @@ from grandpp.vector_field import AnyField, State, VectorField
 
 # alpha h of the first step at most: longer spans show first whether the operator is so steady.
 _FIRST_RATE = 32.0
-# What an operator costs with its gradient, in products with theirs.
+# Cost of an operator with its gradient, in products with theirs.
 _OPERATOR = 2
 _SAFETY = 0.9
 # Steps are so long that an error may exceed the estimate; measured with random attention.

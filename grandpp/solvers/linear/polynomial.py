@@ -145,7 +145,7 @@ class _Polynomials(torch.autograd.Function):
         places = ctx.places or (None,) * len(inputs)
         states = grad_weight = None
         if ctx.needs_input_grad[3]:
-            # What is let go now is computed again where the graph is used once more.
+            # States released now are computed again if the graph is used once more.
             checkpoints, ctx.checkpoints = ctx.checkpoints, None
             if checkpoints is None:
                 checkpoints = recursion.checkpoints(recursion.top(), recursion.last, 1)

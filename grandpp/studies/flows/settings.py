@@ -125,7 +125,7 @@ def flow_record(
         done: The training.
         images: Where the images come from, in words.
         device: Where it ran.
-        costs: What solvers cost on the trained flow.
+        costs: Costs of solvers on the trained flow.
     """
     origin = {"images": images, "device": device}
     return {**asdict(settings), **origin, **asdict(done), "solvers": list(costs)}

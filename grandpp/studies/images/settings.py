@@ -97,7 +97,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
     )
 
     def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[ImageConfig]:
-        """Runs of several models and seeds; what is ``None`` here is the data set's default.
+        """Return the runs of several models and seeds; ``None`` here is the data set's default.
 
         Args:
             models: Names, the data set's default if empty; repeated ones count once.
@@ -155,6 +155,6 @@ class ImageConfig(ImageSettings):
         return {"shift": known.shift, "flip": known.flip} if self.augment else {}
 
     def training(self, note: str) -> dict[str, Any]:
-        """What decides the parameters at any epoch, for a checkpoint."""
+        """Choices that decide the parameters at any epoch, for a checkpoint."""
         later = ("epochs", "tolerances", "tolerance_images", "train", "test")
         return {k: v for k, v in asdict(self).items() if k not in later} | {"images": note}

@@ -13,7 +13,7 @@ from grandpp.sequence.output import ODERNNOutput
 from grandpp.studies.sequences.window_set import Splits, WindowSet
 
 Objective = Literal["forecast", "next"]
-"""What is learned: rows after the window, or the row after every observation."""
+"""Objectives: the rows after the window, or the row after every observation."""
 
 REGULARIZATION = 0.1
 EVALUATION_BATCH = 1024
@@ -136,7 +136,7 @@ class Forecasting:
         return {**row, "nfe_evaluation": sum(evaluations) / len(evaluations)}
 
     def error(self, out: ODERNNOutput, batch: WindowSet) -> Tensor:
-        """Mean squared error of what is to be learned, a scalar.
+        """Mean squared error of the objective, a scalar.
 
         Args:
             out: Output of the model for a batch.

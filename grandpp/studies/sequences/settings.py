@@ -73,7 +73,7 @@ class SequenceSettings:
     )
 
     def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[SequenceConfig]:
-        """Runs of several models and seeds; what is ``None`` here is that of the recipe.
+        """Return the runs of several models and seeds; ``None`` here is the value of the recipe.
 
         Args:
             models: Names; repeated ones count once.

@@ -59,7 +59,7 @@ class AccuracyStudy:
     """Solvers on one problem.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         problem: The problem.
 
     Raises:

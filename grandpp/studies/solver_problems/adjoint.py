@@ -32,7 +32,7 @@ class AdjointStudy:
     """Forward and backward evaluations of adaptive solvers.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         data: A graph.
 
     Raises:

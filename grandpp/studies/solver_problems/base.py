@@ -17,7 +17,7 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class StudyRequest(DataOptions):
-    """What is measured; empty tuples mean the study's own choice.
+    """Options of a study; empty tuples mean the study's own choice.
 
     Args:
         notify: Called with notices to the user that the rows do not contain.

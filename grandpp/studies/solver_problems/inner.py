@@ -57,7 +57,7 @@ class InnerStudy:
     """All inner solvers, or those asked for, from the same start.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
     """
 
     request: StudyRequest

@@ -30,7 +30,7 @@ class SizeStudy:
     """Inner solvers and the dense Newton-Raphson method, alternating, medians of five.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         sizes: Numbers of grid points.
     """
 

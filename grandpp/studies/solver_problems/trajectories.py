@@ -38,7 +38,7 @@ class TrajectoryStudy:
     """Every method on both functions.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         paths: Positions ``[S, 2]`` by function and method.
     """
 

@@ -99,8 +99,8 @@ def check_settings(
 
     Args:
         layout: The table.
-        records: What is there.
-        runs: What is to be added. (default: ``()``)
+        records: Existing records.
+        runs: Runs to be added. (default: ``()``)
 
     Raises:
         ValueError: If a cell would hold runs with different settings.

@@ -16,8 +16,8 @@ class TableLayout:
 
     Args:
         table: Its number in the thesis.
-        title: What it shows.
-        axis: What its rows count: ``"labels"`` per class or ``"depth"``.
+        title: Its title.
+        axis: Quantity of its rows: ``"labels"`` per class or ``"depth"``.
         baseline: Model the paired differences are taken to.
         datasets: Data sets run where none are named.
         models: Models run where none are named; those of the thesis's table where empty.

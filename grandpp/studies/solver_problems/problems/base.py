@@ -23,7 +23,7 @@ class Problem:
 
 
 def reference(f: Rate, y0: Tensor, end: float, method: str) -> Tensor:
-    """The state at ``end`` by scipy, at tolerances beyond what is measured.
+    """The state at ``end`` by scipy, at tolerances below those that are measured.
 
     Args:
         f: Right-hand side on a float64 state ``[N]``.
