@@ -24,10 +24,11 @@ from torch_geometric.data import Data
 
 from grandpp.studies.low_label.zoo import BATCH_MODELS, tuned_run
 from grandpp.training import Record
+from grandpp.training.batch import record_batch
 from grandpp.training.command import resolve_device
+from grandpp.training.loop import record_run
 from grandpp.training.memory import keep_freed_memory
 from grandpp.training.options import positive_int
-from grandpp.training.worker import record_batch, record_run
 
 RESULTS = ("test_accuracy", "val_accuracy", "last_test_accuracy", "best_epoch", "status")
 

@@ -109,7 +109,7 @@ PLANTED = [
     ("graph.py", "from grandpp.data.edges import edges_of", "data"),
     ("vector_field.py", "import grandpp.graph", "graph"),
     ("linalg/csr.py", "from grandpp import graph", "graph"),
-    ("linalg/csr.py", "from grandpp.vector_field import Bound", "vector_field"),
+    ("linalg/csr.py", "from grandpp.vector_field import BoundField", "vector_field"),
     ("solvers/linear/steady.py", "from grandpp.fields.base import generator", "fields"),
     ("solvers/solve.py", "def f():\n    from torch_geometric.utils import scatter", "scatter"),
     ("fields/base.py", "from grandpp.solvers import solve", "solvers"),

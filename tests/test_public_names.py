@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import grandpp
+from grandpp import fields
 from grandpp.layers.base import DiffusionConv
+from grandpp.sequence.cells import LinearCell
 
 CONVS = [grandpp.GRANDConv, grandpp.GRANDPPConv, grandpp.HeavyBallConv, grandpp.CGNNConv]
 LAYERS = [*CONVS, grandpp.NeuralODE, grandpp.ODERNN, grandpp.ODEClassifier]
@@ -76,10 +78,26 @@ def test_layers_share_the_options_of_diffusion_and_their_defaults(layer):
     assert made.alpha_logit is None and made.beta is not None
 
 
-def test_a_layer_with_parts_of_its_own_resets_them_only_when_asked():
-    class Scaled(grandpp.GRANDConv):
-        def __init__(self, channels: int) -> None:
-            super().__init__(channels)
+RESETTABLE = {
+    "GRANDConv": (grandpp.GRANDConv, (4,)),
+    "GRANDPPConv": (grandpp.GRANDPPConv, (4,)),
+    "HeavyBallConv": (grandpp.HeavyBallConv, (4,)),
+    "EdgeAttention": (fields.EdgeAttention, (4, 4)),
+    "TrustedSource": (fields.TrustedSource, ("paper", 0.5, "zero", True)),
+    "HeavyBall": (fields.HeavyBall, ()),
+    "GeneralizedHeavyBall": (fields.GeneralizedHeavyBall, ()),
+    "Adam": (fields.Adam, ()),
+    "LinearCell": (LinearCell, (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", RESETTABLE)
+def test_a_subclass_with_a_parameter_is_reset_after_it_is_built(name):
+    base, arguments = RESETTABLE[name]
+
+    class Scaled(base):
+        def __init__(self) -> None:
+            super().__init__(*arguments)
             self.scale = torch.nn.Parameter(torch.empty(()))
             self.reset_parameters()
 
@@ -87,4 +105,4 @@ def test_a_layer_with_parts_of_its_own_resets_them_only_when_asked():
             super().reset_parameters()
             torch.nn.init.ones_(self.scale)  # fails where a base class resets too early
 
-    assert Scaled(4).scale.item() == 1.0
+    assert Scaled().scale.item() == 1.0

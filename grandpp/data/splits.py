@@ -1,4 +1,4 @@
-"""Low-label splits: which nodes train, which choose the epoch, and which are left for the test."""
+"""Low-label splits of the nodes into training, validation and test nodes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def low_label_split(
       train and **all others validate**, so 1 label per class still uses 1493 labels on Cora.
     * ``"per_class_val"``: the nodes of each class are shuffled once; the first
       ``labels_per_class`` train, the last ``val_per_class`` validate.
-    * ``"no_val"``: nothing validates; the number of epochs has to be fixed beforehand.
+    * ``"no_val"``: no validation nodes; the number of epochs has to be fixed beforehand.
 
     Nodes whose label is not known, ``y = -1``, are in none of the three.
 
@@ -102,7 +102,7 @@ def low_label_splits(
         val_per_class: validation nodes of every class of "per_class_val". (default: ``30``)
 
     Raises:
-        ValueError: as :func:`low_label_split`, when the first split is asked for.
+        ValueError: as :func:`low_label_split`, when the first split is drawn.
     """
     for seed in seeds:
         yield low_label_split(
@@ -144,12 +144,12 @@ def count_validation_nodes(
 
 
 def split_notice(data: Data, protocol: str = "grand", num_development: int | None = None) -> str:
-    """Say in a sentence that the pool of protocol "grand" is smaller than usual on this graph.
+    """Return a sentence if the pool of protocol "grand" is smaller than usual on this graph.
 
     Args:
         data: graph with ``y`` of shape ``[num_nodes]``, -1 where no label is known.
         protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
-        num_development: as asked of :func:`low_label_split`. (default: ``None``)
+        num_development: as in :func:`low_label_split`. (default: ``None``)
 
     Returns:
         The sentence; empty where the split is the usual one.

@@ -1,4 +1,4 @@
-"""Right-hand sides: they know graphs and parameters and no solver."""
+"""Right-hand sides of the equations, from graphs and parameters; independent of solvers."""
 
 from grandpp.fields.adam import Adam
 from grandpp.fields.attention import ATTENTIONS, NORMALIZATIONS, EdgeAttention
@@ -22,7 +22,8 @@ from grandpp.fields.source import DEFAULT_GAIN, INITIALS, SOURCES, TrustedSource
 from grandpp.fields.stationary import StationaryError, stationary_measure
 from grandpp.fields.trust import trust_weights
 from grandpp.linalg import squareplus
-from grandpp.vector_field import Bound, Rate
+from grandpp.vector_field import BoundField as Bound
+from grandpp.vector_field import Rate
 
 __all__ = [
     "ATTENTIONS",

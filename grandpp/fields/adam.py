@@ -75,12 +75,15 @@ class Adam(WithMomentum):
                 register_fixed(self, f"fixed_{name}", value)
             else:
                 raise ValueError(f"expected '{name}' between 0 and 1 (got {value})")
-        self.reset_parameters()
+        # Not that of a subclass, whose parameters do not exist yet.
+        Adam.reset_parameters(self)
 
     def reset_parameters(self) -> None:
         """Set the logits of learned memories to 3."""
-        for parameter in self.parameters():
-            nn.init.constant_(parameter, -OMEGA)
+        for name in ("alpha_logit", "beta_logit"):
+            logit: Tensor | None = getattr(self, name)
+            if logit is not None:
+                nn.init.constant_(logit, -OMEGA)
 
     def _stack(self, h: Tensor, momentum: Tensor) -> Tensor:
         return torch.stack([h, momentum, momentum.square()])

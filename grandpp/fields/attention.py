@@ -103,7 +103,8 @@ class EdgeAttention(nn.Module):
         if score == "exp_kernel":
             self.deviation = nn.Parameter(torch.empty(1))
             self.length = nn.Parameter(torch.empty(1))
-        self.reset_parameters()
+        # Not that of a subclass, whose parameters do not exist yet.
+        EdgeAttention.reset_parameters(self)
 
     def reset_parameters(self) -> None:
         """Initialise all parameters anew."""

@@ -29,8 +29,8 @@ class LinearDiffusion:
         source: s ``[N, F]``, or ``None``.
         product: Computes M y; ``spmm`` unless PyG's message passing was asked for.
         is_walk: Whether A is the random walk of the prior weights, without attention.
-        located: A source, the few nodes outside of which it is 0, and its rows there. Of use while
-            ``source`` is that very tensor. (default: ``None``)
+        located: A source, the few nodes outside which it is 0, and its rows there; used only while
+            ``source`` is that tensor. (default: ``None``)
     """
 
     graph: Graph
@@ -55,7 +55,7 @@ class LinearDiffusion:
 
     @property
     def source_nodes(self) -> Tensor | None:
-        """The nodes outside of which the source is 0, int64 ``[R]``, where it is known of few."""
+        """Nodes outside which the source is 0, int64 ``[R]``; ``None`` if not known."""
         return None if self._known is None else self._known[1]
 
     @property

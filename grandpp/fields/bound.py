@@ -1,7 +1,7 @@
-"""Any right-hand side with its tensors listed, so that one field can wrap another.
+"""Give any right-hand side a list of its tensors, so that one field can wrap another.
 
-A wrapper that hid the tensors of the field inside it would rob the adjoint and the checkpointed
-gradient of them; here a module names its parameters and a bound field those that it captured.
+The adjoint and the checkpointed gradient reach only the tensors that a field lists: a module lists
+its parameters, a bound field the tensors it captured.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from grandpp.vector_field import Bound, Rate
+from grandpp.vector_field import BoundField, Rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,7 @@ class BoundModule:
 
 @dataclass(frozen=True, eq=False)
 class BoundFunction:
-    """A plain function, which names nothing.
+    """A plain function, which lists no tensors.
 
     Args:
         function: The function.
@@ -69,7 +69,7 @@ class BoundFunction:
 
     @property
     def captured(self) -> tuple[Tensor, ...]:
-        """Nothing."""
+        """No tensors."""
         return ()
 
     def bind(self, captured: Sequence[Tensor]) -> BoundFunction:
@@ -77,7 +77,7 @@ class BoundFunction:
         return self
 
 
-def as_bound(f: Rate) -> Bound:
+def as_bound(f: Rate) -> BoundField[Tensor]:
     """Return a bound field as it is, and a module or a function as one.
 
     Args:
@@ -88,25 +88,25 @@ def as_bound(f: Rate) -> Bound:
     """
     if isinstance(f, nn.Module):
         return BoundModule.of(f)
-    if isinstance(f, Bound):
+    if isinstance(f, BoundField):
         return f
     if not callable(f):
         raise TypeError(f"expected a right-hand side f(t, h) (got a {type(f).__name__})")
     return BoundFunction(f)
 
 
-def names_all_tensors(f: Bound) -> bool:
-    """Whether the field at the bottom of all wrappers is no plain function."""
+def names_all_tensors(f: BoundField[Tensor]) -> bool:
+    """Whether the innermost field is something else than a plain function."""
     inner = getattr(f, "f", None)
-    if isinstance(inner, Bound):
+    if isinstance(inner, BoundField):
         return names_all_tensors(inner)
     return not isinstance(f, BoundFunction)
 
 
-def as_solver_field(f: Bound) -> Rate:
-    """Hand a wrapped field to a solver as what it is.
+def as_solver_field(f: BoundField[Tensor]) -> Rate:
+    """Return a wrapped field in the form that solvers check correctly.
 
-    A plain function may hide tensors that want a gradient. Its wrapper is handed out as a function
-    too, which solvers examine, where they would trust a bound field.
+    A plain function may capture tensors that want a gradient without listing them. Its wrapper is
+    returned as a function, whose graph solvers examine; they trust the list of a bound field.
     """
     return f if names_all_tensors(f) else f.__call__

@@ -14,7 +14,7 @@ from grandpp.linalg import CSR
 
 @dataclass(frozen=True, eq=False)
 class DampedDiffusion:
-    r"""Linear diffusion that also decays: the solvers' ``LinearSystem`` of one part.
+    r"""Linear diffusion with decay, as a ``LinearSystem`` of one part.
 
     .. math:: y' = a (P - I) y - b\, y + s, \qquad P = D^{-1} W
 

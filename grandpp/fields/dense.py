@@ -1,4 +1,4 @@
-"""Fields on vectors and images: what the equations of motion wrap outside of graphs."""
+"""Fields on vectors and images, for equations of motion without a graph."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class GraphDiffusion(MessagePassing):
         """Bind the field to a graph and the initial features of one solve.
 
         Args:
-            x: Initial node features ``[N, F]``; attention and the beta term look at these.
+            x: Initial node features ``[N, F]``; used by attention and the beta term.
             edge_index: int64 ``[2, E]``, or a sparse matrix ``[N, N]`` with targets as rows (PyG's
                 ``adj_t``), whose values are the weights where none are given. It is sorted anew
                 in every call; an ``edge_index`` is sorted once.
@@ -129,32 +129,36 @@ class GraphDiffusion(MessagePassing):
             NonFiniteParametersError: For NaN or infinite parameters; a NonFiniteFeaturesError.
             IndexError: For an edge that points to no node.
         """
+        if self.mode == "linear" or self.attention is None:
+            return self._bind_linear(x, edge_index, edge_weight)
+        return self._bind_nonlinear(self.attention, x, edge_index, edge_weight)
+
+    def _coefficients(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+    ) -> tuple[Graph, Tensor, Tensor, Tensor | None]:
+        """The graph, the prior weights ``[nnz]``, alpha, and beta x or ``None``."""
         self._check_features(x)
         check_parameters(self)
         edge_index, edge_weight = edges_of(edge_index, edge_weight)
         graph = prepare_graph(edge_index, x.size(0))
         prior = graph.prior(edge_weight, self.self_loop_weight, like=x)
         alpha = x.new_ones(()) if self.alpha_logit is None else self.alpha_logit.sigmoid()
-        alpha = alpha.to(x.dtype)
         source = None if self.beta is None else self.beta * x
-        if self.mode == "linear" or self.attention is None:
-            weight = self._operator(x, graph, prior)
-            values = generator(graph, weight, alpha)
-            is_walk = self.attention is None
-            return LinearDiffusion(
-                graph, prior, weight, values, alpha, source, self._product, is_walk
-            )
-        return self._bind_nonlinear(self.attention, x, graph, prior, alpha, source)
+        return graph, prior, alpha.to(x.dtype), source
+
+    def _bind_linear(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+    ) -> LinearDiffusion:
+        graph, prior, alpha, source = self._coefficients(x, edge_index, edge_weight)
+        weight = self._operator(x, graph, prior)
+        values = generator(graph, weight, alpha)
+        is_walk = self.attention is None
+        return LinearDiffusion(graph, prior, weight, values, alpha, source, self._product, is_walk)
 
     def _bind_nonlinear(
-        self,
-        attention: EdgeAttention,
-        x: Tensor,
-        graph: Graph,
-        prior: Tensor,
-        alpha: Tensor,
-        source: Tensor | None,
+        self, attention: EdgeAttention, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
     ) -> NonlinearDiffusion:
+        graph, prior, alpha, source = self._coefficients(x, edge_index, edge_weight)
         names, parameters = zip(*attention.named_parameters(), strict=True)
 
         def attend(values: Sequence[Tensor], y: Tensor, prior: Tensor) -> Tensor:
@@ -188,9 +192,9 @@ class GraphDiffusion(MessagePassing):
     ) -> tuple[Tensor, Tensor]:
         """Return the operator A(x): edges ``[2, E']``, weights ``[E']`` that sum to 1 per target.
 
-        What ``return_attention_weights`` of :class:`torch_geometric.nn.GATConv` gives, averaged
-        over heads. The edges are those of the caller without loops, in their order, then one loop
-        per node. Arguments as in :meth:`prepare`.
+        Like ``return_attention_weights`` of :class:`torch_geometric.nn.GATConv`, averaged over
+        heads. The edges are those of the caller without loops, in their order, then one loop per
+        node. Arguments as in :meth:`prepare`.
         """
         field = self.prepare(x, edge_index, edge_weight)
         return field.graph.edge_index, field.graph.to_user_order(field.operator(x))

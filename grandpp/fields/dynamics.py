@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.fields.bound import as_bound, as_solver_field
-from grandpp.vector_field import Bound, Rate
+from grandpp.vector_field import BoundField, Rate
 
 
 class Dynamics(nn.Module):
@@ -98,7 +98,7 @@ class BoundDynamics:
     """
 
     kind: Dynamics
-    f: Bound
+    f: BoundField[Tensor]
     constants: tuple[Tensor, ...]
 
     def __call__(self, t: Tensor, y: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class TimeScaled:
         batch_dim: Dimension of the state that holds the elements.
     """
 
-    f: Bound
+    f: BoundField[Tensor]
     start: Tensor
     duration: Tensor
     batch_dim: int

@@ -20,7 +20,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def solver_entry(method: Method) -> Method:
-    """Let a method that solves, ``method(x, ...)`` of a module, work as other layers do.
+    """Decorate a solving method ``method(x, ...)`` of a module so that it works like other layers.
 
     - Inside a compiled model it runs eagerly; what stands around it is compiled.
     - Under autocast it runs in the type of the module's parameters: states and arguments in half

@@ -13,7 +13,7 @@ class NonFiniteFeaturesError(ValueError):
 
 
 class NonFiniteParametersError(NonFiniteFeaturesError):
-    """Parameters are NaN or infinite, and so would be all features that they have a part in."""
+    """Parameters are NaN or infinite, and with them all features computed from them."""
 
 
 def check_parameters(module: nn.Module) -> None:

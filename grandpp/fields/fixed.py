@@ -11,11 +11,11 @@ from torch import nn
 
 
 def register_fixed(module: nn.Module, name: str, value: float) -> None:
-    """Give a module a constant that keeps its digits and stays out of its ``state_dict``.
+    """Give a module a float64 constant that is not in its ``state_dict``.
 
-    What the constructor says would otherwise be replaced by what a checkpoint says, and a
-    checkpoint of a module without the constant would not load. Checkpoints of before that hold the
-    constant are loaded without it; a warning tells where theirs was another one.
+    In the ``state_dict`` it would be replaced by the value in a checkpoint, and a checkpoint
+    without it would not load. Older checkpoints that hold the constant are loaded without it; a
+    different value in them gives a warning.
 
     Args:
         module: The module.

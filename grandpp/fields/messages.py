@@ -66,7 +66,7 @@ def _named(value: object) -> str:
 
 
 def makes_messages(conv: MessagePassing, base: type) -> bool:
-    """Whether a layer has to multiply by messages, that somebody sees or changes.
+    """Whether a layer must pass explicit messages, because they are observed or changed.
 
     Explainers mask messages, hooks watch them, and a subclass, or an instance, may have methods of
     its own in place of those of ``base`` and PyG (:data:`OVERRIDABLE`).
@@ -105,10 +105,10 @@ def _own_propagate(conv: MessagePassing, base: type) -> Callable[..., Any] | Non
 
 
 def remember_propagate(conv: MessagePassing, base: type) -> None:
-    """Correct what PyG notes about ``propagate`` when it generates one for a class.
+    """Correct PyG's record of ``propagate`` after it generated one for a class.
 
-    Explainers go back to the one before: for a subclass of a class that was used before, that is
-    the parent's generated one by mistake. And the generated one would hide that of a parent class.
+    Explainers restore the recorded one, which for a subclass of a class used before is by mistake
+    the generated one of the parent. The generated one would also hide that of a parent class.
     """
     kind: Any = type(conv)
     own = _own_propagate(conv, base)

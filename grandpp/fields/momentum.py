@@ -212,7 +212,8 @@ class GeneralizedHeavyBall(HeavyBall):
             self.chi = nn.Parameter(torch.empty(()))
         else:
             register_fixed(self, "fixed_xi", xi)
-        self.reset_parameters()
+        # Not that of a subclass, whose parameters do not exist yet.
+        GeneralizedHeavyBall.reset_parameters(self)
 
     def reset_parameters(self) -> None:
         """Set the logit of a learned damping to -3, and chi to its initial value."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LowPrecision(nn.Module):
-    """Evaluate a field under bfloat16 autocast and hand its derivative back as it would have been.
+    """Evaluate a field under bfloat16 autocast and return its derivative in the type of the state.
 
     The state, its error estimate and the sums over stages stay float32: a state kept in bfloat16
     would lose every step smaller than 1/256 of it.

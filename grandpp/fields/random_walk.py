@@ -1,9 +1,9 @@
-r"""The measure that diffusion carries a start to: it tells which sources make a mean drift.
+r"""The measure that diffusion transports a start to; it decides which sources make a mean drift.
 
 .. math:: \mu_\tau = e^{\tau (A^\top - I)} \mu = \sum_{k \ge 0} P(N_\tau = k) (A^\top)^k \mu,
     \quad N_\tau \sim \mathrm{Poisson}(\tau) ,
 
-where the random walk from rows to columns of A is after the time tau. For
+the distribution of the random walk from rows to columns of A after the time tau. For
 :math:`z' = \alpha ((A - I) z + s)` and :math:`\tau = \alpha T`
 
 .. math:: \mu^\top z(T) = \mu_\tau^\top z(0) + \int_0^\tau \mu_t^\top s \, dt ,
@@ -52,7 +52,7 @@ Settled = Callable[[Tensor, Tensor, int], bool]
 
 
 def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
-    r"""Return the measure :math:`\mu_\tau` that ``start`` is carried to.
+    r"""Return the measure :math:`\mu_\tau` that ``start`` is transported to.
 
     Args:
         csr: Pattern of A ``[N, N]``.

@@ -48,7 +48,7 @@ class TrustedSource(nn.Module):
     where pi is the measure of :func:`grandpp.fields.walk_measure` for the span
     :math:`\tau = \alpha T`, reached from the degrees of the closed classes; for T = infinity it is
     their stationary measure. Then the source adds exactly nothing to a weighted mean of z(T) over
-    C, whose weights are the degrees carried along by diffusion for the span T. It follows that
+    C, whose weights are the degrees transported by diffusion over the span T. It follows that
 
     .. math:: \hat x_C = \frac{\sum_{i \in I \cap C} (\pi_i / d_i) x_i}
                               {\sum_{i \in I \cap C} \pi_i / d_i} ,
@@ -56,7 +56,8 @@ class TrustedSource(nn.Module):
     the plain mean over I for the random walk on a connected undirected graph, where pi = d. A
     class with a single trusted node has no source then. In nonlinear mode pi is that of A(x(0)).
 
-    What a mean is taken over: a closed class is a strongly connected set of nodes that receives
+    Means are taken over closed classes: a closed class is a strongly connected set of nodes that
+        receives
     nothing from others, in an undirected graph a component. No source at any other (transient)
     node can make the state drift, and such nodes are compared with the plain mean of all trusted
     nodes in their weakly connected component. The paper's mean and the constant of ``"shifted"``
@@ -97,7 +98,8 @@ class TrustedSource(nn.Module):
             self.gain: Tensor = nn.Parameter(torch.empty(()))
         else:
             register_fixed(self, "gain", gain)
-        self.reset_parameters()
+        # Not that of a subclass, whose parameters do not exist yet.
+        TrustedSource.reset_parameters(self)
 
     def reset_parameters(self) -> None:
         """Put the gain back to its initial value."""
@@ -122,8 +124,8 @@ class TrustedSource(nn.Module):
                 source.
             time: Length T of the time span that is to be balanced. (default: infinity)
             batch: Graph of each node, int64 ``[N]``. (default: ``None``, one graph)
-            carry: Gives the measure that one is carried to in ``time``, where something else
-                computes it anyway. (default: ``None``, :func:`grandpp.fields.walk_measure`)
+            carry: Transports a measure over ``time``, if the solver computes that anyway.
+                (default: ``None``, :func:`grandpp.fields.walk_measure`)
 
         Returns:
             The field with its source and z(0) ``[N, F]``.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
 
 from grandpp.fields import Augmented, ConvField, Dynamics
@@ -91,7 +90,7 @@ class ODEClassifier(nn.Module):
         )
         self.output = nn.Linear(channels * height * width, num_classes)
 
-    def solve(self, x: Tensor, save_at: list[float] | None = None) -> Solution:
+    def solve(self, x: Tensor, save_at: list[float] | None = None) -> Solution[Tensor]:
         """Solve for images; the statistics include the adjoint after ``backward()``.
 
         Raises:
@@ -99,9 +98,9 @@ class ODEClassifier(nn.Module):
         """
         return self.flow.solve(x, save_at=save_at)
 
-    def logits(self, solution: Solution) -> Tensor:
+    def logits(self, solution: Solution[Tensor]) -> Tensor:
         """Logits ``[B, num_classes]`` from the end state of a solution."""
-        position = self.flow.dynamics.position(torch.as_tensor(solution.y))
+        position = self.flow.dynamics.position(solution.y)
         out: Tensor = self.output(position.flatten(1))
         return out
 

@@ -117,13 +117,13 @@ class PointCloudClassifier(nn.Module):
         self.output = nn.Sequential(nn.Linear(n, 1), nn.Tanh())
         self.double()
 
-    def solve(self, x: Tensor, save_at: list[float] | None = None) -> Solution:
+    def solve(self, x: Tensor, save_at: list[float] | None = None) -> Solution[Tensor]:
         """Solve for points ``[B, 2]``; return the whole solution."""
         return self.flow.solve(x, save_at=save_at)
 
-    def score(self, solution: Solution) -> Tensor:
+    def score(self, solution: Solution[Tensor]) -> Tensor:
         """Scores ``[B]`` from the end state of a solution."""
-        position = self.flow.dynamics.position(torch.as_tensor(solution.y))
+        position = self.flow.dynamics.position(solution.y)
         out: Tensor = self.output(position).squeeze(1)
         return out
 

@@ -105,7 +105,7 @@ class DiffusionConv(GraphDiffusion):
         product: Any = None,
         nodes: Tensor | None = None,
         plan: ExactAtNodes | None = None,
-    ) -> Solution:
+    ) -> Solution[Tensor]:
         """Solve from 0 to the time of the layer.
 
         Args:
@@ -132,7 +132,7 @@ class DiffusionConv(GraphDiffusion):
         solution = solve(f, y0, span, solver=self.solver, save_at=save_at, throw=throw)
         if nodes is None:
             return solution
-        return solution.with_states(torch.as_tensor(solution.ys).index_select(1, nodes))
+        return solution.with_states(solution.ys.index_select(1, nodes))
 
     def _plan(
         self,
@@ -167,9 +167,9 @@ class DiffusionConv(GraphDiffusion):
                 "parameter, or by a lower learning rate"
             )
 
-    def position(self, state: Any) -> Tensor:
+    def position(self, state: Tensor) -> Tensor:
         """The node features of a state: the state itself for first-order diffusion."""
-        return torch.as_tensor(state)
+        return state
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}({', '.join(self._describe())})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from grandpp.fields.base import csr_product
 from grandpp.layers.grand_conv import GRANDConv
 from grandpp.layers.grandpp_conv import GRANDPPConv
 from grandpp.solvers import Exact, SolveStats, solve
+from grandpp.vector_field import Rate
 
 # Largest batched state on the CPU: a batch that exceeds the caches loses the time that fewer calls
 # save. Of batches of 1, 2, 5 and 20 copies of Cora, 2 were the fastest, by little
@@ -64,10 +65,10 @@ def solve_batched(
     solved: list[Solved] = []
     for group in _groups(bound):
         fields, starts = zip(*group, strict=True)
-        field: Any = fields[0] if len(group) == 1 else JoinedDiffusion.of(fields)
+        field: Rate = fields[0] if len(group) == 1 else JoinedDiffusion.of(fields)
         with torch.autocast(starts[0].device.type, enabled=False):
             solution = solve(field, torch.cat(starts), (0.0, conv.time), solver=conv.solver)
-        ends = torch.as_tensor(solution.y).split([len(y) for y in starts])
+        ends = solution.y.split([len(y) for y in starts])
         solved += [Solved(y, solution.stats) for y in ends]
     return solved
 

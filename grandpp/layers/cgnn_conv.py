@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from grandpp.fields.base import LinearDiffusion
 from grandpp.fields.damped import DampedDiffusion, with_restart
 from grandpp.fields.entry import solver_entry
 from grandpp.graph import degree
@@ -99,7 +97,7 @@ class CGNNConv(DiffusionConv):
         *,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
-    ) -> Solution:
+    ) -> Solution[Tensor]:
         """Return the whole solution, with states ``[S, N, F]``.
 
         Args:
@@ -107,13 +105,12 @@ class CGNNConv(DiffusionConv):
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
         """
-        walk = self.prepare(x, edge_index, edge_weight)
-        assert isinstance(walk, LinearDiffusion)  # noqa: S101 (narrows the type)
+        walk = self._bind_linear(x, edge_index, edge_weight)
         root = degree(walk.graph, walk.prior).sqrt().unsqueeze(-1)
         start = x / root
         field: DampedDiffusion = with_restart(walk, self.alpha, start)
         solution = self._integrate(field, start.unsqueeze(0), save_at, throw, product=walk.product)
-        return solution.with_states(root * torch.as_tensor(solution.ys).squeeze(1))
+        return solution.with_states(root * solution.ys.squeeze(1))
 
     def _describe(self) -> list[str]:
         channels, time, *_ = super()._describe()

@@ -113,9 +113,7 @@ class GRANDConv(DiffusionConv):
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """Return the features at time T."""
-        y = self.solve(x, edge_index, edge_weight).y
-        assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
-        return y
+        return self.solve(x, edge_index, edge_weight).y
 
     @solver_entry
     def solve(
@@ -127,7 +125,7 @@ class GRANDConv(DiffusionConv):
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
         nodes: Tensor | None = None,
-    ) -> Solution:
+    ) -> Solution[Tensor]:
         """Return the whole solution: states ``[S, N, F]`` at ``save_at``, cost and status.
 
         Args:

@@ -142,9 +142,7 @@ class GRANDPPConv(DiffusionConv):
         batch: Tensor | None = None,
     ) -> Tensor:
         """Return the features at time T; without trusted nodes there is no source."""
-        y = self.solve(x, edge_index, edge_weight, source_index, batch).y
-        assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
-        return y
+        return self.solve(x, edge_index, edge_weight, source_index, batch).y
 
     @solver_entry
     def solve(
@@ -158,7 +156,7 @@ class GRANDPPConv(DiffusionConv):
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
         nodes: Tensor | None = None,
-    ) -> Solution:
+    ) -> Solution[Tensor]:
         """Return the whole solution; arguments as in :meth:`forward` and :meth:`GRANDConv.solve`.
 
         For few ``nodes`` the measure of the balanced source is one more column of their products,

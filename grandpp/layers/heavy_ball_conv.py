@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -187,7 +186,7 @@ class HeavyBallConv(DiffusionConv):
         *,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
-    ) -> Solution:
+    ) -> Solution[Tensor]:
         """Return the whole solution, with states ``[S, parts, N, F]``.
 
         Parts are position and momentum (and the second moment of ``"adamnode"``).
@@ -210,11 +209,10 @@ class HeavyBallConv(DiffusionConv):
         motion = linearize_momentum(self.dynamics, field)
         solution = self._integrate(motion, y0, save_at, throw, product=field.product)
         if isinstance(self.dynamics, Wave):
-            states = torch.as_tensor(solution.ys)
-            return solution.with_states(self.dynamics.to_ball(states, solution.ts))
+            return solution.with_states(self.dynamics.to_ball(solution.ys, solution.ts))
         return solution
 
-    def position(self, state: Any) -> Tensor:
+    def position(self, state: Tensor) -> Tensor:
         """The position in a state."""
         return self.dynamics.position(state)
 

@@ -132,7 +132,7 @@ class NeuralODE(nn.Module):
         spans: tuple[Tensor, Tensor] | None = None,
         save_at: Sequence[float] | Tensor | None = None,
         throw: bool = True,
-    ) -> Solution:
+    ) -> Solution[Tensor]:
         """Return the whole solution: states, cost and status.
 
         Args:
@@ -152,7 +152,7 @@ class NeuralODE(nn.Module):
             SolveError: If the solve fails and ``throw`` is set; the message names parameters that
                 are NaN or infinite.
         """
-        f: Any = self.dynamics.prepare(self.field)
+        f = self.dynamics.prepare(self.field)
         end = self.time
         if spans is not None:
             f, end = time_scaled(f, *spans, self.dynamics.batch_dim), 1.0
@@ -169,8 +169,7 @@ class NeuralODE(nn.Module):
 
     def forward(self, x: Tensor, momentum: Tensor | None = None) -> Tensor:
         """The position at the end of the time span."""
-        state = self.solve(x, momentum).y
-        return self.dynamics.position(torch.as_tensor(state))
+        return self.dynamics.position(self.solve(x, momentum).y)
 
     def extra_repr(self) -> str:
         """Time span and solver."""

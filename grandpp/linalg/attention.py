@@ -1,4 +1,4 @@
-r"""Attention and the product with it in one: what nonlinear diffusion evaluates at every step.
+r"""Attention weights, and their product with features in one pass, for nonlinear diffusion.
 
 .. math::
     y_i = \frac{1}{H} \sum_h \frac{\sum_j w_{ij}\, \nu(\langle q^h_i, k^h_j \rangle)\, x_j}
@@ -156,7 +156,7 @@ def _by_autograd(
 
 
 class _UnitRows(torch.autograd.Function):
-    """Its gradient takes three passes, where that of the separate operations takes nine."""
+    """Rows of length 1 with a gradient in three passes; that of separate operations takes nine."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

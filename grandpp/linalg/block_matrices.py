@@ -10,23 +10,22 @@ _REMEMBERED = 2
 
 
 def block_diagonal(csr: CSR, copies: int) -> CSR:
-    """The block-diagonal pattern of several copies; those of the last two new numbers are kept.
+    """Return the block-diagonal pattern of several copies; the last two are cached.
 
-    Entries stand copy by copy, so that the values of the copies are concatenated.
+    Entries are ordered copy by copy: the values of the copies are concatenated.
 
     Args:
         csr: Pattern ``[num_rows, num_cols]`` of one copy.
         copies: How many.
 
     Returns:
-        Pattern ``[copies * num_rows, copies * num_cols]``, its transpose known already.
+        Pattern ``[copies * num_rows, copies * num_cols]``, its transpose cached.
 
-    Cost: linear in the entries, once; nothing is sorted but the transpose of a pattern that never
-    had one.
+    Cost: linear in the entries, once; sorts only where the pattern has no transpose yet.
     """
     if copies == 1:
         return csr
-    kept = csr.__dict__.setdefault("_side_by_side", {})
+    kept = csr.__dict__.setdefault("_block_diagonals", {})
     if copies not in kept:
         whole, back = _blocks(csr, copies), _blocks(csr.transpose, copies)
         whole.__dict__["transpose"] = back

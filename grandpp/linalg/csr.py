@@ -23,7 +23,7 @@ warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitl
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Where a matrix in compressed rows has entries; values are kept apart from it.
+    """Positions of the entries of a matrix in compressed rows; values are kept apart from it.
 
     Args:
         rowptr: Row offsets, int32 or int64 ``[num_rows + 1]``.
@@ -87,12 +87,12 @@ class Heads(Pattern):
 
 @dataclass(frozen=True, eq=False)
 class CSR(Pattern):
-    """A pattern that knows its transpose, its copies for many heads, and where it came from.
+    """A pattern whose transpose and block matrices for several heads are cached.
 
     Args:
         rowptr, col, num_rows, num_cols: See :class:`Pattern`.
         perm: Position of each entry in the list the pattern was built from, int64 ``[nnz]``.
-        copies: Of how many equal blocks it consists, see :func:`grandpp.linalg.block_diagonal`.
+        copies: Number of equal diagonal blocks, see :func:`grandpp.linalg.block_diagonal`.
             (default: ``1``)
     """
 
@@ -133,7 +133,7 @@ class CSR(Pattern):
     def transpose(self) -> CSR:
         """Pattern of the transposed matrix; its ``perm`` points into this one's entries."""
         other = CSR.from_coo(self.col_long, self.row, self.num_cols, self.num_rows)
-        # A transpose of the transpose would be built again from scratch: hand over this one.
+        # A transpose of the transpose would be built again from scratch: return this one.
         back = torch.empty_like(other.perm)
         back[other.perm] = torch.arange(back.numel(), device=back.device)
         other.__dict__["transpose"] = CSR(self.rowptr, self.col, self.num_rows, self.num_cols, back)

@@ -14,7 +14,7 @@ def all_finite(x: Tensor) -> bool:
 
 @torch.no_grad()
 def check_range(given: Tensor, cast: Tensor, sums: Tensor) -> None:
-    """Refuse weights that the type of the features is too narrow for, where that matters.
+    """Raise an error for weights outside the range of the features' type.
 
     Args:
         given: Finite, non-negative weights.

@@ -27,7 +27,7 @@ class Krylov(NamedTuple):
     def ritz(self) -> tuple[Tensor, Tensor]:
         """Ritz vectors ``[N, k]`` and values ``[k]``: nearly eigenpairs of S, extreme ones first.
 
-        Gradients stop here: eigenvectors of nearby eigenvalues have none to speak of.
+        No gradient passes: that of eigenvectors of nearby eigenvalues is unbounded.
         """
         values, vectors = torch.linalg.eigh(self.matrix.detach())
         return self.basis.detach() @ vectors, values

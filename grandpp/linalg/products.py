@@ -61,7 +61,7 @@ def multiply(csr: CSR, weight: Tensor, x: Tensor, spare: Tensor | None = None) -
 
 
 def overwrites(x: Tensor) -> bool:
-    """Whether :func:`multiply` makes use of a spare tensor for such features."""
+    """Whether :func:`multiply` uses a spare tensor for such features."""
     known = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
     return known and x.numel() > 0 and torch.backends.mkl.is_available()
 
@@ -84,7 +84,7 @@ def _multiply(pattern: Pattern, weight: Tensor, x: Tensor) -> Tensor:
 
 
 def channel_blocks(pattern: Pattern, x: Tensor) -> int:
-    """In how many blocks of channels features are multiplied the fastest.
+    """Return the number of blocks of channels in which features are multiplied fastest.
 
     Args:
         pattern: The matrix ``[num_rows, num_cols]``.

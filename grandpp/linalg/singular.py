@@ -27,7 +27,7 @@ _MAX_RESTARTS = 50
 _NEGLIGIBLE = 1e-12
 
 # Eliminations of every living pattern by the nodes left out: those that count edges of weight 0,
-# and those that do not, may be asked for in turns.
+# and those that do not, may be used in turns.
 _ELIMINATIONS: WeakIdKeyDictionary = WeakIdKeyDictionary()
 _KEPT = 4
 
@@ -125,7 +125,7 @@ class SingularSystem:
         return torch.from_numpy(known).to(device) + self.solve(torch.from_numpy(right)).to(device)
 
     def carry_to_closed(self, values: Tensor) -> Tensor:
-        """Add to the values ``[N, F]`` of closed classes what transient nodes hand to them.
+        """Add the shares of transient nodes to the values ``[N, F]`` of closed classes.
 
         This is the transpose of :meth:`carry_to_transient`: the share of every value that arrives
         at each node of a closed class; 0 at transient nodes.
@@ -171,7 +171,7 @@ class SingularSystem:
             if len(nodes) == 0 or (transient_only and number == 1):
                 continue
             rows = matrix[nodes]
-            right = b[nodes] + rows @ x  # what the block solved before hands over
+            right = b[nodes] + rows @ x  # with the solution of the previous block
             if transposed and number == 1:
                 right = right - self._class_means(right, nodes)  # consistent to the last digit
             found = _krylov(rows[:, nodes], right, target)

@@ -110,7 +110,7 @@ def _inverse_sums(csr: CSR, values: Tensor) -> Tensor:
 
 
 class _Normalize(torch.autograd.Function):
-    """Its gradient is one more row sum, where autograd would scatter along edges three times."""
+    """Normalised rows; the gradient is one more row sum, where autograd scatters three times."""
 
     @staticmethod
     def forward(ctx: Any, csr: CSR, values: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ class _Normalize(torch.autograd.Function):
 
 
 class _SquarePlus(torch.autograd.Function):
-    """Its slope is its value over the root: three operations where autograd needs twenty."""
+    """Squareplus; its slope, the value over the root, takes three operations, autograd's twenty."""
 
     @staticmethod
     def forward(ctx: Any, s: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def row_weights(
         wants_slope: Whether to return the logarithmic derivative as well. (default: ``False``)
 
     Returns:
-        The weights ``[nnz]``, and :math:`\nu'(s) / \nu(s)` for squareplus, where it is asked for.
+        The weights ``[nnz]``, and :math:`\nu'(s) / \nu(s)` for squareplus, if requested.
     """
     rowptr, slope = csr.rowptr.long(), None
     if softmax:

@@ -20,7 +20,7 @@ class use_triton:
     They have been checked in Triton's interpreter and compiled, but have not run on a GPU yet, so
     torch.sparse stays the default. ``GRANDPP_TRITON=1`` in the environment switches them on from
     the start. Takes effect at once, and until the end of the block if it opens one: ``with
-    use_triton(): ...``. Backward passes go by the switch at their own time.
+    use_triton(): ...``. A backward pass uses the setting of the time it runs at.
 
     With the kernels, nonlinear diffusion with ``"scaled_dot"`` attention that is prepared under
     the switch never holds its operator, so hooks on the attention module do not fire.
@@ -44,7 +44,7 @@ class use_triton:
         self.before, _enabled = _enabled, enabled
 
     def __enter__(self) -> None:
-        """Stay on, or off, for a block."""
+        """Keep the setting for a block."""
         global _enabled
         _enabled = self.enabled
 
@@ -54,7 +54,7 @@ class use_triton:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Go back to what was before."""
+        """Restore the setting from before the block."""
         global _enabled
         _enabled = self.before
 
@@ -81,6 +81,6 @@ def _launchers() -> ModuleType:
         if error.name is None or error.name.split(".")[0] != "triton":
             raise
         raise ImportError(
-            "expected the package 'triton', which use_triton() and GRANDPP_TRITON=1 ask for; "
+            "expected the package 'triton', which use_triton() and GRANDPP_TRITON=1 need; "
             "it comes with torch's CUDA builds on Linux, or pip install 'grandpp[triton]'"
         ) from error

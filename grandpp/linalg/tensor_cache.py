@@ -22,7 +22,7 @@ Key = tuple[object, ...]
 
 @dataclass(eq=False)
 class _Entry(Generic[Value]):
-    """What is remembered; both are ``None`` once it was dropped."""
+    """A cached value and its tensor; both are ``None`` after it was dropped."""
 
     content: Tensor | None
     value: Value | None
@@ -34,9 +34,9 @@ class Prepared(Generic[Value]):
     """Values by the content of the tensors that they were computed from.
 
     A value is used only if the tensor still holds the very same numbers (one comparison), so that
-    it cannot go stale, however the tensor was changed. Tensors of equal content share one value. It
-    is forgotten when the last of them dies, or when others were used more recently and all together
-    are larger than the budget. Safe to use from several threads.
+    changes of the tensor are noticed. Tensors of equal content share one value. It is forgotten
+    when the last of them dies, or when others were used more recently and all together are larger
+    than the budget. Safe to use from several threads.
 
     Args:
         budget: Bytes to hold at most, as far as sizes are known beforehand.
@@ -52,12 +52,12 @@ class Prepared(Generic[Value]):
         self._estimate = 0  # never less than what is held; counted anew where it is too much
 
     def get(self, tensor: Tensor, about: int, build: Callable[[], tuple[Value, int]]) -> Value:
-        """The value of a tensor, computed where it is not known.
+        """Return the value of a tensor, computed if it is not cached.
 
         Args:
             tensor: The tensor.
             about: A number that the value depends on as well.
-            build: Computes the value, and tells its size in bytes.
+            build: Computes the value and its size in bytes.
         """
         with self._lock:
             found = self._known(self._of.get(tensor), tensor, about)

@@ -18,7 +18,7 @@ from torch import Tensor
 from grandpp.fields.dynamics import TimeScaled
 from grandpp.solvers import Solution, SolveStats, Status
 from grandpp.solvers.base import is_finite
-from grandpp.vector_field import Bound
+from grandpp.vector_field import BoundField
 
 # Up to this many different durations, each gets one matrix that multiplies all elements; with more,
 # one matrix exponential is computed per element and interval.
@@ -44,7 +44,9 @@ class AffineFlow:
         rounding; gradients are those of the matrix exponential.
     """
 
-    def __init__(self, f: Bound, state: Tensor, batch_dim: int, durations: Tensor) -> None:
+    def __init__(
+        self, f: BoundField[Tensor], state: Tensor, batch_dim: int, durations: Tensor
+    ) -> None:
         self.shape, self.batch_dim = state.shape, batch_dim
         self.size = state.numel() // state.size(batch_dim)
         self.generator = self._generator(f, state)
@@ -53,7 +55,7 @@ class AffineFlow:
         if not durations.requires_grad and len(self.known) <= _FEW:
             self.matrices = self._exponential(self.known)
 
-    def _generator(self, f: Bound, state: Tensor) -> Tensor:
+    def _generator(self, f: BoundField[Tensor], state: Tensor) -> Tensor:
         """Transpose of the matrix in the exponential above: states are rows, on its left."""
         units = torch.eye(self.size + 1, self.size, dtype=state.dtype, device=state.device)
         time = units.new_zeros(self.size + 1, 1)
@@ -64,7 +66,7 @@ class AffineFlow:
         return torch.cat([torch.cat([linear, constant]), zeros], dim=1)
 
     @torch.no_grad()
-    def _check(self, f: Bound, linear: Tensor, constant: Tensor) -> None:
+    def _check(self, f: BoundField[Tensor], linear: Tensor, constant: Tensor) -> None:
         """Compare with the right-hand side at small and large states and several times."""
         size = linear.new_tensor([[1.0], [30.0], [1000.0]])
         then = linear.new_tensor([[0.0], [0.37], [2**0.5]])
@@ -115,11 +117,13 @@ class ExactIntervals:
 
     method = "exact"
 
-    def __init__(self, f: Bound, state: Tensor, batch_dim: int, durations: Tensor) -> None:
+    def __init__(
+        self, f: BoundField[Tensor], state: Tensor, batch_dim: int, durations: Tensor
+    ) -> None:
         self.flow = AffineFlow(f, state, batch_dim, durations)
         self.evaluations = 1
 
-    def solve(self, f: TimeScaled, y0: Tensor, ts: Tensor) -> Solution:
+    def solve(self, f: TimeScaled, y0: Tensor, ts: Tensor) -> Solution[Tensor]:
         """Solve a batch to the ends of its intervals; ``ts`` is [0, 1].
 
         The evaluation of the right-hand side is counted in the first interval.

@@ -64,7 +64,8 @@ class LinearCell(nn.Module):
         self.hidden = nn.ModuleList(
             nn.Linear(hidden_size, parts * hidden_size) for _ in range(parts)
         )
-        self.reset_parameters()
+        # Not that of a subclass, whose parameters do not exist yet.
+        LinearCell.reset_parameters(self)
 
     def reset_parameters(self) -> None:
         """Draw W_x and b_x at random and set the other weights and biases to zero."""

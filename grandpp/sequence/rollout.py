@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from grandpp.sequence.observations import Observations
 from grandpp.sequence.output import ODERNNOutput
 from grandpp.solvers import Exact, Solution, Solver, SolveStats, Status, Tsit5
 from grandpp.solvers.base import is_finite
-from grandpp.vector_field import Bound
+from grandpp.vector_field import BoundField
 
 
 class Rollout:
@@ -34,7 +33,12 @@ class Rollout:
     """
 
     def __init__(
-        self, dynamics: Dynamics, f: Bound, solver: Solver, seen: Observations, state: Tensor
+        self,
+        dynamics: Dynamics,
+        f: BoundField[Tensor],
+        solver: Solver,
+        seen: Observations,
+        state: Tensor,
     ) -> None:
         self.dynamics, self.f, self.seen = dynamics, f, seen
         self.solver: Solver | ExactIntervals = solver
@@ -46,7 +50,7 @@ class Rollout:
         self.named = names_all_tensors(f)
         self.unit = torch.tensor([0.0, 1.0], dtype=torch.float64, device=seen.x.device)
         self.solves: list[SolveStats] = []
-        self.failure: Solution | None = None
+        self.failure: Solution[Tensor] | None = None
         self.observation: int | None = None
         self.post_jump: list[Tensor] = []
         self.pre_jump: list[Tensor] = []
@@ -100,15 +104,17 @@ class Rollout:
         solver = self.solver
         if self.step is not None and isinstance(solver, Tsit5):
             solver = replace(solver, first_step=self.step / longest)
-        f: Any = TimeScaled(self.f, start, duration.to(state.dtype), self.dynamics.batch_dim)
-        named = self.named or isinstance(solver, ExactIntervals)
-        solution = solver.solve(f if named else f.__call__, state, self.unit)
+        f = TimeScaled(self.f, start, duration.to(state.dtype), self.dynamics.batch_dim)
+        if isinstance(solver, ExactIntervals):
+            solution = solver.solve(f, state, self.unit)
+        else:
+            solution = solver.solve(f if self.named else f.__call__, state, self.unit)
         self.solves.append(solution.stats)
         if not solution.successful:
             self.failure = solution
         elif solution.stats.next_step is not None:
             self.step = solution.stats.next_step * longest
-        return torch.as_tensor(solution.y)
+        return solution.y
 
     def output(self, decoder: nn.Module, steps: int, batch_first: bool) -> ODERNNOutput:
         """Decode the states before and after the jumps and at the horizons.

@@ -1,4 +1,4 @@
-"""ODE solvers on tensors; they know no graph."""
+"""ODE solvers on tensors, independent of graphs."""
 
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import Solution, SolveError, SolveStats, Status

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import Solution, Status, map_parts
+from grandpp.solvers.base import Solution, Status, map_parts, stack_states
 from grandpp.solvers.explicit.stiffness import StiffError, StiffnessCountedField
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
@@ -21,7 +22,7 @@ from grandpp.solvers.linear.commutator_free import (
 )
 from grandpp.solvers.linear.exponential import Exact, LinearField
 from grandpp.solvers.linear.system import LinearSystem
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, S, State
 
 # Where alpha h of the exponential integrator has to be below this, the explicit method's steps are
 # longer.
@@ -39,8 +40,8 @@ class Auto:
 
     Stiffness is detected as in Hairer and Wanner II, section IV.2: fifteen steps at the edge of
     dopri5's stability. From the last accepted state on
-    :class:`~grandpp.solvers.AdaptiveProximal` takes over, for good; ``stats.methods`` says what
-    ran from which time on. It also takes over where dopri5's steps would underflow.
+    :class:`~grandpp.solvers.AdaptiveProximal` takes over, for good; ``stats.methods`` lists each
+    method with its start time. It also takes over where dopri5's steps would underflow.
 
     Args:
         rtol: Relative tolerance.
@@ -51,9 +52,9 @@ class Auto:
         ValueError: If a number is out of range.
 
     Note:
-        Costs what the method that runs costs; judging is free of evaluations. Gradients are
-        those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and implicit
-        ones through proximal BDF.
+        The cost is that of the method that runs; detecting stiffness takes no evaluations.
+        Gradients are those of ``"exact"`` and ``"commutator_free"``, direct ones through dopri5 and
+        implicit ones through proximal BDF.
     """
 
     rtol: float = 1e-4
@@ -65,8 +66,8 @@ class Auto:
         self._exact()
         AdaptiveProximal(self.rtol, self.atol, max_nfe=self.max_nfe)
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.
@@ -75,18 +76,17 @@ class Auto:
         """
         start = float(ts[0].detach())
         # Backwards in time the series of linear diffusion has no bound.
-        linear = isinstance(f, LinearField | LinearSystem) and isinstance(y0, Tensor)
-        if linear and bool(ts[-1] > ts[0]):
+        linear = isinstance(f, LinearField | LinearSystem)
+        if linear and isinstance(y0, Tensor) and _rise(ts):
             solution = self._exact().solve(f, y0, ts)
             if solution.status is not Status.NOT_STOCHASTIC:
                 solution.stats.methods.append((start, "exact"))
                 return solution
-        frozen = isinstance(f, QuasilinearField) and isinstance(y0, Tensor)
-        if frozen and not linear and bool(ts[-1] > ts[0]):
-            return self._freeze(f, y0, ts)  # type: ignore[arg-type]
+        if isinstance(f, QuasilinearField) and isinstance(y0, Tensor) and not linear and _rise(ts):
+            return self._freeze(f, y0, ts)
         return self._explicit(StiffnessCountedField(f, self.max_nfe, start), y0, ts)
 
-    def _freeze(self, f: QuasilinearField, y0: Tensor, ts: Tensor) -> Solution:
+    def _freeze(self, f: QuasilinearField, y0: Tensor, ts: Tensor) -> Solution[Tensor]:
         """Nonlinear diffusion by the exponential integrator while its steps are long."""
         start = float(ts[0].detach())
         evolution = Evolution(f, y0, ts, self.rtol, self.atol, self.max_nfe, _SHORTEST)
@@ -103,12 +103,12 @@ class Auto:
             first = last + (evolution.t - float(last.detach()))
             left = torch.cat([first.view(1), ts[1 + len(done) :]])
             rest = self._explicit(watch, evolution.y, left)
-            ys = torch.cat([*(y.unsqueeze(0) for y in done), torch.as_tensor(rest.ys)])
+            ys = torch.cat([*(y.unsqueeze(0) for y in done), rest.ys])
             return Solution(ts[1:], ys, stats, rest.status, rest.t_reached)
         missing = [torch.full_like(y0, torch.nan)] * (len(ts) - 1 - len(done))
         return Solution(ts[1:], torch.stack([*done, *missing]), stats, status, evolution.t)
 
-    def _explicit(self, watch: StiffnessCountedField, y: State, ts: Tensor) -> Solution:
+    def _explicit(self, watch: StiffnessCountedField, y: S, ts: Tensor) -> Solution[S]:
         watch.stats.methods.append((watch.t_start, "dopri5"))
         try:
             return self._march(watch, y, ts)
@@ -118,10 +118,10 @@ class Auto:
     def _exact(self) -> Exact:
         return Exact(rtol=min(self.rtol, self.atol), max_nfe=self.max_nfe)
 
-    def _march(self, watch: StiffnessCountedField, y: State, ts: Tensor) -> Solution:
+    def _march(self, watch: StiffnessCountedField, y: S, ts: Tensor) -> Solution[S]:
         explicit = TorchDiffEq(rtol=self.rtol, atol=self.atol, max_nfe=self.max_nfe)
-        done: list[State] = []
-        # One saved time after the other: what was reached before a switch stays.
+        done: list[S] = []
+        # One saved time after the other: states from before a switch are kept.
         for i, span in enumerate(pairwise(ts)):
             watch.begin_span()
             try:
@@ -134,13 +134,17 @@ class Auto:
                 unknown = map_parts(lambda part: torch.full_like(part, torch.nan), y)
                 missing = [unknown] * (len(ts) - 1 - i)
                 return Solution(
-                    ts[1:], _stack([*done, *missing]), watch.stats, solution.status, watch.t_reached
+                    ts[1:],
+                    stack_states([*done, *missing]),
+                    watch.stats,
+                    solution.status,
+                    watch.t_reached,
                 )
             y = solution.y
             done.append(y)
-        return Solution(ts[1:], _stack(done), watch.stats, Status.SUCCESS, watch.t_reached)
+        return Solution(ts[1:], stack_states(done), watch.stats, Status.SUCCESS, watch.t_reached)
 
-    def _switch(self, watch: StiffnessCountedField, done: list[State], ts: Tensor) -> Solution:
+    def _switch(self, watch: StiffnessCountedField, done: list[S], ts: Tensor) -> Solution[S]:
         """Continue from the last accepted state by proximal BDF, with the same counter."""
         reached, y = watch.accepted
         left = ts[1 + len(done) :]
@@ -154,14 +158,14 @@ class Auto:
         stats.inner_iterations += more.inner_iterations
         stats.max_residual = more.max_residual
         rest = _unstack(solution.ys, len(left))
-        return Solution(ts[1:], _stack([*done, *rest]), stats, solution.status, solution.t_reached)
+        return Solution(
+            ts[1:], stack_states([*done, *rest]), stats, solution.status, solution.t_reached
+        )
 
 
-def _stack(states: list[State]) -> State:
-    if isinstance(states[0], Tensor):
-        return torch.stack([s for s in states if isinstance(s, Tensor)])
-    return tuple(torch.stack(list(parts)) for parts in zip(*states, strict=True))
+def _rise(ts: Tensor) -> bool:
+    return bool(ts[-1] > ts[0])
 
 
-def _unstack(ys: State, length: int) -> list[State]:
+def _unstack(ys: S, length: int) -> list[S]:
     return [map_parts(itemgetter(i), ys) for i in range(length)]

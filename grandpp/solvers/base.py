@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from grandpp.linalg import all_finite
-from grandpp.vector_field import State
+from grandpp.vector_field import S, State
+
+T = TypeVar("T", bound=State)
 
 
 class Status(Enum):
-    """How a solve ended; the value is the sentence users read."""
+    """How a solve ended; the value is the text of the error message."""
 
     SUCCESS = "reached the end of the time span"
     NON_FINITE = "the state became NaN or infinite"
@@ -62,18 +65,18 @@ ADVICE = {
 
 @dataclass
 class SolveStats:
-    """What a solve cost.
+    """Cost of a solve.
 
     Args:
         nfe_forward: Evaluations of the right-hand side in the forward pass.
         nfe_backward: Vector-Jacobian products of the right-hand side in the backward pass (each
-            costs about one to two evaluations), and what it evaluates again; counted while
+            costs about one to two evaluations), and repeated evaluations; counted while
             ``backward()`` runs.
         steps: Accepted steps.
         rejected: Rejected steps.
         inner_iterations: Iterations of the inner solver, over all implicit steps.
         max_residual: Largest weighted residual an implicit step was accepted with.
-        methods: What ``"auto"`` chose, as pairs of the time from which on it ran and its name.
+        methods: Methods that ``"auto"`` chose, as pairs of start time and name.
         next_step: The step that ``"tsit5"`` would take next, for the ``first_step`` of a solve
             that goes on from here; not the last one, which was shortened to end on time.
             ``None`` for other solvers.
@@ -90,25 +93,25 @@ class SolveStats:
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Generic[S]):
     """The result of a solve.
 
     Args:
         ts: Times of the saved states, float64 ``[S]``.
         ys: Saved states, ``[S, *state]`` (a tuple of such for a tuple state); NaN after a failure.
-        stats: What it cost.
+        stats: Its cost.
         status: How it ended.
         t_reached: The last time an accepted step reached.
     """
 
     ts: Tensor
-    ys: State
+    ys: S
     stats: SolveStats
     status: Status
     t_reached: float
 
     @property
-    def y(self) -> State:
+    def y(self) -> S:
         """The last saved state."""
         return map_parts(lambda ys: ys[-1], self.ys)
 
@@ -117,9 +120,9 @@ class Solution:
         """Whether the end of the time span was reached."""
         return self.status is Status.SUCCESS
 
-    def with_states(self, ys: State) -> Solution:
+    def with_states(self, ys: T) -> Solution[T]:
         """Return the same solution with its saved states replaced."""
-        return replace(self, ys=ys)
+        return Solution(self.ts, ys, self.stats, self.status, self.t_reached)
 
 
 class SolveError(RuntimeError):
@@ -128,10 +131,10 @@ class SolveError(RuntimeError):
     Args:
         solution: The failed solution; its ``status``, ``stats`` and ``t_reached`` stay readable.
         method: Name of the method.
-        cause: What is known of the reason. (default: ``""``)
+        cause: The reason, if it is known. (default: ``""``)
     """
 
-    def __init__(self, solution: Solution, method: str, cause: str = "") -> None:
+    def __init__(self, solution: Solution[Any], method: str, cause: str = "") -> None:
         self.solution, self.method = solution, method
         status, stats = solution.status, solution.stats
         end = float(solution.ts[-1].detach())
@@ -158,9 +161,22 @@ def parts_of(y: State) -> tuple[Tensor, ...]:
     return (y,) if isinstance(y, Tensor) else y
 
 
-def map_parts(function: Callable[[Tensor], Tensor], y: State) -> State:
+def map_parts(function: Callable[[Tensor], Tensor], y: S) -> S:
     """Apply a function to every tensor of a state."""
-    return function(y) if isinstance(y, Tensor) else tuple(function(part) for part in y)
+    parts = tuple(function(part) for part in parts_of(y))
+    return like_state(y, parts)
+
+
+def like_state(y: S, parts: Sequence[Tensor]) -> S:
+    """The tensors as a state of the kind of ``y``: one tensor, or a tuple."""
+    state: Any = parts[0] if isinstance(y, Tensor) else tuple(parts)
+    return state
+
+
+def stack_states(states: Sequence[S]) -> S:
+    """Stack states of one kind along a new first dimension."""
+    parts = zip(*map(parts_of, states), strict=True)
+    return like_state(states[0], [torch.stack(part) for part in parts])
 
 
 def is_finite(y: State) -> bool:
@@ -169,5 +185,5 @@ def is_finite(y: State) -> bool:
 
 
 def needs_grad(tensors: Sequence[Tensor]) -> bool:
-    """Whether autograd is on and any of the tensors asks for a gradient."""
+    """Whether autograd is on and any of the tensors requires a gradient."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from grandpp.solvers.base import map_parts, parts_of
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import S, State, VectorField
 
 STATE_TYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 """Number types of a state: half precision would lose every step smaller than 1/256 of it."""
@@ -89,7 +90,7 @@ def _kind(y: object) -> str:
 
 @dataclass
 class Evaluation:
-    """Evaluates a right-hand side and checks what it does.
+    """Evaluates a right-hand side and checks the result.
 
     The first derivative is compared with its state, see :func:`check_rate`. Every evaluation is
     compared with itself: one that wrote into its arguments, or into the derivative it returned
@@ -100,7 +101,7 @@ class Evaluation:
     checked: bool = False
     before: list[weakref.ref[Tensor]] = field(default_factory=list)
 
-    def __call__(self, f: VectorField, t: Tensor, y: State) -> State:
+    def __call__(self, f: VectorField[S], t: Tensor, y: S) -> S:
         """Evaluate.
 
         Raises:
@@ -129,7 +130,7 @@ class Evaluation:
         self.before = [weakref.ref(part) for part in parts_of(dy)]
         return dy
 
-    def _matched(self, y: State, dy: State) -> State:
+    def _matched(self, y: S, dy: S) -> S:
         """The derivative in the precision of the state, which autocast may have lowered."""
         first = parts_of(y)[0]
         if torch.is_autocast_enabled(first.device.type):
@@ -146,7 +147,7 @@ def _versions(tensors: Sequence[Tensor]) -> list[int]:
     return [0 if x.is_inference() else x._version for x in tensors]
 
 
-def _raised(y: State, dy: State) -> State:
+def _raised(y: State, dy: Any) -> Any:
     states: Sequence[Tensor] = parts_of(y)
     low = (torch.float16, torch.bfloat16)
     if isinstance(dy, Tensor):

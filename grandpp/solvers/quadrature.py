@@ -15,7 +15,7 @@ class QuadratureField(Protocol):
 
     .. math:: z' = f(t, z), \qquad q' = g(t, z)
 
-    Implicit methods solve their equation for z with f alone, which g would only make dearer, and
+    Implicit methods solve their equation for z with f alone, because g would only add cost, and
     add up q with one evaluation of both: the same formula as for z, as in CVODES (Hindmarsh et al.
     2005, quadrature variables). Every other solver treats (z, q) as any pair.
     """

@@ -17,19 +17,19 @@ from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
 from grandpp.solvers.linear.commutator_free import CommutatorFree
 from grandpp.solvers.linear.exponential import Exact
 from grandpp.solvers.linear.steady import Steady
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import S, VectorField
 
 
 class Solver(Protocol):
-    """Anything that can carry a state through a list of times."""
+    """A method that integrates a state through a list of times."""
 
     @property
     def method(self) -> str:
         """Name in messages."""
         ...
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``."""
+    def solve(self, f: VectorField[S], y0: S, ts: Tensor) -> Solution[S]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``."""
         ...
 
 
@@ -78,7 +78,7 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
             f"(got {', '.join(unknown)})"
         )
     kind = _CLASSES[solver]
-    # One class serves several names; where it serves one, the class knows its name.
+    # A class for several names is given the name; a class for one has it as a constant.
     resolved: Solver = kind(solver, **options) if _serves_many(kind) else kind(**options)
     return resolved
 

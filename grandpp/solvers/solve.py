@@ -17,26 +17,27 @@ from grandpp.solvers.base import (
     SolveStats,
     Status,
     is_finite,
+    like_state,
     map_parts,
     parts_of,
 )
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.linear.steady import Steady
 from grandpp.solvers.registry import Solver, resolve_solver
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import S, VectorField
 
 
 @eager
 def solve(
-    f: VectorField,
-    y0: State,
+    f: VectorField[S],
+    y0: S,
     t_span: tuple[float | Tensor, float | Tensor],
     *,
     solver: str | Solver = "dopri5",
     save_at: Sequence[float] | Tensor | None = None,
     throw: bool = True,
     **options: Any,
-) -> Solution:
+) -> Solution[S]:
     r"""Solve the initial value problem y' = f(t, y), y(t_0) = y_0.
 
     Args:
@@ -71,7 +72,7 @@ def solve(
     if not is_finite(y0):
         raise ValueError("expected a finite initial state (got NaN or inf)")
     start, rest = ts[:1], ts[1:]
-    # A state asked for at t_0 is the initial state itself (solvers want strictly monotone times),
+    # The state saved at t_0 is the initial state itself (solvers want strictly monotone times),
     # and so is a state without entries at any time.
     empty = all(p.numel() == 0 for p in parts_of(y0))
     at_start = len(rest) if empty else int((rest == start).sum())
@@ -123,12 +124,10 @@ def _times(
     return torch.cat([t0.reshape(1), times])
 
 
-def _stack(y: State, times: int) -> State:
+def _stack(y: S, times: int) -> S:
     return map_parts(lambda part: part.unsqueeze(0).expand(times, *part.shape), y)
 
 
-def _prepend(y0: State, ys: State, times: int) -> State:
-    head = _stack(y0, times)
-    if isinstance(head, Tensor) and isinstance(ys, Tensor):
-        return torch.cat([head, ys])
-    return tuple(torch.cat([a, b]) for a, b in zip(head, ys, strict=True))
+def _prepend(y0: S, ys: S, times: int) -> S:
+    pairs = zip(parts_of(_stack(y0, times)), parts_of(ys), strict=True)
+    return like_state(y0, [torch.cat(pair) for pair in pairs])

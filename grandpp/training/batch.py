@@ -7,6 +7,7 @@ single run's, and optimisers work entry by entry.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +21,25 @@ from torch_geometric.data import Data
 
 from grandpp.models import Member, classify_batched
 from grandpp.solvers import SolveStats
-from grandpp.training.loop import TrainingRun, check_selection
+from grandpp.training.loop import TrainingRun, check_selection, split_of
 from grandpp.training.memory import PeakMemory
 from grandpp.training.random_stream import RandomStream
+from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, DivergedError, RunResult
 from grandpp.training.settings import Run, build_optimizer
+
+
+def record_batch(
+    runs: Sequence[Run],
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[int], object] = lambda place: None,
+) -> list[Record]:
+    """Split the graph for every run of a batch, train them together, and return their records."""
+    here = copy.copy(data).to(device)  # once: the splits share its edges
+    splits = [split_of(run, here) for run in runs]
+    results = train_batch(runs, splits, device, on_epoch)
+    return [make_record(*done, str(device)) for done in zip(runs, results, splits, strict=True)]
 
 
 def train_batch(
@@ -33,7 +48,7 @@ def train_batch(
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
 ) -> list[RunResult]:
-    """Train and evaluate several runs at once; each does what :func:`train_run` does.
+    """Train and evaluate several runs at once; each has the result of :func:`train_run`.
 
     A run that fails or is out of patience leaves the batch, and the others go on.
 
@@ -171,7 +186,7 @@ class _Batch:
         self._for_all(record_accuracy)
 
     def finish(self, entries: Sequence[_Entry]) -> None:
-        """Let runs leave that have come to their end."""
+        """Remove the runs that have ended from the batch."""
         for entry in list(entries):
             try:
                 entry.result.energy = entry.run.energy()
@@ -185,7 +200,7 @@ class _Batch:
         return classify_batched(members, run.x, run.data.edge_index, run.data.edge_weight)
 
     def _for_all(self, job: Callable[[Sequence[_Entry]], None]) -> None:
-        """Do a job for all runs at once; where it fails, for each alone, and drop those it fails.
+        """Do a job for all runs at once; if it fails, for each alone, and drop the failed ones.
 
         The second attempt draws the random numbers of the first one again.
         """

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from grandpp.training.batch import check_batch
+from grandpp.training.batch import check_batch, record_batch
 from grandpp.training.options import option, positive_int
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import Threads
-from grandpp.training.worker import record_batch
 
 Runs = Sequence[tuple[Run, Data]]
 
@@ -28,9 +27,9 @@ class BatchOptions:
     """Several runs in one program."""
 
     batch_splits: int | None = option(
-        "train B runs of a model (splits and seeds) at once as one program, the single runs up to "
-        "rounding: saves calls, which a GPU waits for; for linear GRAND and GRAND++ with the exact "
-        "solver, not with --workers; Ctrl-C loses the batch under way",
+        "train B runs of a model (splits and seeds) as one program, with the results of single "
+        "runs up to rounding and fewer calls, which pays on a GPU; for linear GRAND and GRAND++ "
+        "with the exact solver, not with --workers; Ctrl-C loses the current batch",
         default=None,
         parse=positive_int,
         metavar="B",
@@ -55,7 +54,7 @@ def check_batches(runs: Runs) -> None:
 
 
 def plan_batches(runs: Runs, size: int) -> list[list[int]]:
-    """Put runs on one graph that differ in split and seed alone together.
+    """Group the runs on one graph that differ in split and seed alone.
 
     Args:
         runs: Runs with the graph of each.
@@ -115,7 +114,7 @@ def run_batches(
             added = [file.add(record) for record in records]
             alone = all(added)
         if not alone:
-            # Another command walks in step with this one: go on in another order.
+            # Another command is doing the same runs in the same order: change the order here.
             random.shuffle(waiting)
         for place in batch:
             record = file.records[runs[place][0].key]

@@ -9,7 +9,7 @@ from grandpp.models import DiffusionClassifier, NodeModel, SparseFeatures
 from grandpp.training.result import RunResult, accuracy
 
 # In units of the integration time T: how far the trajectory is followed, which is as far as GRAND's
-# code does, and how many times are looked at in each; T itself is one of them.
+# code does, and how many times are evaluated in each; T itself is one of them.
 _SPAN, _TIMES_PER_SPAN = 3, 4
 
 
@@ -21,21 +21,21 @@ def record_best_time(
     epoch: int,
     result: RunResult,
 ) -> None:
-    """Follow the trajectory to 3 T and note where the validation accuracy is best.
+    """Find the time up to 3 T with the best validation accuracy, and record the accuracies there.
 
     Source: the early stopping of `GRAND's official code
     <https://github.com/twitter-research/graph-neural-pde>`_, whose test accuracy is that at the
-    best epoch and time of all. Here 12 times are looked at, T/4 apart, and the first of equals
+    best epoch and time of all. Here 12 times are evaluated, T/4 apart, and the first of equals
     wins; there the steps of its integrator, and the end wins.
 
     Args:
         model: The model, trained at T, in evaluation mode.
         x: Features ``[N, F]``.
         data: Graph with the masks of its split; it has validation nodes.
-        logits: What the model gives at T, ``[N, C]``.
+        logits: Logits of the model at T, ``[N, C]``.
         epoch: Number of the epoch.
         result: Changed in its fields ``best_time...`` alone. A solve that fails beyond T ends the
-            look there.
+            search there.
 
     Raises:
         ValueError: If the model solves no equation.

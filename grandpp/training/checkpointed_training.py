@@ -16,7 +16,7 @@ from grandpp.solvers import SolveError
 from grandpp.training.atomic_files import check_target, write_whole
 
 Row = dict[str, float]
-"""What one epoch measured, by name."""
+"""Measurements of one epoch by name."""
 
 Settings = Mapping[str, str | int | float | bool | None]
 """Everything that decides the result of a training, by name."""
@@ -25,7 +25,7 @@ _PARTS = ("settings", "history", "model", "optimizer", "generator")
 
 
 class Task(Protocol):
-    """A model in training: what it learns from is the task's own business.
+    """A model in training, with its optimiser and its data.
 
     All randomness comes from ``generator``, on the CPU, so that a checkpoint can keep it.
     """
@@ -45,7 +45,7 @@ class Task(Protocol):
 
 @dataclass
 class Fit:
-    """A training so far.
+    """The finished epochs of a training, and its status.
 
     Args:
         history: One row per epoch, with ``epoch`` (from 1) and ``seconds``.
@@ -72,11 +72,13 @@ def fit(
     Args:
         task: The model, its optimiser and its data.
         epochs: Epochs in all, those of a checkpoint included.
-        settings: What decides the result, without ``epochs``; a checkpoint of others is refused.
+        settings: Every choice that decides the result but ``epochs``; a checkpoint with others is
+            refused.
         checkpoint: File to write, and to go on from. (default: ``None``)
         resume: Go on from ``checkpoint`` if it exists; the result is that of a training that was
             never interrupted. (default: ``False``, a checkpoint that exists is replaced)
-        done: Filled as the training goes on, for whoever interrupts it. (default: ``None``)
+        done: Updated after every epoch, so that it is complete when the training is interrupted.
+            (default: ``None``)
         on_epoch: Called with every new row. (default: ``None``)
         on_batch: Called after every step. (default: ``None``)
 
@@ -84,7 +86,7 @@ def fit(
         The rows of all epochs; a solve that fails ends the training and is its status.
 
     Raises:
-        ValueError: If the checkpoint is none, belongs to another training or has more epochs.
+        ValueError: If the file is no checkpoint, belongs to another training or has more epochs.
     """
     done = Fit() if done is None else done
     if checkpoint is not None:
@@ -150,11 +152,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def restore(task: Task, found: Mapping[str, Any], settings: Settings, path: Path) -> list[Row]:
-    """Put a task where a checkpoint left it.
+    """Restore a task from a checkpoint.
 
     Args:
         task: With the model, optimiser and generator that the checkpoint is of.
-        found: What was read.
+        found: The checkpoint.
         settings: Those of the task.
         path: Where it was read, for messages.
 
@@ -167,8 +169,8 @@ def restore(task: Task, found: Mapping[str, Any], settings: Settings, path: Path
     kept = found["settings"]
     other = sorted(k for k in {*kept, *settings} if kept.get(k) != settings.get(k))
     if other:
-        told = ", ".join(f"{k}={kept.get(k)} there, {settings.get(k)} here" for k in other)
-        raise ValueError(f"expected a checkpoint of the same settings in {path} ({told})")
+        differences = ", ".join(f"{k}={kept.get(k)} there, {settings.get(k)} here" for k in other)
+        raise ValueError(f"expected a checkpoint of the same settings in {path} ({differences})")
     try:
         task.model.load_state_dict(found["model"])
         task.optimizer.load_state_dict(found["optimizer"])

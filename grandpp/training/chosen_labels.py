@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,40 +10,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.data import Data
 
 from grandpp.models import GraphViews, graph_views, suggest_from_views
-from grandpp.training.loop import train_run
-from grandpp.training.records import Record, make_record
+from grandpp.training.result import RunResult
 from grandpp.training.settings import Run
 
 # One per graph: they do not depend on labels, splits or seeds.
 _views: WeakIdKeyDictionary = WeakIdKeyDictionary()
-
-
-def record_chosen(
-    run: Run,
-    data: Data,
-    device: torch.device,
-    on_epoch: Callable[[], object] = lambda: None,
-) -> Record:
-    """Choose the nodes to label by coverage, train, and return the record.
-
-    Classes without a chosen node are not known to the model; their nodes count as wrong.
-
-    Args:
-        run: The run; its split is the seed of the choice.
-        data: Graph without masks.
-        device: Where to train.
-        on_epoch: Called after every epoch.
-    """
-    split = coverage_split(run, data)
-    part, classes_met = met_classes(split)
-    result = train_run(run, part, device, on_epoch)
-    counted, known = int((part.y >= 0)[split.test_mask].sum()), int(split.test_mask.sum())
-    share = counted / known if known else 1.0
-    for name in ("test_accuracy", "last_test_accuracy"):
-        value = getattr(result, name)
-        setattr(result, name, None if value is None else value * share)
-    result.classes_met = classes_met
-    return make_record(run, result, split, str(device))
 
 
 def coverage_split(run: Run, data: Data) -> Data:
@@ -90,3 +60,20 @@ def met_classes(split: Data) -> tuple[Data, int]:
     part = copy.copy(split)
     part.y = number[split.y]  # the last entry is that of -1
     return part, len(met)
+
+
+def count_missed_classes(result: RunResult, split: Data, part: Data, classes_met: int) -> None:
+    """Count the test nodes of classes that have no training node as wrong.
+
+    Args:
+        result: Result on the part, changed here.
+        split: The split.
+        part: The part of it that :func:`met_classes` returned.
+        classes_met: Number of classes in it.
+    """
+    counted, known = int((part.y >= 0)[split.test_mask].sum()), int(split.test_mask.sum())
+    share = counted / known if known else 1.0
+    for name in ("test_accuracy", "last_test_accuracy"):
+        value = getattr(result, name)
+        setattr(result, name, None if value is None else value * share)
+    result.classes_met = classes_met

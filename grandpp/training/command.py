@@ -35,13 +35,13 @@ class OneLineParser(argparse.ArgumentParser):
 
 @dataclass
 class Console:
-    """What a command prints, and where.
+    """Output of a command.
 
     Args:
         program: Name of the command, which stands before every message.
         as_json: Results are JSON lines on stdout, tables go to stderr.
         quiet: No progress bars.
-        kept: Says what is kept of an interrupted command. (default: nothing to say)
+        kept: Returns what is kept of an interrupted command, for the message. (default: nothing)
     """
 
     program: str
@@ -64,7 +64,7 @@ class Console:
         (sys.stderr if self.as_json else sys.stdout).write(f"{text}\n")
 
     def notice(self, message: object) -> None:
-        """Print one line to stderr that the user should know."""
+        """Print a notice of one line to stderr."""
         self._line(f"notice: {message}")
 
     def complain(self, message: object) -> int:
@@ -73,7 +73,7 @@ class Console:
         return 2
 
     def interrupted(self) -> int:
-        """Say that the command was interrupted and what is kept; return the exit code 130."""
+        """Print that the command was interrupted and what is kept; return the exit code 130."""
         kept = "" if self.kept is None else f"; {self.kept()}"
         sys.stderr.write("\n")  # after ^C, or a progress bar
         self._line(f"interrupted{kept}")
@@ -88,11 +88,11 @@ class Command(Generic[O]):
     """A command of ``grandpp``.
 
     Args:
-        name: What the user types.
+        name: Name that the user types.
         about: Its help: one sentence, then examples and explanations.
         options: Dataclass of its options, see :mod:`grandpp.training.options`.
-        run: Does it; returns the exit code. What it prints in a ``finally`` clause is printed
-            after Ctrl-C, too.
+        run: Runs the command; returns the exit code. A ``finally`` clause of it prints after
+            Ctrl-C, too.
     """
 
     name: str
@@ -112,8 +112,8 @@ def run_command(
         program: Its name in messages and in the help. (default: ``grandpp NAME``)
 
     Returns:
-        0, or what the command says; 2 after an error of the user, with one line on stderr; 130
-        after Ctrl-C.
+        0, or the exit code of the command; 2 after an error of the user, with one line on stderr;
+        130 after Ctrl-C.
     """
     program = program or f"grandpp {command.name}"
     parser = OneLineParser(
@@ -143,7 +143,7 @@ def resolve_device(name: str) -> torch.device:
     """Turn ``auto``, ``cpu`` or ``cuda`` into a device.
 
     Raises:
-        ValueError: If CUDA is asked for and not there.
+        ValueError: If CUDA is requested and not available.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

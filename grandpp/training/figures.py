@@ -19,7 +19,7 @@ _MARKERS = "osD^vPX*<"  # one more than colours, so that they pair differently e
 
 
 def check_picture(path: Path) -> None:
-    """Refuse a picture that could not be saved, before the work that it would show.
+    """Raise an error for a picture that cannot be saved, before the work that it shows.
 
     Raises:
         ValueError: If its folder is missing, its ending is no format of matplotlib, or a folder is

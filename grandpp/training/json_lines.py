@@ -12,7 +12,7 @@ def to_json(record: Mapping[str, Any], **options: Any) -> str:
     """One line of JSON with sorted keys; numbers that are NaN or infinite become null.
 
     Args:
-        record: What to write; it stays as it is.
+        record: The record; not changed.
         **options: Of :func:`json.dumps`.
     """
     return json.dumps(_finite(record), sort_keys=True, allow_nan=False, **options)

@@ -14,18 +14,45 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from grandpp.data import check_data
+from grandpp.data import check_data, low_label_split
 from grandpp.data.features import binary
 from grandpp.graph import dirichlet_energy
 from grandpp.linalg import all_finite
 from grandpp.models import DiffusionClassifier, NodeModel, sparse_if_sparse
 from grandpp.solvers import SolveStats
 from grandpp.training.best_time import record_best_time
+from grandpp.training.chosen_labels import count_missed_classes, coverage_split, met_classes
 from grandpp.training.memory import PeakMemory
+from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
 from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
 from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
+
+
+def split_of(run: Run, data: Data) -> Data:
+    """The run's split of a graph; a graph that has masks already is taken as it is."""
+    if "train_mask" in data:
+        return data
+    return low_label_split(data, run.labels_per_class, run.split, run.protocol)
+
+
+def record_run(
+    run: Run,
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[], object] = lambda: None,
+) -> Record:
+    """Split the graph, train, and return the record."""
+    if run.labels_chosen is None:
+        split = split_of(run, data)
+        result = train_run(run, split, device, on_epoch)
+    else:
+        split = coverage_split(run, data)
+        part, classes_met = met_classes(split)
+        result = train_run(run, part, device, on_epoch)
+        count_missed_classes(result, split, part, classes_met)
+    return make_record(run, result, split, str(device))
 
 
 def train_run(
@@ -39,7 +66,7 @@ def train_run(
     Args:
         run: The run.
         data: Graph with ``x``, ``edge_index``, ``y`` and the three masks of its split; rewired
-            here where the run asks for it and :func:`run_sweep` has not done so.
+            here if its settings name a rewiring and :func:`run_sweep` has not done so.
         device: Where to run.
         on_epoch: Called after every epoch, for a progress bar.
 
@@ -76,7 +103,7 @@ def train_run(
 
 
 def check_selection(run: Run, data: Data) -> None:
-    """Refuse to choose an epoch or a time by a validation accuracy that does not exist.
+    """Raise an error if an epoch or a time is to be chosen without validation nodes.
 
     Args:
         run: The run.
@@ -146,7 +173,7 @@ class TrainingRun:
 
     @classmethod
     def begin(cls, run: Run, data: Data, device: torch.device, x: Any = None) -> TrainingRun:
-        """Set the seeds, build the model and tell it the labels of its split.
+        """Set the seeds, build the model and give it the labels of its split.
 
         Raises:
             ValueError: If the data are malformed, or no training node has a known label.
@@ -188,14 +215,14 @@ class TrainingRun:
         self.count(stats)
 
     def count(self, stats: SolveStats | None) -> None:
-        """Note what the solve of an epoch has cost, after its backward pass."""
+        """Record the evaluations of an epoch, after its backward pass."""
         if stats is not None:
             self.nfe_forward.append(stats.nfe_forward)
             self.nfe_backward.append(stats.nfe_backward)
 
     @torch.no_grad()
     def evaluate(self, epoch: int, result: RunResult) -> None:
-        """Note the accuracies after an epoch."""
+        """Record the accuracies after an epoch."""
         data = self.data
         self.model.eval()
         logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
@@ -203,7 +230,7 @@ class TrainingRun:
         self.evaluate_trajectory(logits, epoch, result)
 
     def record_accuracy(self, logits: Tensor, epoch: int, result: RunResult) -> None:
-        """Note the accuracies of the logits ``[N, C]`` after an epoch."""
+        """Record the accuracies of the logits ``[N, C]`` after an epoch."""
         data = self.data
         test = accuracy(logits, data.y, data.test_mask)
         result.last_test_accuracy, result.epochs = test, epoch
@@ -215,12 +242,12 @@ class TrainingRun:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
 
     def evaluate_trajectory(self, logits: Tensor, epoch: int, result: RunResult) -> None:
-        """Where asked to, look for the best time; the model is in evaluation mode.
+        """Find the best time, if the settings ask for it; the model is in evaluation mode.
 
         Args:
-            logits: What the model gives at its end time, ``[N, C]``.
+            logits: Logits at the end time, ``[N, C]``.
             epoch: Number of the epoch.
-            result: Where the best time is noted.
+            result: Where the best time is recorded.
         """
         if self.best_time:
             record_best_time(self.model, self.x, self.data, logits, epoch, result)
@@ -239,7 +266,7 @@ class TrainingRun:
         return share if math.isfinite(share) else None
 
     def record_cost(self, result: RunResult, seconds: float, memory: PeakMemory) -> None:
-        """Note what the whole run has cost, and whether there was anything to test."""
+        """Record the cost of the run, and a message if there was no node to test."""
         if result.status == "success" and not bool(self.data.test_mask.any()):
             result.message = NO_TEST
         result.seconds, result.peak_memory_mb = seconds, memory.mib

@@ -76,7 +76,7 @@ def keep_freed_memory() -> bool:
     process, so it is the program's to make, not the library's.
 
     Returns:
-        Whether the C library could be told.
+        Whether the C library took the setting.
     """
     trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

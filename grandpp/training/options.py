@@ -10,7 +10,7 @@ An option is one field::
         models: tuple[str, ...] = option("one or more of {choices}", flag="--model", choices=MODELS,
                                          default=("gcn",))
 
-The type of the field says how its text is parsed and how often it may stand; its default is
+The type of the field decides how its text is parsed and how many values it takes; its default is
 added to the help. An option that several commands have is a field of a class that they inherit; a
 command that declares the field again without :func:`option` gives it another default. Settings of
 models declare their options, too: a command takes them over by :func:`options_of`.
@@ -33,7 +33,7 @@ DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Option:
-    """How a field stands on the command line, see :func:`option`."""
+    """A field as an option of a command line, see :func:`option`."""
 
     help: str
     flag: str | None
@@ -65,7 +65,7 @@ def option(
     ``bool`` takes none.
 
     Args:
-        help: What it does; ``{choices}`` stands for the choices, joined by commas.
+        help: Text of ``--help``; ``{choices}`` stands for the choices, joined by commas.
         default: Value without the option. (default: the option is required)
         flag: Its name. (default: that of the field, with dashes)
         alias: A second name. (default: none)
@@ -73,7 +73,7 @@ def option(
         choices: Values it may take.
         parse: Turns its text into a value; an ``argparse.ArgumentTypeError`` is reported.
             (default: the type of the field)
-        shown_default: What the help says of the default. (default: the default itself, and
+        shown_default: The default as the help shows it. (default: the default itself, and
             nothing if that is ``None``, ``False`` or empty)
         negatable: Let ``--no-...`` set a ``bool`` to ``False``.
         positional: Take the values without a flag.
@@ -101,7 +101,7 @@ def options_of(
 
 @dataclass(frozen=True)
 class OptionsOf:
-    """What :func:`options_of` was asked for."""
+    """Arguments of :func:`options_of`."""
 
     declared: tuple[type[Any], ...]
     only: tuple[str, ...] | None
@@ -109,7 +109,7 @@ class OptionsOf:
 
 
 def add_options(parser: argparse.ArgumentParser, declared: type[Any]) -> None:
-    """Add every option that a dataclass declares; those it inherits stand in groups of their own.
+    """Add every option that a dataclass declares; inherited ones form groups of their own.
 
     Args:
         parser: Parser that gets the options.
@@ -124,10 +124,10 @@ def add_options(parser: argparse.ArgumentParser, declared: type[Any]) -> None:
 
 
 def read_options(args: argparse.Namespace, declared: type[T]) -> T:
-    """Make the dataclass from parsed arguments; what was not given keeps the field's default.
+    """Make the dataclass from parsed arguments; options not given keep the field's default.
 
     Args:
-        args: What a parser with :func:`add_options` returned.
+        args: Result of a parser with :func:`add_options`.
         declared: The same dataclass.
 
     Raises:
@@ -145,7 +145,7 @@ def read_options(args: argparse.Namespace, declared: type[T]) -> T:
 
 @dataclass(frozen=True)
 class _Item:
-    """An option of a command: a field, how it stands on the command line, and where it goes."""
+    """An option of a command: its field, its declaration, and where its value goes."""
 
     name: str
     hint: Any
@@ -200,13 +200,13 @@ def _collections(declared: type[Any]) -> dict[str, Any]:
 
 
 def _declaration(declared: type[Any], name: str) -> tuple[Option, type[Any]] | None:
-    """How a field stands on the command line, and the class that says so, perhaps a base."""
-    told = {kind: _own_option(kind, name) for kind in declared.__mro__}
-    row = next((row for row in told.values() if row is not None), None)
+    """The option that a field declares, and the class, perhaps a base, that declares it."""
+    declarations = {kind: _own_option(kind, name) for kind in declared.__mro__}
+    row = next((row for row in declarations.values() if row is not None), None)
     if row is None:
         return None
-    # Subclasses inherit the fields of their bases: the last one is the first to say it.
-    return row, [kind for kind, own in told.items() if own is row][-1]
+    # Subclasses inherit the fields of their bases: the last class in the order declares it.
+    return row, [kind for kind, own in declarations.items() if own is row][-1]
 
 
 def _own_option(kind: type[Any], name: str) -> Option | None:
@@ -218,7 +218,7 @@ def _add_option(group: Any, item: _Item) -> None:
     row, required = item.row, item.default is MISSING
     kind, several = _value_type(item.hint)
     flags = [item.name] if row.positional else _flags(item.name, row)
-    # What is not given is absent from the namespace: the dataclass has the defaults, once.
+    # Options not given are absent from the namespace: the dataclass has the defaults, once.
     given: dict[str, Any] = {"help": _help_text(row, item.default), "default": argparse.SUPPRESS}
     if not row.positional:
         given |= {"dest": item.dest, "required": required}
@@ -287,14 +287,14 @@ def positive_float(text: str) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class QuietOptions:
-    """How progress is shown."""
+    """Progress."""
 
     quiet: bool = option("no progress bar", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(QuietOptions):
-    """What is printed."""
+    """Output."""
 
     json: bool = option(
         "print JSON, one line per result, instead of tables; these go to stderr", default=False
@@ -303,7 +303,7 @@ class ReportOptions(QuietOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Where data are."""
+    """Data files."""
 
     root: Path | None = option(
         "folder of raw data files, searched before $GRANDPP_DATA and the cache",
@@ -314,7 +314,7 @@ class DataOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions:
-    """Where tensors are."""
+    """Device."""
 
     device: str = option(
         "device that computes; auto is cuda where there is one", default="auto", choices=DEVICES
@@ -323,7 +323,7 @@ class DeviceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordOptions:
-    """Where results are kept."""
+    """Records of results."""
 
     out: Path | None = option(
         "append one JSON line per run; runs that the file holds are not repeated",
@@ -333,13 +333,13 @@ class RecordOptions:
 
     @property
     def where(self) -> str:
-        """Where finished runs are, for the message after an interruption."""
+        """Description of where finished runs are, for the message after an interruption."""
         return "shown" if self.out is None else f"kept in {self.out}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingImageOptions:
-    """Which images are learned from."""
+    """Training images."""
 
     train: int | None = option(
         "train on the first N images alone", default=None, parse=positive_int, metavar="N"
@@ -348,7 +348,7 @@ class TrainingImageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOutImageOptions:
-    """Which images are held out."""
+    """Held-out images."""
 
     test: int | None = option(
         "test on the first N held-out images alone", default=None, parse=positive_int, metavar="N"
@@ -357,7 +357,7 @@ class HeldOutImageOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PlotOptions:
-    """What is drawn."""
+    """Figures."""
 
     plot: Path | None = option(
         "save a picture of the results (.png, .pdf or .svg)", default=None, metavar="FILE"
@@ -366,14 +366,14 @@ class PlotOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DescribeOptions:
-    """What is told without running anything."""
+    """Description without a run."""
 
     describe: bool = option("print the layers of every model as JSON and end", default=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SeedOptions:
-    """How often runs are repeated."""
+    """Repeated runs."""
 
     runs: int = option("seeds per model", default=1, parse=positive_int)
     seed: int = option("the first seed", default=0, alias="--first-seed", metavar="S")
@@ -386,7 +386,7 @@ class SeedOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointOptions:
-    """How an interrupted training goes on."""
+    """Checkpoints."""
 
     checkpoint: Path | None = option(
         "save the state of the training after every epoch, over an older one unless --resume is "

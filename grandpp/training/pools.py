@@ -1,4 +1,4 @@
-"""Do runs in this process or in worker processes of this machine."""
+"""Pools of workers that do runs: this process, or processes of this machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.training.loop import record_run
 from grandpp.training.options import option, positive_int
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import StoredGraphs, record_run, run_cached, start_worker
+from grandpp.training.worker import StoredGraphs, run_cached, start_worker
 
 BACKENDS: tuple[str, ...] = ("loky", "dask", "ray")
 
@@ -49,7 +50,7 @@ def worker_count(text: str) -> int | None:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions:
-    """How many runs are done at once, and where."""
+    """Parallel runs."""
 
     workers: int | None = option(
         "runs at once on the CPU, each in a process of its own, with the same results; 1: in this "
@@ -84,15 +85,15 @@ class WorkerOptions:
 
 
 class WorkerError(RuntimeError):
-    """Worker processes were lost, and the runs they were at with them."""
+    """Worker processes were lost, with the runs in progress."""
 
 
 class Pool(Protocol):
-    """Something that does runs.
+    """Executor of runs.
 
     Attributes:
         workers: Runs at once.
-        lost: Exceptions of a future that mean that its worker is gone.
+        lost: Exceptions of a future whose worker is gone.
         epochs: Epochs of every run so far; stays 0 where the epochs of a worker cannot be seen.
     """
 
@@ -152,7 +153,7 @@ class Processes(AbstractContextManager["Processes"]):
 
     The graphs are stored once, in a temporary folder, and mapped by every process; the folder
     stays behind if this process and all of the pool are killed at once. A process that dies
-    breaks the pool: nobody knows which of its locks it held.
+    breaks the pool, because the locks that it held are not known.
 
     Args:
         graphs: The graphs.

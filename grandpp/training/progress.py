@@ -26,7 +26,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._epochs = np.array([run.settings.epochs for run in runs], dtype=np.int64)
         self._finished = np.zeros(len(runs), dtype=bool)
         self._accuracies: dict[tuple[str, int], dict[str, list[float]]] = {}
-        # Fast and slow models take turns: the mean speed so far tells the time left best.
+        # Fast and slow models take turns: the mean speed so far predicts the time left best.
         self._bar = tqdm(
             total=int(self._epochs.sum()),
             unit="epoch",
@@ -45,7 +45,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._bar.set_description(text, refresh=False)
 
     def show(self, epochs: NDArray[np.int64]) -> None:
-        """Move to the epochs done; a finished run counts in full, also where it stopped early."""
+        """Move to the epochs done; a finished run counts in full, also if it stopped early."""
         done = int(np.where(self._finished, self._epochs, epochs).sum())
         self._bar.update(done - self._bar.n)
 

@@ -9,10 +9,10 @@ from grandpp.training.record_file import read_lines
 from grandpp.training.records import KEY_FIELDS, RUN_RECORDS, Record
 
 REQUIRED: tuple[str, ...] = ("test_accuracy", "last_test_accuracy", "val_accuracy")
-"""What every record has, ``None`` where there is no such accuracy."""
+"""Accuracies that every record has, ``None`` where one does not exist."""
 
 METRICS: tuple[str, ...] = (*REQUIRED, "best_time_test_accuracy")
-"""What can be compared."""
+"""Accuracies that can be compared."""
 
 _INTEGERS = ("labels_per_class", "split", "seed")
 _TEXTS = (*(name for name in KEY_FIELDS if name not in _INTEGERS), "split_digest")
@@ -21,10 +21,10 @@ _TEXTS = (*(name for name in KEY_FIELDS if name not in _INTEGERS), "split_digest
 def load_records(paths: Iterable[Path]) -> Iterator[Record]:
     """Yield the records of several files, JSON lines as they are or compressed by gzip.
 
-    Unlike :func:`read_records` this mends nothing: a sweep may be appending to the file.
+    The files are only read. A torn last line, which :func:`read_records` skips, is an error.
 
     Args:
-        paths: Files, told apart by their first bytes and not by their names.
+        paths: Files; their first bytes show whether they are compressed, not their names.
 
     Yields:
         Records in the order of the files, one in memory at a time.
@@ -45,7 +45,7 @@ def load_records(paths: Iterable[Path]) -> Iterator[Record]:
 
 
 def _is_record(record: Record) -> bool:
-    """Whether everything that a comparison reads is there and of its type."""
+    """Whether all fields that a comparison reads exist and have their type."""
     if not isinstance(record.get("config", {}), dict):
         return False
     return (

@@ -1,7 +1,7 @@
 """Files of records, one JSON line per run: append, lock, repair a torn line, resume, read.
 
-Every study keeps its results in such a file. What differs between studies is the
-:class:`RecordFormat`: the fields that tell runs apart, and the others that a record has.
+Every study keeps its results in such a file. Studies differ in the :class:`RecordFormat`: the
+fields that tell runs apart, and the others that a record has.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class RecordFormat:
     def begins(self, line: bytes) -> bool:
         """Whether a line without its newline may be the beginning of a record of this format.
 
-        A line of one record is enough to tell: its first name, as far as it is there, is that of a
+        One name decides: the first name in the line, as far as it is there, must be that of a
         field. Which field comes first does not matter.
         """
         if line == b"{":
@@ -194,8 +194,8 @@ def append_record(path: Path, record: Record) -> None:
 def read_file(path: Path, form: RecordFormat) -> list[Record]:
     """Read all records of a file, also of a compressed one, and change nothing.
 
-    A last line without its newline counts if it is a whole record, and is passed over if it is
-    the beginning of one: it was torn by a crash, or another process is writing it.
+    A last line without its newline counts if it is a whole record, and is skipped if it is the
+    beginning of one: it was torn by a crash, or another process is writing it.
 
     Args:
         path: The file; one that does not exist has no records.
@@ -215,7 +215,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
     """Yield the lines of a file with their newlines, unpacked if gzip compressed it.
 
     Args:
-        path: The file; its first bytes tell whether it is compressed, not its name.
+        path: The file; its first bytes show whether it is compressed, not its name.
 
     Raises:
         ValueError: If the compressed file is not whole.
@@ -242,8 +242,8 @@ def locked(path: Path) -> Iterator[None]:
 def repair_last_line(path: Path) -> None:
     """Complete or cut off a last line without its newline; the caller holds the lock.
 
-    Whoever writes holds the lock, so such a line is what a killed process left, not what a living
-    one is writing. A whole record gets its newline; the beginning of one is cut off.
+    Every writer holds the lock, so such a line was left by a killed process and is not being
+    written. A whole record gets its newline; the beginning of one is cut off.
 
     Raises:
         ValueError: If the line is no JSON object nor the beginning of one.
@@ -298,7 +298,7 @@ def _is_object(line: bytes) -> bool:
 
 
 def _with_nan(record: Record) -> Record:
-    """What every epoch measured as numbers again: null there stands for a NaN or an infinity."""
+    """Read null in the measurements of epochs as NaN; it stands for a NaN or an infinity."""
     history = record.get("history")
     if not isinstance(history, list):
         return record

@@ -1,4 +1,4 @@
-"""Records of trainings on graphs: what a line says, and what tells runs apart."""
+"""Records of trainings on graphs: their fields, and the key of a run."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _ORIGIN = ("labels_chosen", "split_digest", "device", "config", "versions", "git
 RUN_RECORDS = RecordFormat(
     key=KEY_FIELDS, optional=(*(field.name for field in fields(RunResult)), *_ORIGIN)
 )
-"""What :func:`make_record` makes."""
+"""Format of what :func:`make_record` returns."""
 
 
 def make_record(run: Run, result: RunResult, data: Data, device: str) -> Record:
-    """Return everything that repeats and explains a run, with stable field names."""
+    """Return the record of a run: choices, result, versions and origin, with stable field names."""
     head = {name: getattr(run, name) for name in KEY_FIELDS}
     return {
         **head,
@@ -52,8 +52,8 @@ def make_record(run: Run, result: RunResult, data: Data, device: str) -> Record:
 def read_records(path: Path) -> list[Record]:
     """Read a file of records, also a compressed one, and change nothing.
 
-    A last line without its newline counts if it is a whole record, and is passed over if it is
-    the beginning of one: it was torn by a crash, or another process is writing it.
+    A last line without its newline counts if it is a whole record, and is skipped if it is the
+    beginning of one: it was torn by a crash, or another process is writing it.
 
     Raises:
         ValueError: If any line is something else than a record.

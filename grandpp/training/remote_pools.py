@@ -1,4 +1,4 @@
-"""Do runs on other machines by dask or ray; both are optional."""
+"""Pools of workers on other machines, by dask or ray; both are optional."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.training.loop import record_run
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
-from grandpp.training.worker import CPU, drop_graphs, keep_graphs, record_run, run_cached
+from grandpp.training.worker import CPU, drop_graphs, keep_graphs, run_cached
 
 PATIENCE = 10.0  # seconds to wait for a scheduler's answer
 
@@ -36,7 +37,7 @@ class Dask(AbstractContextManager["Dask"]):
 
     Raises:
         ValueError: If dask is not installed, there is no address, or no worker at it.
-        OSError: If nobody answers there.
+        OSError: If the scheduler does not answer.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Ray(AbstractContextManager["Ray"]):
 
     Raises:
         ValueError: If ray is not installed.
-        OSError: If nobody answers at the address.
+        OSError: If no cluster answers at the address.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from grandpp.training.settings import Run
 
 
 def rewired(run: Run, data: Data, *, progress: bool = False) -> Data:
-    """Return the graph with the rewiring that a run asks for.
+    """Return the graph with the rewiring in the settings of a run.
 
     Args:
         run: The run, whose settings name the rewiring.

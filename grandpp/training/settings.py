@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
 
 FEATURES: tuple[str, ...] = ("rows", "binary")
-"""What a model gets of the node features, see :class:`TrainedSettings`."""
+"""Forms of the node features that a model gets, see :class:`TrainedSettings`."""
 
 LABELS_CHOSEN: tuple[str, ...] = ("coverage",)
 """How nodes to label may be chosen, see :class:`Run`."""
 
 
 class Cost(NamedTuple):
-    """What a training step costs, roughly, per node and edge.
+    """Rough cost of a training step per node and edge.
 
     Args:
         channels: Size of the hidden state.
@@ -64,7 +64,7 @@ class ModelSettings(ABC):
     with the default ``None`` changes no hash. A field with :func:`grandpp.training.options.option`
     is an option of the command lines.
 
-    The properties here are what training asks of every model; a field of the same name answers.
+    Training reads the properties below of every model; a field of the same name replaces one.
     """
 
     tuned_rows: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -158,7 +158,7 @@ class TrainedSettings(ModelSettings):
         epochs: Training epochs.
         patience: Epochs without a better validation accuracy that end training.
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
-            zero, what the official GRAND code diffuses. (default: ``None``: ``"rows"``)
+            zero, as in the official GRAND code. (default: ``None``: ``"rows"``)
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.training.targets.clustered_targets`.
         clusters: What they grow in: ``"features"``, diffused features, or ``"views"``, features,
@@ -277,7 +277,7 @@ class Run:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What makes two runs the same run."""
+        """The key of the run; runs with equal keys are the same run."""
         return (
             self.dataset,
             self.labels_per_class,
@@ -304,8 +304,8 @@ class Run:
 
 def hash_choices(choices: Mapping[str, Any]) -> str:
     """Return the hash of a run from its choices, for example from the ``config`` of its record."""
-    told = {k: v for k, v in choices.items() if v is not None and k not in ("split", "seed")}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    named = {k: v for k, v in choices.items() if v is not None and k not in ("split", "seed")}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def build_optimizer(run: Run, model: torch.nn.Module) -> torch.optim.Optimizer:

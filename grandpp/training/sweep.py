@@ -37,7 +37,7 @@ def run_sweep(
     scheduler: str | None = None,
     batch_splits: int | None = None,
 ) -> None:
-    """Run what is not in a file of records yet, and report every record.
+    """Do the runs that are not in a file of records yet, and report every record.
 
     Args:
         runs: Runs with the graph of each. A graph without masks is split by its
@@ -66,7 +66,7 @@ def run_sweep(
     Raises:
         ValueError: If ``out`` holds something else than records, its folder does not exist,
             several workers are to share a GPU, a backend is unknown or not
-            installed, a graph cannot be rewired as a run asks for, or a model cannot be
+            installed, a graph cannot be rewired as a run needs, or a model cannot be
             trained in batches.
         OSError: If the cluster does not answer, or a record cannot be written.
         WorkerError: If a worker process died; the runs that were finished are kept.
@@ -180,7 +180,7 @@ def _drive(
         for future in done - lost:
             slot = pending.pop(future)
             if not file.add(future.result()):
-                # Another command walks in step with this one: go on in another order.
+                # Another command is doing the same runs in the same order: change the order here.
                 random.shuffle(waiting)
             report(slot)
         bar.show(pool.epochs)
@@ -197,11 +197,11 @@ def _is_lost(future: Future[Record], pool: Pool) -> bool:
 
 
 def _last_words(future: Future[Record]) -> str:
-    """What is known about the end of a worker, in one line."""
+    """Describe how a worker ended, in one line."""
     if future.cancelled():
         return "the workers are gone, or the connection to their cluster is"
     text = " ".join(str(future.exception()).split())
     codes = sorted(set(re.findall(r"\bSIG\w+\(-\d+\)|\bEXIT\(\d+\)", text)))
     what = ", ".join(codes) or text.split(". ")[0]
-    hint = "; the system kills so when memory runs out, and fewer workers need less"
+    hint = "; SIGKILL often means that memory ran out: use fewer workers"
     return f"a worker process died ({what}){hint if 'SIGKILL' in what else ''}"

@@ -62,7 +62,7 @@ def collect_cells(
 
     Args:
         records: Records in any order, read once.
-        datasets, labels, models, protocol: What to keep. (default: everything)
+        datasets, labels, models, protocol: Values to keep. (default: all)
         configs: Configuration hashes that choose between several configurations of a model: if a
             model has runs with any of them, only those runs are kept.
 

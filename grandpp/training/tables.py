@@ -50,7 +50,7 @@ def styled(head: Sequence[str], rows: Sequence[Sequence[str]], style: str, title
     Args:
         head: Heads of the columns.
         rows: Cells, as many as heads; `` +- `` becomes a plus-minus sign in LaTeX, and a cell
-            ``**so**`` is highlighted: bold in Markdown and LaTeX, starred in text.
+            ``**text**`` is highlighted: bold in Markdown and LaTeX, starred in text.
         style: One of ``STYLES``: ``"text"``, left-aligned columns; ``"markdown"``, GitHub's; or
             ``"latex"``, a ``table`` that needs no package.
         title: Line above the table; the caption in LaTeX.

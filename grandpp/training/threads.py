@@ -35,7 +35,7 @@ _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 class Threads:
     """Threads of torch and of the BLAS libraries in a run, by the size of its graph.
 
-    They hang on the run and on the plan, never on the number of workers: the last bits of a sum
+    They depend on the run and on the plan, not on the number of workers: the last bits of a sum
     depend on the number of threads, and records must not depend on the workers.
 
     Args:
@@ -68,7 +68,7 @@ ONE_THREAD = Threads(1, 1)
 
 
 def threads_per_run(runs: Runs, threads: int | None = None) -> Threads:
-    """Threads of each run: one, and on a large graph what the other runs leave idle.
+    """Return the threads of each run: one, and on a large graph all cores that other runs leave.
 
     Args:
         runs: All runs that are to be done, with the graph of each.
@@ -119,7 +119,7 @@ def _runs_in_memory(runs: Runs) -> int:
 
 
 def _total_memory() -> int | None:
-    """Bytes of memory; ``None`` where the system does not say."""
+    """Bytes of memory; ``None`` where the system does not report it."""
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # Windows

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from grandpp.data import low_label_split
-from grandpp.training.batch import train_batch
-from grandpp.training.chosen_labels import record_chosen
-from grandpp.training.loop import train_run
+from grandpp.training.loop import record_run
 from grandpp.training.memory import keep_freed_memory
-from grandpp.training.records import Record, make_record
+from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
 
@@ -52,39 +48,6 @@ class StoredGraphs(dict[int, Data]):
         return self.setdefault(which, Data.from_dict(parts))
 
 
-def split_of(run: Run, data: Data) -> Data:
-    """The run's split of a graph; a graph that has masks already is taken as it is."""
-    if "train_mask" in data:
-        return data
-    return low_label_split(data, run.labels_per_class, run.split, run.protocol)
-
-
-def record_run(
-    run: Run,
-    data: Data,
-    device: torch.device,
-    on_epoch: Callable[[], object] = lambda: None,
-) -> Record:
-    """Split the graph, train, and return the record."""
-    if run.labels_chosen is not None:
-        return record_chosen(run, data, device, on_epoch)
-    split = split_of(run, data)
-    return make_record(run, train_run(run, split, device, on_epoch), split, str(device))
-
-
-def record_batch(
-    runs: Sequence[Run],
-    data: Data,
-    device: torch.device,
-    on_epoch: Callable[[int], object] = lambda place: None,
-) -> list[Record]:
-    """Split the graph for every run of a batch, train them together, and return their records."""
-    here = copy.copy(data).to(device)  # once: the splits share its edges
-    splits = [split_of(run, here) for run in runs]
-    results = train_batch(runs, splits, device, on_epoch)
-    return [make_record(*done, str(device)) for done in zip(runs, results, splits, strict=True)]
-
-
 def keep_graphs(sweep: str, graphs: Iterable[Data]) -> None:
     """Keep the graphs of a sweep in this process."""
     _graphs[sweep] = dict(enumerate(graphs))
@@ -102,7 +65,7 @@ def start_worker(sweep: str, folder: Path, parent: int) -> None:
     Args:
         sweep: Name of the sweep.
         folder: Folder of its graphs and of ``epochs``, one 64-bit counter per run.
-        parent: Process that started it; without it there is nobody to work for.
+        parent: Process that started it; this process ends with it.
     """
     keep_freed_memory()
     _graphs[sweep] = StoredGraphs(folder)

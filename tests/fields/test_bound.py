@@ -14,7 +14,7 @@ from grandpp.fields.bound import (
     as_solver_field,
     names_all_tensors,
 )
-from grandpp.vector_field import Bound
+from grandpp.vector_field import BoundField
 
 T = torch.tensor(2.0)
 
@@ -51,7 +51,7 @@ class Wrapper:
 def test_a_module_names_its_parameters_and_takes_others_in_their_place():
     module = Affine()
     bound = BoundModule.of(module)
-    assert isinstance(bound, Bound)
+    assert isinstance(bound, BoundField)
     assert [id(c) for c in bound.captured] == [id(module.weight), id(module.bias)]
     assert bound(T, torch.ones(1)).item() == 7.0
     other = torch.tensor([5.0, 0.5], requires_grad=True)
@@ -90,7 +90,7 @@ def test_a_function_at_the_bottom_of_all_wrappers_is_not_hidden():
     assert as_solver_field(honest) is honest
     assert not names_all_tensors(hiding)
     shown = as_solver_field(hiding)
-    assert not isinstance(shown, Bound)
+    assert not isinstance(shown, BoundField)
     assert shown(T, torch.tensor(4.0)).item() == 16.0
 
 

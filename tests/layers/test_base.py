@@ -14,7 +14,7 @@ from grandpp.solvers import Auto, Proximal, SolveError, Steady, TorchDiffEq
 from grandpp.training.memory import PeakMemory
 
 
-def carried(conv, x, edges, save_at=None, throw=True):
+def solved(conv, x, edges, save_at=None, throw=True):
     return conv._integrate(conv.prepare(x, edges), x, save_at, throw)
 
 
@@ -56,21 +56,21 @@ def test_what_does_not_fit_is_refused_at_construction(options, error, words):
         DiffusionConv(4, **options)
 
 
-def test_the_field_is_carried_from_zero_to_time_and_saved_where_asked(karate, features):
+def test_the_field_is_solved_from_zero_to_time_and_saved_where_requested(karate, features):
     conv = DiffusionConv(8, time=2.0, attention=None, learn_alpha=False).double()
-    solution = carried(conv, features, karate, save_at=[0.0, 1.0, 2.0])
+    solution = solved(conv, features, karate, save_at=[0.0, 1.0, 2.0])
     assert solution.ts.tolist() == [0.0, 1.0, 2.0]
     assert torch.equal(solution.ys[0], features)
     half = DiffusionConv(8, time=1.0, attention=None, learn_alpha=False).double()
     torch.testing.assert_close(
-        carried(half, solution.ys[1], karate).y, solution.ys[2], rtol=0, atol=1e-5
+        solved(half, solution.ys[1], karate).y, solution.ys[2], rtol=0, atol=1e-5
     )
     assert torch.equal(conv.position(solution.y), solution.y)
 
 
 def test_a_failure_is_returned_where_it_is_not_to_be_thrown(karate, features):
     conv = DiffusionConv(8, time=9.0, solver="dopri5", max_nfe=3).double()
-    solution = carried(conv, features, karate, throw=False)
+    solution = solved(conv, features, karate, throw=False)
     assert not solution.successful
     assert solution.stats.nfe_forward == 3
 

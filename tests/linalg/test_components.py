@@ -8,7 +8,7 @@ from grandpp.graph import prepare_graph
 from grandpp.linalg.components import find_classes, find_components
 
 
-def test_components_are_told_apart():
+def test_components_are_distinguished():
     edge_index = torch.tensor([[0, 1, 3], [1, 0, 2]])
     label = prepare_graph(edge_index, 5).classes.components.label
     assert label[0] == label[1]

@@ -7,7 +7,7 @@ import torch
 from grandpp.linalg import all_finite
 
 
-def test_finiteness_is_judged_entry_by_entry_where_a_sum_would_overflow():
+def test_finiteness_is_tested_entry_by_entry_where_a_sum_overflows():
     large = torch.full((9,), 3e38)
     assert not torch.isfinite(large.sum())
     assert all_finite(large)

@@ -52,7 +52,7 @@ def test_heavy_balls_without_jumps_follow_their_block_matrix():
     torch.testing.assert_close(torch.cat(list(out.state), dim=1), exact[-1])
 
 
-def test_the_field_is_told_the_absolute_time():
+def test_the_field_gets_the_absolute_time():
     class Clock(nn.Module):
         def forward(self, t, h):
             return t.expand_as(h)

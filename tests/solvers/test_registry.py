@@ -32,6 +32,7 @@ def test_every_class_of_the_package_that_can_solve_has_a_name():
         for module in modules
         for _, kind in inspect.getmembers(module, inspect.isclass)
         if kind.__module__ == module.__name__ and hasattr(kind, "__dataclass_fields__")
+        and not hasattr(kind, "plan")  # made for one solve, out of a solver with a name
         and list(inspect.signature(getattr(kind, "solve", len)).parameters) == [
             "self", "f", "y0", "ts"]
     }  # fmt: skip

@@ -12,7 +12,7 @@ from grandpp.models import suggest_nodes
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.batches import check_batches
 from grandpp.training.chosen_labels import coverage_split, met_classes
-from grandpp.training.worker import record_run
+from grandpp.training.loop import record_run
 
 CPU = torch.device("cpu")
 

@@ -85,7 +85,7 @@ def test_help_has_choices_defaults_and_groups():
     text = " ".join(parser.format_help().split())
     assert "of a, b (default: a)" in text
     assert "100 % of the time" in text
-    assert "What is printed" in text and "Where results are kept" in text
+    assert "Output:" in text and "Records of results:" in text
     assert "(default: None)" not in text and "(default: False)" not in text
 
 

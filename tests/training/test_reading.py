@@ -39,7 +39,7 @@ def test_plain_and_compressed_files_give_the_same_records_one_after_the_other(tm
         (gzip.compress(b"", mtime=0), "empty"),
     ],
 )
-def test_a_broken_file_is_refused_and_not_mended(tmp_path, content, words):
+def test_a_broken_file_is_refused_and_not_repaired(tmp_path, content, words):
     path = tmp_path / "r.jsonl"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=words):

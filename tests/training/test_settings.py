@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
+import torch
 
 from grandpp.models import gcn
+from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training import build_optimizer
 from grandpp.training.settings import (
+    OPTIMIZERS,
     ModelSettings,
     Run,
     TrainedSettings,
@@ -97,3 +102,42 @@ def test_values_out_of_range_are_refused(change, words):
         replace(Toy(), **change)
     with pytest.raises(ValueError, match="labels_per_class"):
         run(Toy(), labels_per_class=0)
+
+
+def test_the_optimiser_is_the_one_named_and_trains_what_is_to_be_trained():
+    config = tuned_run("Cora", "grand-l", 20)
+    model = config.settings.build(12, 3)
+    model.decoder.bias.requires_grad_(False)
+    optimizer = build_optimizer(config, model)
+    assert type(optimizer).__name__ == config.settings.optimizer == "Adamax"
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"]) == (
+        config.settings.lr,
+        config.settings.weight_decay,
+    )
+    trained = {id(p) for p in group["params"]}
+    assert trained == {id(p) for p in model.parameters()} - {id(model.decoder.bias)}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_stepping_all_parameters_at_once_takes_the_same_steps(name):
+    config = tuned_run("Cora", "grand-l", 20, hidden=8, attention_channels=8)
+    config = config.with_settings(optimizer=name)
+    torch.manual_seed(0)
+    model = config.settings.build(12, 3)
+    twin = copy.deepcopy(model)
+    ours, settings = build_optimizer(config, model), config.settings
+    plain = getattr(torch.optim, name)(
+        twin.parameters(),
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        foreach=False,
+    )
+    for _ in range(6):
+        for p, q in zip(model.parameters(), twin.parameters(), strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        ours.step()
+        plain.step()
+    pairs = zip(model.parameters(), twin.parameters(), strict=True)
+    assert all(torch.equal(p, q) for p, q in pairs)

@@ -18,10 +18,10 @@ from grandpp.data import load_dataset, low_label_split, split_digest
 from grandpp.studies.low_label import plan_runs
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training import WorkerError, read_records, record_key, run_sweep
+from grandpp.training.loop import record_run
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import RUN_RECORDS
 from grandpp.training.threads import ONE_THREAD
-from grandpp.training.worker import record_run
 
 CPU = torch.device("cpu")
 

@@ -16,7 +16,6 @@ from grandpp.data.graph_files.bundles import Bundle, read_npz_bundle, read_pyg
 from grandpp.data.graph_files.columns import ANSWERS, node_column, plain
 from grandpp.data.graph_files.edges import EdgeColumns, read_edges
 from grandpp.data.graph_files.features import MAX_CATEGORIES, read_features
-from grandpp.data.graph_files.folders import files_of_folder
 from grandpp.data.graph_files.labels import Labels, read_labels
 from grandpp.data.graph_files.notices import Parts
 from grandpp.data.graph_files.raw import TABLES, as_path, kind_of
@@ -25,6 +24,8 @@ from grandpp.data.graph_files.rows import (
     read_node_table,
     unique_ids,
 )
+
+_STEMS = ("edges", "features", "labels", "nodes")
 
 
 def read_graph(
@@ -124,7 +125,7 @@ def read_graph(
     places = [None if f is None else as_path(f) for f in (edges, features, labels, nodes)]
     whole = places[0]
     if whole is not None and whole.is_dir():
-        inside = files_of_folder(whole)
+        inside = _files_of_folder(whole)
         places = [b if a is None else a for a, b in zip([None, *places[1:]], inside, strict=True)]
     parts = _read_parts(places, columns, rows, max_categories, class_names)
     data = assemble(
@@ -207,3 +208,25 @@ def _stem(path: Path | None) -> str:
         whole = whole.parent
     name = whole.name if whole.is_dir() else whole.name.split(".")[0]
     return name or "graph"
+
+
+def _files_of_folder(folder: Path) -> list[Path | None]:
+    """Files called edges, features, labels and nodes, whatever their format; ``None`` if missing.
+
+    Raises:
+        GraphFileError: There is no file of edges, or there are two of one name.
+    """
+    found: dict[str, list[Path]] = {stem: [] for stem in _STEMS}
+    for path in sorted(folder.iterdir()):
+        stem = path.name.split(".")[0].lower()
+        if path.is_file() and stem in found:
+            found[stem].append(path)
+    for stem, paths in found.items():
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            raise GraphFileError(f"{folder}: expected one file of {stem} (got {names})")
+    if not found["edges"]:
+        raise GraphFileError(
+            f"{folder}: expected a file edges.csv, or of another format (got none)"
+        )
+    return [paths[0] if paths else None for paths in found.values()]

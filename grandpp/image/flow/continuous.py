@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -81,9 +79,9 @@ class ContinuousFlow(Bijection):
     def inverse(self, y: Tensor) -> Tensor:
         """Map z back to time 0, without the change of density."""
         self._check(y)
-        field: Any = as_bound(self.field)
+        field = as_bound(self.field)
         solution = solve(field, y, (self.time, 0.0), solver=self.solver)
-        return torch.as_tensor(solution.y)
+        return solution.y
 
     def log_prob(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """log p(x) ``[B]``; an unbiased estimate with Hutchinson's estimator."""

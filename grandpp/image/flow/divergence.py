@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from grandpp.solvers import State
-from grandpp.vector_field import Bound
+from grandpp.vector_field import BoundField
 
 DIVERGENCES: tuple[str, ...] = ("rademacher", "gaussian", "exact")
 """Distributions of the noise of Hutchinson's estimator, or the exact trace."""
@@ -53,7 +53,7 @@ class DensityField:
         State (z ``[B, ...]``, q ``[B]``).
     """
 
-    f: Bound
+    f: BoundField[Tensor]
     noise: Tensor | None
 
     def __call__(self, t: Tensor, y: State) -> State:

@@ -9,16 +9,16 @@ from grandpp.solvers.base import Status, is_finite, map_parts, needs_grad, parts
 from grandpp.solvers.explicit.spans import is_beyond
 from grandpp.solvers.gradients.captured import named_tensors
 from grandpp.solvers.gradients.counting import CountedField, StepCountedField, detached
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 # With more, as torchdiffeq has by default, explicit steps are unstable from h L = 0.01 on and
-# implicit ones from 0.2, long before their error would tell; with five from 0.3 and 1.8.
+# implicit ones from 0.2, long before their error shows it; with five from 0.3 and 1.8.
 MAX_ORDER = 5
 # The steps that Runge-Kutta takes before there are enough slopes.
 _STARTING_STEPS = 2
-# Largest last change of the corrector, and largest difference to the trapezoidal rule, that a
-# step is believed with, relative to the largest state so far. A step of h L = 1 that is as good
-# as its order allows differs from the trapezoidal rule by a tenth.
+# Largest last change of the corrector, and largest difference to the trapezoidal rule, of a trusted
+# step, relative to the largest state so far. A step of h L = 1 that is as good as its order allows
+# differs from the trapezoidal rule by a tenth.
 _CORRECTION, _DIFFERENCE = 1e-2, 0.5
 
 
@@ -41,12 +41,12 @@ class AdamsCountedField(StepCountedField):
         self._differences: list[Tensor] = []
 
     def begin_span(self, y: State) -> None:
-        """Forget the steps that led to ``y``, which a solve from here on does not use."""
+        """Discard the steps before ``y``; a solve from here does not use them."""
         self._note_correction(y)
         self._before, self._latest, self._own_steps = None, None, 0
 
     def callback_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Count a step, and note how far the last correction moved the one before."""
+        """Count a step, and record the size of the last correction of the one before."""
         super().callback_step(t0, y0, dt)
         self._note_correction(y0)
         self._starts = True
@@ -97,18 +97,18 @@ class AdamsCountedField(StepCountedField):
 
 
 class ExplicitAdamsCountedField(AdamsCountedField):
-    """The same for explicit steps, which correct nothing."""
+    """The same for explicit steps, which have no corrector."""
 
     implicit = False
 
 
 def adams_counted_field(implicit: bool) -> type[AdamsCountedField]:
-    """The recorder of implicit or explicit steps."""
+    """Return the counted field of implicit or explicit Adams steps."""
     return AdamsCountedField if implicit else ExplicitAdamsCountedField
 
 
 def begin_span(counted_field: CountedField, y: State) -> None:
-    """Tell a recorder of Adams steps that a solve starts anew at ``y``."""
+    """Reset the counted field of Adams steps where a solve starts at ``y``."""
     if isinstance(counted_field, AdamsCountedField):
         counted_field.begin_span(y)
 
@@ -127,11 +127,11 @@ def status_of_states(counted_field: CountedField, ys: State, ts: Tensor) -> Stat
     return Status.STEP_TOO_LARGE if bad else Status.SUCCESS
 
 
-def check_no_gradient(f: VectorField, y0: State) -> None:
+def check_no_gradient(f: AnyField, y0: State) -> None:
     """Refuse a gradient that SciPy would lose.
 
     Raises:
-        ValueError: If the state or a tensor of the right-hand side asks for one.
+        ValueError: If the state or a tensor of the right-hand side requires one.
     """
     if needs_grad((*parts_of(y0), *named_tensors(f))):
         raise ValueError(
@@ -141,7 +141,7 @@ def check_no_gradient(f: VectorField, y0: State) -> None:
 
 
 def status_of_error(error: AssertionError, counted_field: CountedField, ts: Tensor) -> Status:
-    """The status that an assertion of torchdiffeq means; others are raised again."""
+    """Return the status for an assertion error of torchdiffeq; others are raised again."""
     if "underflow in dt" not in str(error) and "non-finite" not in str(error):
         raise error
     if not ("non-finite" in str(error) or counted_field.saw_non_finite()):

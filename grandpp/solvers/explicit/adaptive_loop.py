@@ -33,8 +33,8 @@ class AdaptiveLoop:
         rate: The right-hand side.
         tableau: The method.
         norm: Measures errors.
-        accepted: Told of every accepted step, with the time it started at and the one it reached.
-        rejected: Told of every rejected one.
+        accepted: Called with every accepted step, its start time and its end time.
+        rejected: Called for every rejected one.
         next_step: Length of the first step, positive in either direction of time; ``None`` for
             a choice after Hairer, Norsett and Wanner I, section II.4, at one evaluation. After
             :meth:`run`, what the controller proposes.
@@ -109,7 +109,7 @@ class AdaptiveLoop:
 
     @staticmethod
     def _check(length: float, error: float, slope: Tensor, t: float, times: list[float]) -> None:
-        """Give up where a shorter step would not help, or not be one."""
+        """Raise an error if a shorter step cannot help or is below the resolution of time."""
         finite = math.isfinite(error)
         smallest = 16 * sys.float_info.epsilon * max(abs(t), abs(times[-1] - times[0]))
         if length <= smallest or not (finite or all_finite(slope)):
@@ -120,8 +120,8 @@ class AdaptiveLoop:
         span = times[-1] - times[0]
         scale = y.abs()
         size, speed = self.norm(y, scale), self.norm(slope, scale)
-        # How long the state takes to change by 1 % of itself; a state at rest or at zero cannot
-        # say, and then does not bound the step either.
+        # How long the state takes to change by 1 % of itself; a state at rest or at zero gives no
+        # bound on the step.
         known = torch.minimum(size, speed) > 1e-5
         probe = torch.where(known, 0.01 * size / speed, 1e-6).clamp_max(abs(span))
         signed = math.copysign(1.0, span) * probe.to(y.dtype.to_real())
@@ -146,7 +146,7 @@ def within_span(moments: Tensor, end: Tensor, size: float) -> Tensor:
 
 
 def reaching(t: float, end: float) -> float:
-    """Length of the step from t to the end, no rounding short of it."""
+    """Length of the step from t to the end, which rounding does not shorten."""
     length, direction = abs(end - t), math.copysign(1.0, end - t)
     while direction * (t + direction * length) < direction * end:
         length = math.nextafter(length, math.inf)

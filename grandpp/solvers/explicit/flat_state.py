@@ -1,4 +1,4 @@
-"""Tuple states flattened to one tensor, on which a step works."""
+"""Flatten tuple states to one tensor for Runge-Kutta steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from grandpp.solvers.base import parts_of
 from grandpp.solvers.explicit.stages import Rate
 from grandpp.solvers.implicit.equation import Packing
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class FlatState:
     """A tensor stays as it is; the parts of a tuple are laid end to end.
 
     Args:
-        packing: Of tuples. (default: ``None``, the state is one tensor)
+        packing: Packing of tuples. (default: ``None``, the state is one tensor)
         sections: Lengths of the parts; ``None`` for one tensor.
     """
 
@@ -35,15 +35,15 @@ class FlatState:
     def join(self, y: State) -> Tensor:
         """The state as one tensor."""
         if self.packing is None:
-            assert isinstance(y, Tensor)  # noqa: S101 (narrows the type)
-            return y
+            (single,) = parts_of(y)
+            return single
         return self.packing.pack(y)
 
     def split(self, x: Tensor) -> State:
         """Undo :meth:`join`; dimensions of saved times in front stay."""
         return x if self.packing is None else self.packing.unpack(x)
 
-    def rate(self, f: VectorField) -> Rate:
+    def rate(self, f: AnyField) -> Rate:
         """The right-hand side on joined states, in their precision."""
 
         def rate(t: Tensor, x: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from grandpp.solvers.base import map_parts
-from grandpp.vector_field import State
+from grandpp.solvers.base import map_parts, stack_states
+from grandpp.vector_field import S
 
 
 def equal_steps(ts: Tensor, step_size: float) -> Tensor:
@@ -24,14 +24,12 @@ def equal_steps(ts: Tensor, step_size: float) -> Tensor:
     return torch.cat(pieces)
 
 
-def span_by_span(solve: Callable[[State, Tensor], State], y0: State, ts: Tensor) -> State:
+def span_by_span(solve: Callable[[S, Tensor], S], y0: S, ts: Tensor) -> S:
     """States at all times from a function that solves one span, ``(y, [start, end]) -> states``."""
     states = [y0]
     for span in pairwise(ts):
         states.append(map_parts(lambda y: y[-1], solve(states[-1], torch.stack(span))))
-    if isinstance(y0, Tensor):
-        return torch.stack([torch.as_tensor(state) for state in states])
-    return tuple(torch.stack(list(parts)) for parts in zip(*states, strict=True))
+    return stack_states(states)
 
 
 def is_beyond(t: Tensor | None, ts: Tensor) -> bool:

@@ -16,7 +16,7 @@ Rate: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 class StepAttempt(NamedTuple):
-    """A step that was tried: all that error control and dense output need.
+    """A step attempt, with the values for error control and dense output.
 
     Args:
         y: The state it started from.
@@ -41,8 +41,8 @@ def attempt_step(
         tableau: The method.
         y: State to start from.
         slope: The derivative there.
-        times: Those of the other stages; without the last of them the slope at the end, which
-            the state at the end does not need, is left out.
+        times: Times of the other stages; without the last one the slope at the end, which the state
+            there does not need, is not computed.
         size: Length of the step, negative backwards in time.
     """
     slopes, state = [slope], y

@@ -10,7 +10,7 @@ _SAFETY = 0.9
 _INTEGRAL, _PROPORTIONAL = 0.85, 0.2
 _GROWTH = 10.0
 _SHRINK = 0.2
-_RESCUE = 0.1  # after a trial that met NaN or infinity, which says nothing about the error
+_RESCUE = 0.1  # after an attempt with NaN or infinity, which has no error estimate
 _STRETCH = 1.05  # so much more than was proposed rarely fails, and spares a sliver of a step
 
 
@@ -37,15 +37,15 @@ class StepSize:
     failed: bool = False
 
     def within(self, left: float) -> float:
-        """Length of the next step where ``left`` is all that is left of the time span."""
+        """Length of the next step where ``left`` remains of the time span."""
         return left if self.length * _STRETCH >= left else self.length
 
     def accept(self, taken: float, error: float) -> None:
         """Propose the step after an accepted one.
 
         Args:
-            taken: Its length. A step shortened to end on time, with too small an error to tell
-                how long it could have been, leaves the proposal as it was.
+            taken: Its length. A step shortened to end on time, with too small an error to show how
+                long it could have been, does not change the proposal.
             error: Its error in units of the tolerance, at most 1.
         """
         shortened = taken < self.length

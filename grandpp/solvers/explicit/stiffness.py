@@ -25,7 +25,7 @@ class StiffError(Exception):
 
 @dataclass
 class StiffnessCountedField(AdaptiveCountedField):
-    r"""Raises :class:`StiffError` once dopri5 runs along the edge of its stability.
+    r"""Raises :class:`StiffError` when dopri5's steps stay at the limit of its stability.
 
     Its last two stages lie at the same time, so
     :math:`\rho = |f(y_7) - f(y_6)| / |y_7 - y_6|` estimates the largest eigenvalue they differ
@@ -38,11 +38,11 @@ class StiffnessCountedField(AdaptiveCountedField):
     free: int = field(default=0)
 
     def begin_span(self) -> None:
-        """Forget the last step: the next one does not start where it ended."""
+        """Discard the last step: the next one does not start where it ended."""
         self.accepted = (math.nan, ())
 
     def release(self) -> None:
-        """Forget the states kept for the solve alone; the accepted one has its graph."""
+        """Release the states kept for the solve only; the accepted one has its graph."""
         super().release()
         self.before, self.accepted = None, (math.nan, ())
 
@@ -52,7 +52,7 @@ class StiffnessCountedField(AdaptiveCountedField):
         return super().__call__(t, y)
 
     def callback_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Judge the step that was accepted before this one."""
+        """Test the step accepted before this one for stiffness."""
         now = float(t0.detach())
         if now != self.accepted[0]:
             length = abs(now - self.accepted[0])

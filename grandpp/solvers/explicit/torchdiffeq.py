@@ -30,7 +30,6 @@ from grandpp.solvers.base import (
 )
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.explicit import adams_checks
-from grandpp.solvers.explicit.norms import detached_norm
 from grandpp.solvers.explicit.spans import equal_steps, span_by_span
 from grandpp.solvers.gradients.captured import captured_tensors
 from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpointed
@@ -44,7 +43,7 @@ from grandpp.solvers.gradients.counting import (
 )
 from grandpp.solvers.gradients.nested_adjoint import nested_adjoint
 from grandpp.solvers.gradients.ownership import owned
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 METHODS: tuple[str, ...] = tuple(sorted(SOLVERS))
 FIXED_STEP_METHODS: tuple[str, ...] = tuple(
@@ -121,8 +120,8 @@ class TorchDiffEq:
         """Whether the method takes ``step_size`` (otherwise ``rtol`` and ``atol``)."""
         return self.method in FIXED_STEP_METHODS
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.
@@ -131,7 +130,7 @@ class TorchDiffEq:
         """
         if self.method == "scipy_solver" and self.gradient == "direct":
             adams_checks.check_no_gradient(f, y0)
-        counted_field = self._recorder(f, t_start=float(ts[0].detach()))
+        counted_field = self._counted_field(f, t_start=float(ts[0].detach()))
         solution = self.run(counted_field, y0, ts)
         counted_field.release()
         return solution
@@ -159,8 +158,8 @@ class TorchDiffEq:
             ys = map_parts(lambda y: y.new_full((len(ts) - 1, *y.shape), torch.nan), y0)
         return Solution(ts[1:], ys, counted_field.stats, status, counted_field.t_reached)
 
-    def _recorder(self, f: VectorField, t_start: float) -> CountedField:
-        # torchdiffeq warns of hooks that a method never calls, so each gets the hooks it knows.
+    def _counted_field(self, f: AnyField, t_start: float) -> CountedField:
+        # torchdiffeq warns of hooks that a method never calls, so each gets its own hooks only.
         if self._is_adams:
             implicit = not issubclass(SOLVERS[self.method], AdamsBashforth)
             return adams_checks.adams_counted_field(implicit)(f, self.max_nfe, t_start)
@@ -191,7 +190,7 @@ class TorchDiffEq:
 
             return nested_adjoint(adjoint, counted_field, y0, ts, captured)
         if not self.is_fixed_step:
-            kwargs["options"]["norm"] = detached_norm
+            kwargs["options"]["norm"] = _detached_norm
         if self.gradient == "direct":
             return _later(odeint(counted_field, y0, ts, **kwargs))
         captured = captured_tensors(counted_field, ts[0], y0, self.gradient)
@@ -220,7 +219,7 @@ class TorchDiffEq:
         return issubclass(SOLVERS[self.method], AdamsBashforthMoulton)
 
     def _span_by_span(self, counted_field: CountedField, y0: State, ts: Tensor) -> State:
-        """Start anew at every saved time: these methods take steps of one length for granted."""
+        """Start anew at every saved time, because these methods need steps of one length."""
         if self.gradient == "adjoint":
             raise ValueError(
                 f"expected no save_at for solver='{self.method}' with gradient='adjoint' "
@@ -241,7 +240,7 @@ class TorchDiffEq:
         weights = SOLVERS[self.method].tableau
         return not torch.equal(weights.c_sol[:-1], weights.beta[-1]) or bool(weights.c_sol[-1])
 
-    def _replay(self, f: VectorField, step: Step, times: Tensor) -> Replayed:
+    def _replay(self, f: AnyField, step: Step, times: Tensor) -> Replayed:
         f = FirstAndLast(f, step.slope)
         if self.is_fixed_step:
             ys = odeint(f, step.y, times, method=self.method)
@@ -268,3 +267,14 @@ def _shorten(counted_field: CountedField, ts: Tensor) -> None:
 def _later(ys: State) -> State:
     """The states without the initial one."""
     return map_parts(lambda y: y[1:], ys)
+
+
+@torch.no_grad()
+def _detached_norm(y: State) -> Tensor:
+    """RMS norm, the largest over the parts of a tuple, outside of autograd.
+
+    Through its norm torchdiffeq lets the first step size depend on the state and back-propagates
+    into it, at the price of two reductions per stage; the step size is a decision, not a part of
+    the mathematics.
+    """
+    return torch.stack([part.abs().square().mean().sqrt() for part in parts_of(y)]).max()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpoin
 from grandpp.solvers.gradients.counting import BudgetError, CountedField, Step
 from grandpp.solvers.gradients.ownership import owned
 from grandpp.solvers.implicit.equation import StepError
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ class Tsit5:
                 f"expected gradient to be one of {', '.join(GRADIENTS)} (got '{self.gradient}')"
             )
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.
@@ -138,11 +139,11 @@ class Tsit5:
         ys = torch.cat([y.detach().unsqueeze(0), ys])
         sign = math.copysign(1.0, float(ts[-1].detach() - ts[0].detach()))
 
-        def replay(f: VectorField, step: Step, times: Tensor) -> Replayed:
+        def replay(f: AnyField, step: Step, times: Tensor) -> Replayed:
             return _replay(layout, f, step, times, sign, ts[-1].detach())
 
         found, tape = checkpointed(counted_field, replay, y, ys, ts, None, captured)
-        return owned(tape, layout.split(torch.as_tensor(found)[1:]))
+        return owned(tape, layout.split(found[1:]))
 
     def _march(
         self, counted_field: CountedField, layout: FlatState, y: Tensor, ts: Tensor
@@ -169,10 +170,11 @@ class Tsit5:
 
 
 def _replay(
-    layout: FlatState, f: VectorField, step: Step, times: Tensor, sign: float, end: Tensor
+    layout: FlatState, f: AnyField, step: Step, times: Tensor, sign: float, end: Tensor
 ) -> Replayed:
     """Take a step again through times from its start to its end."""
-    rate, y, size = layout.rate(f), torch.as_tensor(step.y), sign * float(step.size)
+    rate, size = layout.rate(f), sign * float(step.size)
+    (y,) = parts_of(step.y)
     real = y.dtype.to_real()
     nodes = torch.tensor(TSIT5.nodes, dtype=times.dtype, device=times.device)
     moments = within_span(nodes * size + times[0], end.to(times), size).to(real).unbind()

@@ -1,7 +1,7 @@
 """The tensors that a right-hand side depends on besides its arguments.
 
-A backward pass that evaluates f anew can return gradients only to tensors it was told of; those
-it was not told of would silently get none.
+A backward pass that evaluates f again can return gradients only to listed tensors; others would
+silently get none.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from grandpp.solvers.base import parts_of
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.gradients.counting import CountedField, First, detached
 from grandpp.solvers.gradients.inspection import check_repeatable, leaves_of
-from grandpp.vector_field import BoundField, State, VectorField
+from grandpp.vector_field import AnyField, BoundField, State
 
 
-def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
+def named_tensors(f: AnyField) -> tuple[Tensor, ...]:
     """Captured tensors that a field names itself: ``captured``, or the parameters of a module."""
     if isinstance(f, BoundField):
         return tuple(f.captured)
@@ -30,13 +30,13 @@ def named_tensors(f: VectorField) -> tuple[Tensor, ...]:
 def captured_tensors(
     counted_field: CountedField, t: Tensor, y: State, gradient: str
 ) -> tuple[Tensor, ...]:
-    """Every captured tensor of the recorder's field; refuse a field that hides some.
+    """Return every tensor that a counted field captured; raise an error for a function with some.
 
     The field is evaluated at a state that wants a gradient, and the graph of its value is followed
     down to its leaves, once per solve. A leaf that a module or a bound field did not name is added
     to its tensors, be it used directly (a network kept in a dictionary, a parameter in a hook) or
     behind a result computed before the solve, whose graph every repeated evaluation then passes.
-    The value is kept: it is the first that a solver asks for.
+    The value is kept: it is the first one that a solver needs.
 
     Args:
         counted_field: Counts that evaluation; it takes none where gradients are off.
@@ -79,7 +79,7 @@ def captured_tensors(
     return (*named, *hidden)
 
 
-def bind_tensors(f: VectorField, tensors: Sequence[Tensor]) -> VectorField:
+def bind_tensors(f: AnyField, tensors: Sequence[Tensor]) -> AnyField:
     """Let a field use other tensors in place of those it names; a module keeps its own.
 
     Args:
@@ -89,7 +89,7 @@ def bind_tensors(f: VectorField, tensors: Sequence[Tensor]) -> VectorField:
     return f.bind(tensors[: len(f.captured)]) if isinstance(f, BoundField) else f
 
 
-def fresh_leaves(f: VectorField, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def fresh_leaves(f: AnyField, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """The same values to differentiate by, cut off from one another.
 
     Differentiating by the originals counts a gradient twice where one of them was computed from

@@ -17,22 +17,21 @@ import torch
 from torch import Tensor
 
 from grandpp.linalg.once_differentiable import once_differentiable
-from grandpp.solvers.base import parts_of
+from grandpp.solvers.base import like_state, parts_of
 from grandpp.solvers.gradients.captured import autocast_state, bind_tensors, fresh_leaves
 from grandpp.solvers.gradients.counting import CountedField, Step
 from grandpp.solvers.gradients.ownership import alive
-from grandpp.solvers.gradients.step_times import StepTimes, step_times_of
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, S, State
 
 GRADIENTS: tuple[str, ...] = ("direct", "adjoint", "checkpoint")
 """How a gradient is computed: through the solve, by the adjoint equation, from checkpoints."""
 
 
 class Replayed(NamedTuple):
-    """A step taken again.
+    """A recomputed step.
 
     Args:
-        ys: States at the times asked for, from its start to its end.
+        ys: States at the requested times, from its start to its end.
         end: State at its end, where ``ys`` gives it with more rounding.
         slope: Derivative that the next step starts with, where it is not f at its end.
     """
@@ -42,19 +41,26 @@ class Replayed(NamedTuple):
     slope: State | None = None
 
 
-Replay = Callable[[VectorField, Step, Tensor], Replayed]
+Replay = Callable[[AnyField, Step, Tensor], Replayed]
 """Take a step again through times from its start to its end."""
+
+
+class StepTimes(NamedTuple):
+    """Origin of the times of a step: rows of the times input, and the states it saved."""
+
+    times: tuple[int, ...]
+    saved: tuple[int, ...]
 
 
 @dataclass
 class Tape:
-    """What a backward pass needs besides tensors.
+    """Data of a backward pass besides tensors.
 
     Args:
         counted_field: The counted right-hand side.
         replay: Takes a step again.
-        places: Of the accepted steps.
-        steps: The accepted steps; their states are handed to autograd to keep.
+        places: Step times of the accepted steps.
+        steps: The accepted steps; autograd keeps their states.
         parts: Number of parts of a state.
         single: Whether a state is one tensor.
         whole: Whether steps end on times of the input (fixed steps), not by their size.
@@ -80,12 +86,12 @@ class Tape:
 def checkpointed(
     counted_field: CountedField,
     replay: Replay,
-    y0: State,
-    ys: State,
+    y0: S,
+    ys: S,
     ts: Tensor,
     grid: Tensor | None,
     captured: Sequence[Tensor],
-) -> tuple[State, Tape]:
+) -> tuple[S, Tape]:
     """Give the states of a solve without graph the gradient of its accepted steps.
 
     Args:
@@ -111,7 +117,7 @@ def checkpointed(
     tape = Tape(
         counted_field=counted_field,
         replay=replay,
-        places=step_times_of(steps, ts, grid, direction),
+        places=_step_times(steps, ts, grid, direction),
         # Autograd keeps the tensors: it frees them, moves them and guards them against changes.
         steps=[replace(s, y=(), slope=None if s.slope is None else ()) for s in steps],
         parts=len(start),
@@ -124,7 +130,7 @@ def checkpointed(
     counted_field.release()
     times = ts if grid is None else grid
     inputs = (*start, *captured, *_parts(ys), *kept)
-    return tape.state(_Checkpointed.apply(tape, times, *inputs)), tape
+    return like_state(y0, _Checkpointed.apply(tape, times, *inputs)), tape
 
 
 @once_differentiable
@@ -188,7 +194,7 @@ class _Sweep:
         carry: list[Tensor | None],
         grads: Sequence[Tensor],
     ) -> list[Tensor | None]:
-        """Pass the gradient through one step; return it for what the step started from."""
+        """Pass the gradient through one step; return it for the start of the step."""
         tape, n = self.tape, self.tape.parts
         slope = None if step.slope is None else tape.state(tensors[n:])
         again = replace(step, y=tape.state(tensors[:n]), slope=slope)
@@ -227,7 +233,7 @@ class _Sweep:
 def _cotangents(
     result: Replayed, place: StepTimes, carry: Sequence[Tensor | None], grads: Sequence[Tensor]
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """What a step gave, each with its gradient: states it saved, then what the next one took."""
+    """Results of a step, each with its gradient: saved states, then the start of the next step."""
     for k, row in enumerate(place.saved, start=1):
         yield from zip(_rows(_parts(result.ys), k), _rows(grads, row), strict=True)
     end = _parts(result.end) or tuple(_rows(_parts(result.ys), -1))
@@ -240,3 +246,26 @@ def _parts(y: State | None) -> tuple[Tensor, ...]:
 
 def _rows(ys: Sequence[Tensor], row: int) -> list[Tensor]:
     return [y[row] for y in ys]
+
+
+def _step_times(
+    steps: Sequence[Step], ts: Tensor, grid: Tensor | None, direction: float
+) -> list[StepTimes]:
+    """Return the step times of accepted steps.
+
+    Args:
+        steps: The steps.
+        ts: Times of the solve.
+        grid: Ends of all steps; ``None`` for adaptive methods.
+        direction: 1 forwards in time, -1 backwards.
+    """
+    times, places, row = ts.tolist(), [], 1
+    ends = None if grid is None else grid.tolist()
+    for n, step in enumerate(steps):
+        end = step.t + direction * float(step.size) if ends is None else ends[n + 1]
+        first = row
+        while row < len(times) and direction * times[row] <= direction * end:
+            row += 1
+        saved = tuple(range(first, row))
+        places.append(StepTimes((0, *saved) if ends is None else (n, n + 1), saved))
+    return places

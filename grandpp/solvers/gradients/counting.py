@@ -20,16 +20,16 @@ from grandpp.solvers.base import (
 )
 from grandpp.solvers.checks import Evaluation
 from grandpp.solvers.quadrature import QuadratureField
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 
 class BudgetError(Exception):
-    """The right-hand side was asked for more evaluations than max_nfe."""
+    """A solve needs more evaluations of the right-hand side than max_nfe."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One accepted step: all that is needed to take it again.
+    """One accepted step, with the data to recompute it.
 
     Args:
         t: Its start time.
@@ -56,14 +56,14 @@ class First(NamedTuple):
 class CountedField:
     """Counts evaluations, forward and backward; keeps the accepted steps where ``kept`` is a list.
 
-    The adjoint method evaluates and multiplies at once, so that its calls are counted alone; a
-    checkpointed backward pass counts a recomputed evaluation and its product as two.
+    The adjoint method evaluates and multiplies in one call, which counts once; a checkpointed
+    backward pass counts a recomputed evaluation and its product as two.
 
-    A graph holds the counts of its evaluations alone: one that held the recorder, which holds f
-    and states, would hold itself, out of sight of Python's garbage collector.
+    A graph refers to the counts only. A reference to this object, which refers to f and states,
+    would be a cycle that Python's garbage collector cannot see.
     """
 
-    f: VectorField
+    f: AnyField
     max_nfe: int
     t_start: float
     adjoint: bool = False
@@ -104,7 +104,7 @@ class CountedField:
         self.stats.nfe_forward += 1
 
     def release(self) -> None:
-        """Forget the states kept for the solve alone."""
+        """Release the states kept for the solve only."""
         self.last = self.first = None
 
     def coupled(self, t: Tensor, z: Tensor) -> Tensor:
@@ -112,8 +112,7 @@ class CountedField:
         if not isinstance(self.f, QuadratureField):
             raise TypeError(f"expected a QuadratureField (got a {type(self.f).__name__})")
         self.spend()
-        rate: VectorField = self.f.without_quadrature  # type: ignore[assignment]
-        return torch.as_tensor(self.evaluation(rate, t, z))
+        return self.evaluation(self.f.without_quadrature, t, z)
 
     def _count_backward(self, dy: State) -> None:
         first = parts_of(dy)[0]
@@ -139,10 +138,10 @@ class StepCountedField(CountedField):
 
 
 class AdaptiveCountedField(StepCountedField):
-    """Tells accepted from rejected steps."""
+    """Counts accepted and rejected steps."""
 
     def callback_step_adjoint(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Say in words what torchdiffeq would only assert in the backward pass."""
+        """Raise ``SolveError`` where torchdiffeq would fail an assertion in the backward pass."""
         status = None if is_finite(y0) else Status.NON_FINITE
         if status is None and not bool(t0 + dt > t0):
             status = Status.STEP_UNDERFLOW
@@ -153,27 +152,27 @@ class AdaptiveCountedField(StepCountedField):
             raise SolveError(failed, "the adjoint of this solve")
 
     def callback_reject_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Take back the step counted last."""
+        """Undo the count of the last step."""
         self.stats.steps -= 1
         self.stats.rejected += 1
         if self.kept is not None:
             self.kept.pop()
 
     def callback_accept_step(self, t0: Tensor, y0: State, dt: Tensor) -> None:
-        """Note the slope that the next step starts with, the last one of this step."""
+        """Keep the slope that the next step starts with, the last one of this step."""
         if self.keep_slopes and self.last is not None:
             self._slope = self.last[1]
 
 
 class FirstAndLast:
-    """A right-hand side that can be told its first value and remembers its last call.
+    """A right-hand side that can be given its first value and keeps its last call.
 
     Args:
         f: The right-hand side.
         first: Value of the first call. (default: ``None``, f's own)
     """
 
-    def __init__(self, f: VectorField, first: State | None = None) -> None:
+    def __init__(self, f: AnyField, first: State | None = None) -> None:
         self.f, self._first = f, first
 
     def __call__(self, t: Tensor, y: State) -> State:
@@ -191,7 +190,7 @@ def _counting(stats: SolveStats) -> Callable[[Tensor], None]:
 
 
 def _same(first: First, t: Tensor, y: State) -> bool:
-    """Whether a solver asks for the evaluation that was made before (one read per solve)."""
+    """Whether an evaluation is the one made before the solve (one read per solve)."""
     parts = zip(parts_of(first.y), parts_of(y), strict=True)
     return float(t.detach()) == first.t and all(torch.equal(a, b) for a, b in parts)
 

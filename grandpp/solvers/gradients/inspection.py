@@ -1,8 +1,8 @@
 """Check a right-hand side that the backward pass evaluates again: is it repeatable?
 
-Such a backward pass returns gradients to the tensors it was told of, at values that it computes
-anew. It is wrong where f depends on a tensor that nobody named, draws random numbers, or changes
-its own buffers. One evaluation at the start shows all three.
+Such a backward pass returns gradients to listed tensors, at values that it computes again. It is
+wrong where f depends on a tensor that is not listed, draws random numbers, or changes its own
+buffers. One evaluation at the start detects all three.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.solvers.base import parts_of
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, S, State
 
 
-def check_repeatable(f: VectorField, y: State, evaluate: Callable[[], State], use: str) -> State:
+def check_repeatable(f: AnyField, y: State, evaluate: Callable[[], S], use: str) -> S:
     """Evaluate a right-hand side once, and refuse it if it would not give the same value again.
 
     Args:

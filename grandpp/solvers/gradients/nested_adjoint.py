@@ -44,7 +44,7 @@ class _Graph:
 def nested_adjoint(
     solve: Solve, counted_field: CountedField, y0: State, ts: Tensor, captured: Sequence[Tensor]
 ) -> State:
-    """Solve by a foreign adjoint method.
+    """Solve by the adjoint method of another library.
 
     Args:
         solve: The method.

@@ -2,8 +2,8 @@
 
 Python's garbage collector follows a tensor to its own autograd function and no further. If a
 function deeper in the graph held a model which in turn holds the solution (``self.x =
-solve(self, ...).ys``), neither would ever be freed. So the tensors that are handed out hold what
-the backward pass needs, and everything below holds it weakly.
+solve(self, ...).ys``), neither would ever be freed. So the returned tensors hold the data of the
+backward pass, and everything below refers to it weakly.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor
 
 from grandpp.solvers.base import map_parts
 from grandpp.solvers.gradients.counting import CountedField
-from grandpp.vector_field import State
+from grandpp.vector_field import S, State
 
 
-def owned(keep: object, ys: State) -> State:
-    """States as they are, which keep an object alive as long as they or their graph live.
+def owned(keep: object, ys: S) -> S:
+    """Return the states unchanged; they keep an object alive as long as they or their graph live.
 
     Args:
         keep: The object.
-        ys: States; the last operation before they are handed out.
+        ys: States; this is the last operation before they are returned.
     """
     return map_parts(lambda part: _Owned.apply(keep, part), ys)
 
@@ -41,22 +41,22 @@ class _Owned(torch.autograd.Function):
 
 
 class Borrowed:
-    """A recorder that another object keeps alive, with the hooks it has.
+    """A weak reference to a counted field, with its hooks.
 
     Args:
-        counted_field: The recorder.
+        counted_field: The counted field.
     """
 
     def __init__(self, counted_field: CountedField) -> None:
-        self._recorder = weakref.ref(counted_field)
+        self._counted_field = weakref.ref(counted_field)
 
     def __call__(self, t: Tensor, y: State) -> State:
         """Evaluate and count."""
-        return alive(self._recorder)(t, y)
+        return alive(self._counted_field)(t, y)
 
     def __getattr__(self, name: str) -> Any:
-        getattr(alive(self._recorder), name)  # raises where the recorder has no such hook
-        return lambda *args: getattr(alive(self._recorder), name)(*args)
+        getattr(alive(self._counted_field), name)  # raises if the field has no such hook
+        return lambda *args: getattr(alive(self._counted_field), name)(*args)
 
 
 def alive(ref: weakref.ref[Any]) -> Any:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,7 +35,7 @@ from grandpp.solvers.implicit.implicit_loop import (
 )
 from grandpp.solvers.implicit.iteration import InnerSolver
 from grandpp.solvers.interpolation import bdf_error_weights, combine, lagrange, slopes
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 _MAX_ORDER = 4
 _SAFETY = 0.9
@@ -82,8 +83,8 @@ class AdaptiveProximal:
         positive = {"rtol": self.rtol, "atol": self.atol, "inner_tol": self.inner_tol}
         check_options(self, self.gradient, positive)
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.
@@ -122,7 +123,7 @@ class _AdaptiveBDFLoop:
     length: float = 0.0
     since_change: int = 0
     failures: int = 0
-    trouble: Status = Status.STEP_UNDERFLOW  # what a step that cannot shrink any more is called
+    trouble: Status = Status.STEP_UNDERFLOW  # status of a step that cannot shrink any more
 
     def begin(self, y: Tensor, ts: Tensor) -> None:
         """Choose the first step (Hairer, Norsett and Wanner I, section II.4, for order 1)."""

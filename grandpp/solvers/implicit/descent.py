@@ -8,7 +8,7 @@ step length and the next residual off the secant:
     v = \frac{g(z + a p) - g(z)}{a} .
 
 For linear f that is exact, so an iteration costs one evaluation where a line search costs two or
-more; what it promises is evaluated before it is believed. Where the promise was wrong
+more; a predicted residual is evaluated before it is accepted. Where the prediction was wrong
 (nonlinear f) the iteration starts again and evaluates every residual, two per iteration.
 """
 
@@ -25,16 +25,16 @@ from grandpp.solvers.implicit.iteration import InnerResult, Iteration, Residual
 
 
 class _Steepest:
-    """The direction -g; the base of those that remember."""
+    """The direction -g; the base class of methods with a memory."""
 
     def direction(self, g: Tensor) -> Tensor:
         return -g
 
     def learn(self, step: Tensor, change: Tensor) -> None:
-        """Take note of a step and the change of the residual along it."""
+        """Store a step and the change of the residual along it."""
 
     def restart(self) -> None:
-        """Forget."""
+        """Discard what is stored."""
 
 
 class _FletcherReeves(_Steepest):

@@ -27,7 +27,7 @@ def _flat(part: Tensor) -> Tensor:
 
 
 class StepError(Exception):
-    """An implicit step that failed; ``status`` says how."""
+    """An implicit step that failed; ``status`` gives the reason."""
 
     def __init__(self, status: Status) -> None:
         self.status = status
@@ -77,8 +77,8 @@ class ImplicitEquation:
         \bar\theta = s\, (\partial_\theta f)^\top u
 
     Inner iterations store nothing; one evaluation at the solution is stored where a gradient is
-    wanted. The backward pass solves for u by GMRES with vector-Jacobian products. Of a
-    :class:`QuadratureField` the first part alone is solved for, forwards and backwards; the others
+    wanted. The backward pass solves for u by GMRES with vector-Jacobian products. For a
+    :class:`QuadratureField` only the first part is solved for, forwards and backwards; the others
     follow by one evaluation, and one product.
 
     Args:
@@ -115,7 +115,7 @@ class ImplicitEquation:
         if self.coupled == self.packing.size:
             return self.rate(t, z)
         first = Packing(self.packing.parts[:1], True)
-        return first.pack(self.f.coupled(t.to(z.dtype), torch.as_tensor(first.unpack(z))))
+        return first.pack(self.f.coupled(t.to(z.dtype), *parts_of(first.unpack(z))))
 
     def solve(self, t: Tensor, b: Tensor, s: Tensor, guess: Tensor) -> Tensor:
         """Solve from ``guess``.
@@ -151,7 +151,7 @@ class ImplicitEquation:
         return self.packing.unpack(torch.cat([z, b.detach()[len(z) :]]))
 
     def _follow(self, t: Tensor, b: Tensor, s: float, z: Tensor) -> Tensor:
-        """Append what is only added up to the solution of the coupled entries."""
+        """Append the entries that are only integrated to the solution of the coupled ones."""
         rate = self.packing.pack(self.f(t.to(z.dtype), self._complete(z, b)))
         return torch.cat([z, b[len(z) :] + s * rate[len(z) :]])
 
@@ -178,7 +178,7 @@ class ImplicitEquation:
 
 @dataclass
 class _Adjoint:
-    """What the backward pass of one implicit equation needs; no field, which may hold the states.
+    """Data of the backward pass of one implicit equation; no field, which may hold the states.
 
     Args:
         leaf: The solution that ``pull`` and ``added`` were evaluated at.

@@ -1,4 +1,4 @@
-"""What implicit methods share around their time loops: equation, failures, statistics."""
+"""The common frame of implicit time loops: equation, failures, statistics."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from grandpp.solvers.implicit.equation import (
 )
 from grandpp.solvers.implicit.inner import resolve_inner
 from grandpp.solvers.implicit.iteration import InnerSolver
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 Loop: TypeAlias = Callable[[ImplicitEquation, Tensor, Tensor], Iterator[Tensor]]
 
 
 class Options(Protocol):
-    """What every proximal solver is given."""
+    """Options of every proximal solver."""
 
     @property
     def inner(self) -> str | InnerSolver:
@@ -46,7 +46,7 @@ class Options(Protocol):
 
 
 def check_options(options: Options, gradient: str, positive: Mapping[str, float | None]) -> None:
-    """Check what the proximal solvers have in common.
+    """Check the options that all proximal solvers have.
 
     Raises:
         ValueError: For an unknown inner solver or gradient, or a number out of range.
@@ -64,7 +64,7 @@ def check_options(options: Options, gradient: str, positive: Mapping[str, float 
 
 
 def run_implicit_loop(
-    f: VectorField, y0: State, ts: Tensor, *, options: Options, tol: float, loop: Loop
+    f: AnyField, y0: State, ts: Tensor, *, options: Options, tol: float, loop: Loop
 ) -> Solution:
     """Run a time loop over flat states; turn its failures into a :class:`Status`.
 
@@ -99,17 +99,15 @@ def run_implicit_loop(
 def first_rate(
     equation: ImplicitEquation, y: Tensor, ts: Tensor, spectral: float | None = None
 ) -> Tensor:
-    """f at the start; also shows whether a gradient is wanted and how stiff the field is.
+    """Evaluate f at the start, find whether a gradient is wanted, and estimate the stiffness.
 
     Args:
-        equation: Gets both answers.
+        equation: Where the last two are stored.
         y: Initial state.
         ts: Times.
         spectral: Largest eigenvalue, if it is known. (default: ``None``, estimated)
     """
-    first = torch.as_tensor(
-        check_repeatable(equation.f.f, y, lambda: equation.rate(ts[0], y), "a proximal solver")
-    )
+    first = check_repeatable(equation.f.f, y, lambda: equation.rate(ts[0], y), "a proximal solver")
     equation.differentiable = torch.is_grad_enabled() and (
         first.requires_grad or y.requires_grad or ts.requires_grad
     )
@@ -121,7 +119,7 @@ def first_rate(
 
 
 def estimate_spectrum(equation: ImplicitEquation, t: Tensor, y: Tensor, rate: Tensor) -> None:
-    """Tell the equation the largest eigenvalue of the Jacobian at ``y``.
+    """Store the largest eigenvalue of the Jacobian at ``y`` in the equation.
 
     Raises:
         StepError: If it is not finite.

@@ -195,7 +195,7 @@ class NewtonKrylov:
         def product(v: Tensor) -> Tensor:
             return (it.evaluate(z + eps * v) - g) / eps
 
-        # No more accuracy than the tolerance asks for or difference quotients give.
+        # No more accuracy than the tolerance requires or difference quotients give.
         wanted = max(1e-3, 0.3 * it.tol / it.norm)
 
         def scaled(v: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ _GROWTH = 1e6
 
 @dataclass(frozen=True)
 class InnerResult:
-    """What an inner solver found.
+    """Result of an inner solver.
 
     Args:
         z: The state with the smallest residual.
@@ -66,7 +66,7 @@ def weighted_norm(z: Tensor, g: Tensor) -> float:
 
 @dataclass
 class Iteration:
-    """Counts, remembers the best state and decides when to stop.
+    """Counts iterations, keeps the best state and decides when to stop.
 
     Args:
         residual: g.
@@ -103,7 +103,7 @@ class Iteration:
         return True
 
     def look_at(self, z: Tensor, g: Tensor) -> None:
-        """Judge ``z`` by its residual."""
+        """Compare ``z`` with the best state by its residual."""
         self.norm = weighted_norm(z, g)
         if self.best is None or self.norm < self.best_norm:
             self.best, self.best_norm, self.since_best = z, self.norm, 0
@@ -115,7 +115,7 @@ class Iteration:
         self.best, self.best_norm, self.since_best = None, math.inf, 0
 
     def result(self) -> InnerResult:
-        """The best state, as its own residual says."""
+        """The best state, with its evaluated residual."""
         if self.best is None:
             raise RuntimeError("expected at least one state with an evaluated residual (got none)")
         done = self.best_norm <= self.tol

@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ from grandpp.solvers.implicit.implicit_loop import (
 )
 from grandpp.solvers.implicit.iteration import InnerSolver
 from grandpp.solvers.implicit.schemes import SCHEMES, Scheme
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,8 @@ class Proximal:
         """Nominal order."""
         return SCHEMES[self.method].order
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``; never raises for numerical failure.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.
 
         Args:
             f: Right-hand side.

@@ -7,7 +7,7 @@ Row i of the matrix exponential is a column of the transposed one,
         T \Big( \int_0^1 e^{u \tau (A^\top - I)} du \; e_i \Big)^\top s, \qquad \tau = \alpha T,
 
 so R nodes cost products with R columns instead of one per channel, forward and backward: a loss on
-a few labelled nodes needs few. A measure is carried by the same matrix, as one column more.
+a few labelled nodes needs few. A measure is transported by the same matrix, as one more column.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from grandpp.linalg import CSR, add_sampled_product
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.products import channel_blocks
 from grandpp.linalg.series import Series
-from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
+from grandpp.solvers.base import Solution, SolveStats, Status, is_finite, parts_of
 from grandpp.solvers.linear.exponential import Exact, LinearField, is_stochastic, series_rows
 from grandpp.solvers.linear.polynomial import is_rounded
 from grandpp.solvers.linear.recursion import Recursion, basis, fits, release
 from grandpp.solvers.linear.system import SeriesError
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 # Columns come in multiples of this: products with odd numbers of them take as long as with more.
 _LANES = 16
@@ -50,7 +50,7 @@ class ExactAtNodes:
         coefficients: Its coefficients, of the exponential and, where there is a source, of the
             integral.
         places: The nodes outside of which the source is 0, int64, or ``None`` for all.
-        stats: What it costs.
+        stats: Its cost.
     """
 
     csr: CSR
@@ -95,7 +95,7 @@ class ExactAtNodes:
         try:
             series = exact.series(f, float(tau.detach()), sourced)
         except SeriesError:
-            return None  # the solve for all nodes will say so
+            return None  # the solve for all nodes reports it
         cancellation = 2 * float(tau.detach()) if sourced else 1.0
         seen = is_rounded(series.products, series.chebyshev, cancellation, y0.dtype)
         of_channel = count * y0.element_size()
@@ -108,16 +108,17 @@ class ExactAtNodes:
         return cls(f.csr, f.weight, nodes, columns, series, coefficients, places)
 
     def carry(self, measure: Tensor) -> Tensor:
-        """The measure ``[N]`` that one is carried to in the time span, to the same tolerance."""
+        """Transport a measure ``[N]`` over the time span, to the same tolerance."""
         self._rows = self._multiply(measure)
         return self._rows[0][:, self.nodes.numel()]
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Return the state at the nodes at the end of the one time span, ``[1, R, F]``."""
         source: Any = getattr(f, "source", None)
         rows = self._rows or self._multiply(None)
         exponential, *integral = (v[:, : self.nodes.numel()] for v in rows)
-        y = exponential.t() @ torch.as_tensor(y0)
+        (features,) = parts_of(y0)
+        y = exponential.t() @ features
         if source is not None:
             y = y + integral[0].t() @ self._source_rows(f, source)
         self.stats.steps += 1

@@ -1,4 +1,4 @@
-r"""Exponential integrators for nonlinear diffusion, whose operator changes little as it is applied.
+r"""Exponential integrators for nonlinear diffusion, whose operator changes slowly along a solution.
 
 A quasilinear field :math:`y' = \alpha (A(y) - I) y + s` is linear once A is frozen, and frozen
 fields are solved exactly (:mod:`grandpp.solvers.linear.exponential`). With
@@ -29,7 +29,7 @@ import math
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -40,11 +40,11 @@ from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
 from grandpp.solvers.explicit.stages import ErrorNorm
 from grandpp.solvers.implicit.equation import StepError
 from grandpp.solvers.linear.exponential import apply_series, is_stochastic
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State, VectorField
 
 # alpha h of the first step at most: longer spans show first whether the operator is so steady.
 _FIRST_RATE = 32.0
-# What an operator costs with its gradient, in products with theirs.
+# Cost of an operator with its gradient, in products with theirs.
 _OPERATOR = 2
 _SAFETY = 0.9
 # Steps are so long that an error may exceed the estimate; measured with random attention.
@@ -143,8 +143,8 @@ class CommutatorFree:
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"expected {name} to be positive and finite (got {value})")
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
 
         Args:
             f: A :class:`QuasilinearField`.
@@ -152,7 +152,7 @@ class CommutatorFree:
             ts: Rising times, float64 ``[1 + S]``.
 
         Raises:
-            TypeError: If the field does not name its operator, or the state is a tuple.
+            TypeError: If the field has no such operator, or the state is a tuple.
             ValueError: If time runs backwards, where diffusion is ill-posed.
         """
         if not isinstance(f, QuasilinearField) or not isinstance(y0, Tensor):
@@ -427,7 +427,7 @@ class Evolution:
         cheaper = by_high * self._cost(2, length * by_low) >= by_low * self._cost(
             4, length * by_high
         )
-        # What is too long for order 4 says little about the short steps of order 2.
+        # A step too long for order 4 is no measure for the short steps of order 2.
         is_high = by_high > 0 and (cheaper or fine > 1)
         self._order, gain = (4, by_high) if is_high else (2, by_low)
         if fine > 1 and coarse > 1:
@@ -447,7 +447,7 @@ class Evolution:
 
 @dataclass(frozen=True)
 class Errors:
-    """What became known of a step: its length, the change of the operator, and both errors."""
+    """Length of a step, change of the operator along it, and the errors of both orders."""
 
     length: float
     change: float
@@ -461,7 +461,7 @@ class Errors:
 
 
 class Stages(NamedTuple):
-    """What both orders begin with."""
+    """Stages that both orders begin with."""
 
     half: Tensor
     y: Tensor

@@ -27,7 +27,7 @@ from grandpp.linalg.series import Series
 from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
 from grandpp.solvers.linear.polynomial import apply_polynomials, rounding, widen
 from grandpp.solvers.linear.system import LinearSystem, SeriesError, SystemSeries
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State, VectorField
 
 
 @runtime_checkable
@@ -93,8 +93,8 @@ class Exact:
         if self.max_nfe < 1:
             raise ValueError(f"expected max_nfe to be positive (got {self.max_nfe})")
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
-        """Carry ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
+        """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.
 
         Raises:
             TypeError: If the field is not linear or the state is a tuple.
@@ -154,7 +154,7 @@ class Exact:
         Raises:
             SeriesError: If both are beyond the budget.
         """
-        # Below this the power series is as short; asking costs a look at every edge.
+        # Below this the power series is as short; the check for reversibility reads every edge.
         reversible = tau > 10 and bool(getattr(f, "reversible", False))
         if (math.sqrt(tau) if reversible else tau) > self.max_nfe:
             raise SeriesError(Status.MAX_NFE)
@@ -233,7 +233,7 @@ def series_rows(tau: Tensor, time: Tensor, series: Series, sourced: bool) -> Ten
 
 
 def is_stochastic(csr: CSR, weight: Tensor) -> bool:
-    """Whether rows sum to 1 and no entry is negative, as far as bounds can tell (one read).
+    """Whether rows sum to 1 and no entry is negative, as far as bounds show it (one read).
 
     Rounding and the small displacements of numerical derivatives pass.
     """

@@ -82,10 +82,9 @@ def apply_polynomials(
         stats: Where products are counted.
         places: For each input the R rows it lives on, being 0 elsewhere, which saves two passes
             over all nodes per product; ``None`` for all rows. (default: ``None`` for each)
-        spares: Given for many polynomials in one graph: memory that they share. Of their states
-            they keep then in the forward pass only where all of them fit, and else compute them
-            in the backward pass, at K products more, so that no two polynomials hold states at
-            once. (default: ``None``)
+        spares: Memory shared by many polynomials in one graph. States of the forward pass are then
+            kept only where all of them fit, and else computed in the backward pass (K products
+            more), so that no two polynomials hold states at once. (default: ``None``)
 
     Returns:
         ``[N, F]``, differentiable (once) by weights, coefficients and inputs.
@@ -146,7 +145,7 @@ class _Polynomials(torch.autograd.Function):
         places = ctx.places or (None,) * len(inputs)
         states = grad_weight = None
         if ctx.needs_input_grad[3]:
-            # What is let go now is computed again where the graph is used once more.
+            # States released now are computed again if the graph is used once more.
             checkpoints, ctx.checkpoints = ctx.checkpoints, None
             if checkpoints is None:
                 checkpoints = recursion.checkpoints(recursion.top(), recursion.last, 1)

@@ -133,7 +133,7 @@ class Recursion:
         return state
 
     def checkpoints(self, state: tuple[Tensor, ...], top: int, bottom: int) -> Checkpoints:
-        """Walk from ``top`` towards ``bottom`` and keep states on the way, evenly spread."""
+        """Return evenly spaced states between the indices ``top`` and ``bottom``."""
         if top < bottom:
             return Checkpoints([], [], 1)
         fit = max(_KEPT_AT_LEAST, self._room())
@@ -145,11 +145,11 @@ class Recursion:
         return Checkpoints(indices, kept, stride)
 
     def exceeds(self, states: int) -> bool:
-        """Whether so many states take more bytes than are kept."""
+        """Whether so many states take more memory than the limit."""
         return states > self._room()
 
     def _room(self) -> int:
-        """How many states fit into the bytes that are kept."""
+        """Number of states that fit into the memory limit."""
         first = self.inputs[0]
         size = first.numel() * first.element_size() * (2 if self.chebyshev else 1)
         return self.csr.copies * _KEPT_BYTES // max(1, size)
@@ -157,7 +157,7 @@ class Recursion:
     def ascending(self, checkpoints: Checkpoints, bottom: int) -> Iterator[Tensor]:
         """Yield the states ``bottom``, ..., top; those not kept are computed again.
 
-        Uses the trail up: each state may be overwritten after the next one was asked for.
+        The checkpoints are consumed: each state may be overwritten once the next one is requested.
         """
         for high in reversed(checkpoints.indices):
             state = checkpoints.kept.pop()
@@ -185,12 +185,12 @@ class Recursion:
 
 @dataclass
 class Checkpoints:
-    """States kept on the way from a top index down.
+    """Evenly spaced states of a recursion, from a top index down.
 
     Args:
-        indices: Where, descending.
-        kept: The states there.
-        stride: Their distance.
+        indices: Indices of the states, descending.
+        kept: The states.
+        stride: Distance of the indices.
     """
 
     indices: list[int]

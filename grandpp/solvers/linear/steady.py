@@ -25,7 +25,7 @@ from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.singular import ConvergenceError, SingularSystem
 from grandpp.solvers.base import Solution, SolveError, SolveStats, Status, is_finite
 from grandpp.solvers.linear.exponential import LinearField
-from grandpp.vector_field import State, VectorField
+from grandpp.vector_field import AnyField, State
 
 # A source counts as balanced if what is left of its weighted sum is rounding.
 _BALANCED = {torch.float32: 1e-4, torch.float64: 1e-9}
@@ -45,7 +45,7 @@ class Steady:
 
     method: str = "steady"
 
-    def solve(self, f: VectorField, y0: State, ts: Tensor) -> Solution:
+    def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Return the limit as the state at ``ts[-1]``, which must be infinity.
 
         Raises:

@@ -64,7 +64,7 @@ class LinearSystem(VectorField, Protocol):
 
 
 class SeriesError(Exception):
-    """A system whose series is of no use; ``status`` says why."""
+    """A system whose series cannot be used; ``status`` gives the reason."""
 
     def __init__(self, status: Status) -> None:
         self.status = status
@@ -136,7 +136,7 @@ class SystemSeries:
             if not (states <= _CANCELLATION and sources <= _SOURCE_CANCELLATION):
                 steps *= 2
             # Half of the terms must be negligible: what lies beyond them folds back onto these,
-            # or, far beyond, onto others, which the places between the samples tell.
+            # or, far beyond, onto others, which shows at the places between the samples.
             elif float(remainder[len(remainder) // 2]) > tol or not _holds_between(
                 series, constant, coupling, driven, part, chebyshev, tol * least
             ):

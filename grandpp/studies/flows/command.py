@@ -48,9 +48,10 @@ Examples:
 
 With --resume an interrupted training goes on from its checkpoint, or a finished one for more
 epochs. Bits/dim are those of held-out images; "nfe" are evaluations forward, "products"
-vector-Jacobian products backward, of one batch. --compare-solvers puts solvers on one trained
-flow: "change" is relative to dopri5 at 1e-7, "inverse" the largest error of images taken back.
---out appends the training of every call: it may be one that went on for more epochs.
+vector-Jacobian products backward, of one batch. --compare-solvers measures solvers on one trained
+flow: "change" is relative to dopri5 at 1e-7, "inverse" the largest error of images reconstructed
+from their latents. --out appends one record per call, also of a training that was continued for
+more epochs.
 """
 
 
@@ -114,7 +115,7 @@ def run(options: FlowOptions, console: Console) -> int:
 
 
 def _check_files(options: FlowOptions) -> None:
-    """Refuse files that could not be written, before the work."""
+    """Raise an error for files that cannot be written, before the work."""
     for picture in filter(None, (options.plot, options.samples)):
         check_picture(picture)
     if options.out is not None:
@@ -125,7 +126,7 @@ def _check_files(options: FlowOptions) -> None:
 def _prepare(
     options: FlowOptions, settings: FlowSettings, device: torch.device, console: Console
 ) -> tuple[FlowTask, str]:
-    """A flow with its images, and where these come from."""
+    """Return a flow, its images, and their origin in words."""
     flow = settings.build().to(device)
     split = load_images(
         settings.dataset, options.root, seed=settings.seed, progress=not console.quiet
@@ -158,7 +159,7 @@ def _train(
 def _inspect(
     options: FlowOptions, settings: FlowSettings, task: FlowTask, costs: list[dict[str, Any]]
 ) -> None:
-    """Draw from the trained flow, and put other solvers on it."""
+    """Sample the trained flow, and measure other solvers on it."""
     if options.samples:
         images = task.flow.sample(48, torch.Generator().manual_seed(settings.seed))
         draw_samples(images, task.test, f"samples, {settings.dataset}", options.samples)

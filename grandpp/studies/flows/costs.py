@@ -1,4 +1,4 @@
-"""What one trained flow costs with several solvers, and how well they measure and invert it."""
+"""Cost and accuracy of several solvers on one trained flow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from grandpp.image.flow.model import ImageFlow
 from grandpp.solvers import SolveError, Solver, SolveStats
 
 EVALUATION_SEED = 1_000_003
-"""Of dequantisation and trace wherever a flow is judged, so that judgements can be compared."""
+"""Seed of dequantisation and trace in every evaluation, so that evaluations are comparable."""
 
 
 @torch.no_grad()
@@ -39,7 +39,7 @@ def total_cost(stats: Sequence[SolveStats]) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class SolverCost:
-    """One solver on one trained flow and one batch.
+    """Cost and accuracy of one solver on one trained flow and one batch.
 
     Args:
         solver: Its name and what decides its error.

@@ -1,4 +1,4 @@
-"""Tables and pictures of a flow's training, and what several solvers cost on it."""
+"""Tables and pictures of a flow's training and of the cost of solvers on it."""
 
 from __future__ import annotations
 

@@ -88,13 +88,13 @@ class FlowSettings(TrainingImageOptions):
         given: dict[str, Any] = {"rtol": self.tol, "atol": self.tol, "step_size": self.step_size,
                  "inner": self.inner, "inner_tol": self.inner_tol, "spectral": 0.0}  # fmt: skip
         if self.solver == "prox_adaptive":
-            del given["inner_tol"]  # it knows better what its error control needs
+            del given["inner_tol"]  # its error control sets the tolerance of its inner solver
         if self.gradient is not None and "inner" not in known:
             given["gradient"] = self.gradient
         return resolve_solver(self.solver, **{k: v for k, v in given.items() if k in known})
 
     def reference_solvers(self) -> dict[str, Solver]:
-        """Solvers to compare on one flow, the reference first, by the names to report."""
+        """Return solvers to compare on one flow by their names in reports, the reference first."""
         chosen = {
             f"dopri5 {tol:.0e}": replace(self, solver="dopri5", tol=tol).build_solver()
             for tol in (1e-7, 1e-5, 1e-3)
@@ -125,7 +125,7 @@ def flow_record(
         done: The training.
         images: Where the images come from, in words.
         device: Where it ran.
-        costs: What solvers cost on the trained flow.
+        costs: Costs of solvers on the trained flow.
     """
-    told = {"images": images, "device": device}
-    return {**asdict(settings), **told, **asdict(done), "solvers": list(costs)}
+    origin = {"images": images, "device": device}
+    return {**asdict(settings), **origin, **asdict(done), "solvers": list(costs)}

@@ -1,4 +1,4 @@
-"""Pictures moved and mirrored at random, so that a small set seems larger.
+"""Random shifts and flips of images, to augment a small data set.
 
 Own code because torchvision's transforms draw from the global generator, and once for a batch: a
 training that goes on from a checkpoint needs a generator of its own.

@@ -1,4 +1,4 @@
-"""Train a classifier of images and count what every epoch cost."""
+"""Train a classifier of images and count the evaluations of every epoch."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ImageClassification:
                 f"(got {lr}, {batch_size} and {shift})"
             )
         self.device = next(model.parameters()).device
-        # A checkpoint knows a module alone; the solve needs the classifier.
+        # Checkpoints have the type of any module; the solve needs the classifier.
         self.model: nn.Module = model
         self._classifier, self.train, self.test = model, train, test
         self.batch_size, self.shift, self.flip = batch_size, shift, flip

@@ -55,7 +55,7 @@ def image_record(
 
 
 def check_images(records: Iterable[Record], config: ImageConfig, images: str) -> None:
-    """Refuse to put runs on other images of the same name into one file.
+    """Raise an error for runs on other images of the same name in one file.
 
     MNIST may be all of its digits or a division of the test digits, whichever is found.
 
@@ -78,7 +78,7 @@ def check_images(records: Iterable[Record], config: ImageConfig, images: str) ->
 
 
 def check_folder(folder: Path | None) -> None:
-    """Refuse a folder of checkpoints that could not be written to, and make one that is missing.
+    """Raise an error for a folder of checkpoints that cannot be written to; make a missing one.
 
     Raises:
         ValueError: If something else than a folder is there, or its parent is missing.
@@ -112,7 +112,7 @@ def train_images(
         show: Whether to show a bar on stderr. (default: ``True``)
 
     Raises:
-        ValueError: If the checkpoint is none, or belongs to another training.
+        ValueError: If the file is no checkpoint, or belongs to another training.
     """
     with tqdm(
         total=config.epochs * batches,
@@ -123,12 +123,12 @@ def train_images(
     ) as bar:
 
         def on_epoch(row: Row) -> None:
-            told: dict[str, Any] = {
+            shown: dict[str, Any] = {
                 "loss": f"{row['loss']:.3f}",
                 "accuracy": f"{100 * row['test_accuracy']:.1f}%",
                 "nfe": f"{row['nfe_forward']:.0f}+{row['nfe_backward']:.0f}",
             }
-            bar.set_postfix(told, refresh=False)
+            bar.set_postfix(shown, refresh=False)
             # A resumed training begins further on.
             bar.update(round(row["epoch"]) * batches - bar.n)
 

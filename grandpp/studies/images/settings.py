@@ -28,7 +28,7 @@ class Defaults(NamedTuple):
         tolerance: Of the solver.
         lr: Learning rate.
         shift: Largest shift with augmentation, in pixels.
-        flip: Whether augmentation mirrors images; a mirrored digit is none.
+        flip: Whether augmentation mirrors images, which digits do not allow.
     """
 
     models: tuple[str, ...]
@@ -59,7 +59,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
     """How classifiers are trained."""
 
     dataset: str = option(
-        "one of {choices}; scikit-learn brings digits along",
+        "one of {choices}; digits comes with scikit-learn",
         default="digits",
         choices=IMAGE_DATASETS,
         metavar="NAME",
@@ -97,7 +97,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
     )
 
     def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[ImageConfig]:
-        """Runs of several models and seeds; what is ``None`` here is the data set's default.
+        """Return the runs of several models and seeds; ``None`` here is the data set's default.
 
         Args:
             models: Names, the data set's default if empty; repeated ones count once.
@@ -125,7 +125,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageConfig(ImageSettings):
-    """Everything that decides a run: settings without a gap, a model and a seed.
+    """Everything that decides a run: complete settings, a model and a seed.
 
     Args:
         model: Name of the classifier.
@@ -140,7 +140,7 @@ class ImageConfig(ImageSettings):
 
     @property
     def name(self) -> str:
-        """What a checkpoint is called: apart from those of all other trainings."""
+        """Name of a checkpoint, different for every training."""
         parts = [self.dataset, self.model, str(self.seed), f"tol{self.tolerance:g}",
                  f"lr{self.lr:g}", f"batch{self.batch_size}"]  # fmt: skip
         parts += [] if self.train is None else [f"train{self.train}"]
@@ -155,6 +155,6 @@ class ImageConfig(ImageSettings):
         return {"shift": known.shift, "flip": known.flip} if self.augment else {}
 
     def training(self, note: str) -> dict[str, Any]:
-        """What decides the parameters at any epoch, for a checkpoint."""
+        """Choices that decide the parameters at any epoch, for a checkpoint."""
         later = ("epochs", "tolerances", "tolerance_images", "train", "test")
         return {k: v for k, v in asdict(self).items() if k not in later} | {"images": note}

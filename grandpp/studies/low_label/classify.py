@@ -48,7 +48,7 @@ class ClassifyOptions(
     ProtocolOptions,
     LabelsChosenOptions,
 ):
-    """What is trained."""
+    """Options of the command."""
 
     labels_per_class: tuple[int, ...] = option(
         "labelled training nodes per class, for example 1 2 5 10 20",
@@ -85,7 +85,7 @@ def classify(options: ClassifyOptions, console: Console) -> int:
 
 
 def _sweep(options: ClassifyOptions, console: Console, records: list[Record]) -> None:
-    """Do all runs; the records arrive as they end, and are at last in the order of the plan."""
+    """Do all runs; append their records, which are in the order of the plan at the end."""
 
     def on_record(record: Record) -> None:
         records.append(record)

@@ -27,7 +27,7 @@ from grandpp.training.reading import METRICS, load_records
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """What is compared."""
+    """Options of the command."""
 
     results: tuple[Path, ...] = option(
         "files of records, .jsonl or .jsonl.gz", positional=True, metavar="RESULTS"
@@ -108,7 +108,7 @@ def compare(options: CompareOptions, console: Console) -> int:
 
 
 def check_outputs(options: CompareOptions) -> None:
-    """Refuse outputs that cannot be written or would replace an input or each other."""
+    """Raise an error for outputs that cannot be written or would replace an input or each other."""
     wanted = (options.csv, options.markdown, options.latex, options.plot)
     outputs = [path for path in wanted if path is not None]
     for path in outputs:
@@ -144,7 +144,7 @@ Examples:
 
 RESULTS are files written by classify --out, as they are or compressed by gzip; none is
 changed. Accuracies are in percent, differences in points, p-values two-sided; seeds are averaged
-within a split before anything else, for seeds are no independent evidence about splits.
+within a split before anything else, because seeds are no independent evidence about splits.
 
 How to read the columns:
     accuracy    mean and standard deviation over splits. At few labels the deviation is mostly

@@ -131,7 +131,7 @@ def compare(
         records: Records in any order.
         baseline: Model that the others are compared with. (default: ``"grand-l"``)
         metric: One of ``METRICS``. (default: ``"test_accuracy"``)
-        datasets, labels, models, protocol, configs: What to keep, see :func:`collect_cells`; the
+        datasets, labels, models, protocol, configs: Values to keep, see :func:`collect_cells`; the
             baseline is always kept.
 
     Returns:

@@ -32,7 +32,7 @@ def draw_accuracy_against_labels(comparisons: Sequence[Comparison], path: Path) 
     paired t-test tells the model from the baseline.
 
     Args:
-        comparisons: What :func:`compare` returned.
+        comparisons: Result of :func:`compare`.
         path: Where the picture goes; it appears whole or not at all.
 
     Raises:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grandpp.studies.low_label.depth_figures import draw_depth
-from grandpp.studies.low_label.depth_summary import summarise, table
+from grandpp.studies.low_label.depth_report import draw_depth, summarise, table
 from grandpp.studies.low_label.options import DATASET_HELP, FirstSplitOptions, load_graphs
 from grandpp.studies.low_label.plan import plan_runs, sort_records
 from grandpp.studies.low_label.zoo import FAMILIES, ZOO
@@ -32,7 +31,7 @@ from grandpp.training.sweep import run_sweep
 class DepthOptions(
     ReportOptions, RecordOptions, DeviceOptions, DataOptions, WorkerOptions, FirstSplitOptions
 ):
-    """What is trained, and how deep."""
+    """Options of the command."""
 
     splits: int = 1
     dataset: str | None = option(

@@ -52,7 +52,7 @@ _SOURCE_ROWS = {
 }
 _SOURCE_TIME = 18.3
 
-# A run ends at a finite time, where the steady limit is not.
+# A run ends at a finite time, so the solver of the limit at infinity is left out.
 _SOLVERS = tuple(name for name in SOLVER_NAMES if name != "steady")
 
 
@@ -84,7 +84,7 @@ class EquationSettings(NetworkSettings):
     best_time: bool | None = option(
         "also follow the trajectory of every epoch to 3 T and report the test accuracy at the "
         "epoch and time with the best validation accuracy, nearly as GRAND's code does; takes two "
-        "to four times as long, in batches each run looks by itself",
+        "to four times as long, in batches each run is followed separately",
         default=None,
         shown_default="at T alone",
     )

@@ -1,4 +1,4 @@
-"""Options that the commands on few labels share, and the graphs that they ask for."""
+"""Options that the commands on few labels share, and the graphs that they name."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from grandpp.training.settings import LABELS_CHOSEN
 
 @dataclass(frozen=True, kw_only=True)
 class SplitOptions:
-    """Which splits."""
+    """Splits."""
 
     splits: int = option("number of splits", default=3, parse=positive_int, metavar="N")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstSplitOptions(SplitOptions):
-    """Where the splits begin."""
+    """First split."""
 
     first_split: int = option(
         "seed of the first split, to keep splits for choosing settings apart from those reported",
@@ -48,7 +48,7 @@ class SeedOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolOptions:
-    """Which nodes choose the epoch."""
+    """Protocol."""
 
     protocol: str = option(
         "which nodes choose the epoch: the rest of a pool of 1500 labelled nodes (grand, as in the "
@@ -94,7 +94,7 @@ def load_graphs(
     """Load the data sets asked for, or Cora; take the embedded one only if none was named.
 
     Args:
-        console: Where to say that the embedded set is taken.
+        console: Prints a notice if the embedded set is taken.
         names: Names of data sets.
         root: Folder of raw data files. (default: ``None``)
         device: Where the graphs go.

@@ -26,7 +26,7 @@ def plan_runs(
 ) -> list[tuple[Run, Data]]:
     """List every model on every split of every number of labels of every graph, in that order.
 
-    Nothing is built or drawn: settings check themselves, and of the splits the classes are counted.
+    No model is built and no split drawn: settings check themselves, and classes are counted.
 
     Args:
         graphs: Graphs with a ``name``.

@@ -44,7 +44,7 @@ from grandpp.training.settings import ModelSettings, Run
 
 
 class Variant:
-    """A model of the zoo: a family of settings, and what sets this member apart.
+    """A model of the zoo: a family of settings, with the values of this member.
 
     Args:
         settings: The settings dataclass of the family.

@@ -1,4 +1,4 @@
-"""Train one point-cloud classifier and record what every epoch cost."""
+"""Train one point-cloud classifier and record the cost of every epoch."""
 
 from __future__ import annotations
 
@@ -107,8 +107,9 @@ def train_point_cloud(
 def _start_at_the_mean(net: PointCloudClassifier, target: Tensor) -> None:
     """Let scores start around the mean target.
 
-    From elsewhere, the first epochs carry all points the same way. That was the end of GHBNODE with
-    seed 1: its momenta grew to 7, where tanh passes no gradient, and its loss stayed at 0.88.
+    From elsewhere, the first epochs move all points in the same direction. GHBNODE with seed 1
+    failed
+    so: its momenta grew to 7, where tanh passes no gradient, and its loss stayed at 0.88.
     """
     bias: Tensor = net.output[0].bias  # type: ignore[assignment]
     bias.copy_(target.mean().atanh().expand(1))
@@ -143,5 +144,5 @@ def _finish(net: PointCloudClassifier, x: Tensor, target: Tensor, run: PointClou
     score = net.score(solution)
     run.final_loss = float((score - target).square().mean())
     run.accuracy = float((score.sign() == target).double().mean())
-    positions = net.flow.dynamics.positions(torch.as_tensor(solution.ys))[..., :2]
+    positions = net.flow.dynamics.positions(solution.ys)[..., :2]
     run.snapshots = [[[round(v, 4) for v in p] for p in at] for at in positions.tolist()]

@@ -112,7 +112,7 @@ def build_model(config: SequenceConfig) -> ODERNN:
 
 
 def _solver_options(config: SequenceConfig) -> dict[str, Any]:
-    """What solvers with a tolerance are given."""
+    """Options of solvers with a tolerance."""
     rtol = atol = config.tolerance
     gradient = config.gradient or "direct"
     return {"gradient": gradient, "max_nfe": MAX_NFE, "rtol": rtol, "atol": atol}
@@ -126,7 +126,7 @@ def _run_all(
 ) -> None:
     """Do the runs that are not in the file yet; append all to ``found``."""
     file = RecordFile(options.out, SEQUENCE_RECORDS)
-    for config in configs:  # before any run: does the solver serve all models?
+    for config in configs:  # before any run: can the solver solve all models?
         if config.seed == options.seed:
             build_model(config)
     data: tuple[int, SequenceData] | None = None
@@ -165,7 +165,7 @@ def _run_one(
         solver = config.solver.replace("exact", "tsit5")
         counted = resolve_solver(solver, **_solver_options(config))
         run["adjoint"] = probe_adjoint(net, data.test[: config.batch_size], counted)._asdict()
-    except SolveError as error:  # a finished training is none the worse for it
+    except SolveError as error:  # the finished training is kept
         run["probe_status"] = str(error)
         console.notice(f"{label}: not probed: {error}")
     except KeyboardInterrupt:

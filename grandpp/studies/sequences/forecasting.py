@@ -13,7 +13,7 @@ from grandpp.sequence.output import ODERNNOutput
 from grandpp.studies.sequences.window_set import Splits, WindowSet
 
 Objective = Literal["forecast", "next"]
-"""What is learned: rows after the window, or the row after every observation."""
+"""Objectives: the rows after the window, or the row after every observation."""
 
 REGULARIZATION = 0.1
 EVALUATION_BATCH = 1024
@@ -136,15 +136,19 @@ class Forecasting:
         return {**row, "nfe_evaluation": sum(evaluations) / len(evaluations)}
 
     def error(self, out: ODERNNOutput, batch: WindowSet) -> Tensor:
-        """Mean squared error of what is to be learned, a scalar.
+        """Mean squared error of the objective, a scalar.
 
         Args:
-            out: What the model says about a batch.
+            out: Output of the model for a batch.
             batch: The windows.
+
+        Raises:
+            ValueError: If the objective is about forecasts and the output has none.
         """
         if self.objective == "next":
             return (out.outputs - batch.next_rows).square().mean()
-        assert out.forecast is not None  # noqa: S101  batches have horizons
+        if out.forecast is None:
+            raise ValueError("expected forecasts of the model (got none): call it with a horizon")
         return (out.forecast - batch.targets).square().mean()
 
     def _regularization(self, out: ODERNNOutput, batch: WindowSet) -> Tensor | float:

@@ -37,7 +37,7 @@ def oscillator_model(kind: str, *, window: int = 12, **options: Any) -> ODERNN:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training besides the model's kind and the seed.
+    """Choices of a training besides the model's kind and the seed.
 
     Args:
         model: Builds the ODE-RNN of a kind.

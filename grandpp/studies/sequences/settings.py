@@ -73,7 +73,7 @@ class SequenceSettings:
     )
 
     def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[SequenceConfig]:
-        """Runs of several models and seeds; what is ``None`` here is that of the recipe.
+        """Return the runs of several models and seeds; ``None`` here is the value of the recipe.
 
         Args:
             models: Names; repeated ones count once.
@@ -96,7 +96,7 @@ class SequenceSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceConfig(SequenceSettings):
-    """Everything that decides a run: settings without a gap, a model and a seed.
+    """Everything that decides a run: complete settings, a model and a seed.
 
     Args:
         model: One of :data:`grandpp.layers.KINDS`.

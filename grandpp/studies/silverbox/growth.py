@@ -21,7 +21,7 @@ END = 64.0
 
 @dataclass(frozen=True)
 class Growth:
-    """One random model carried along the signal.
+    """One random model integrated along the signal.
 
     Args:
         model: Name of the model.
@@ -39,7 +39,7 @@ class Growth:
 
 
 class _DrawnMomentum(nn.Module):
-    """A momentum that does not look at x: a dense layer on ones, as in the authors' code."""
+    """An initial momentum independent of x: a dense layer on ones, as in the authors' code."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def driven_model(model: str, signal: Tensor, tolerance: float = 1e-7) -> NeuralO
 
 @torch.no_grad()
 def growth(model: str, draw: int, v1: Tensor, v2: Tensor, tolerance: float = 1e-7) -> Growth:
-    """Draw a model and carry it from h(0) = V2(0) along V1 to t = 64.
+    """Draw a model and integrate it from h(0) = V2(0) along V1 to t = 64.
 
     Args:
         model: One of :data:`GROWTH_MODELS`.
@@ -104,7 +104,7 @@ def growth(model: str, draw: int, v1: Tensor, v2: Tensor, tolerance: float = 1e-
         net = driven_model(model, v1, tolerance)
     times = torch.arange(END + 1, dtype=torch.float64)
     solution = net.solve(v2[:1].double().view(1, 1), save_at=times, throw=False)
-    h = net.dynamics.positions(torch.as_tensor(solution.ys))
+    h = net.dynamics.positions(solution.ys)
     status = "success" if solution.successful else solution.status.value
     return Growth(
         model, draw, h.flatten(1).norm(dim=1).tolist(), solution.stats.nfe_forward, status

@@ -59,7 +59,7 @@ class AccuracyStudy:
     """Solvers on one problem.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         problem: The problem.
 
     Raises:
@@ -90,7 +90,7 @@ class AccuracyStudy:
         options, request = solver_options(solver), self.request
         if "inner" not in options:
             return [(None, None)]
-        # Adaptive methods fit the inner tolerance to their own, unless told otherwise.
+        # Without a given value, adaptive methods derive the inner tolerance from their own.
         own = SETTINGS[request.problem].inner_tol if "step_size" in options else None
         return list(product(request.inners or (None,), request.inner_tols or (own,)))
 
@@ -130,7 +130,7 @@ def measure(name: str, problem: Problem, trial: SolverRun) -> Row:
         **trial.options,
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    gap = float((torch.as_tensor(solution.y) - problem.exact).abs().max())
+    gap = float((solution.y - problem.exact).abs().max())
     largest = float(problem.exact.abs().max())
     return {
         "problem": name,
@@ -147,7 +147,7 @@ def measure(name: str, problem: Problem, trial: SolverRun) -> Row:
 
 
 def summarise(rows: Sequence[Row], target: float = TARGET, against: str = "dopri5") -> Row:
-    """What each solver needs for an error of at most ``target``.
+    """Return the evaluations that each solver needs for an error of at most ``target``.
 
     Returns:
         ``nfe``, the fewest evaluations among a solver's rows that good, or None; and

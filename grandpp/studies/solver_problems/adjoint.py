@@ -32,7 +32,7 @@ class AdjointStudy:
     """Forward and backward evaluations of adaptive solvers.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         data: A graph.
 
     Raises:
@@ -73,7 +73,7 @@ class AdjointStudy:
             status, backward = solution.status, None
             if solution.successful:
                 try:
-                    torch.as_tensor(solution.y).square().mean().backward()
+                    solution.y.square().mean().backward()
                     backward = solution.stats.nfe_backward
                 except SolveError as error:
                     status = error.solution.status

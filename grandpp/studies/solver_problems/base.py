@@ -17,10 +17,10 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class StudyRequest(DataOptions):
-    """What is measured; empty tuples mean the study's own choice.
+    """Options of a study; empty tuples mean the study's own choice.
 
     Args:
-        notify: Takes what the user should know and the rows do not say.
+        notify: Called with notices to the user that the rows do not contain.
     """
 
     problem: str = option("one of those above", metavar="NAME")
@@ -61,10 +61,10 @@ class StudyRequest(DataOptions):
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work that is worth a tick of the progress bar.
+    """One unit of work, a tick of the progress bar.
 
     Args:
-        label: What the progress bar says meanwhile.
+        label: Text of the progress bar meanwhile.
         run: Does it.
     """
 
@@ -80,7 +80,7 @@ class Study(Protocol):
         ...
 
     def summary(self, rows: Sequence[Row]) -> Row:
-        """What the rows say, empty where there is nothing to add."""
+        """Summary of the rows; empty if there is none."""
         ...
 
     def draw(self, rows: Sequence[Row], path: Path) -> None:

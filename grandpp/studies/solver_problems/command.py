@@ -60,7 +60,7 @@ def run(options: SolverOptions, console: Console) -> int:
             summary = study.summary(rows)
             if summary:
                 console.emit({"summary": summary})
-            console.show(f"{table(rows)}{_told(summary)}")
+            console.show(f"{table(rows)}{_summary_text(summary)}")
             if options.plot:
                 study.draw(rows, options.plot)
     return 0
@@ -72,7 +72,7 @@ def table(rows: Sequence[Row]) -> str:
     return aligned(used, [[cell(row[k]) for k in used] for row in rows])
 
 
-def _told(summary: Row) -> str:
+def _summary_text(summary: Row) -> str:
     text = ""
     for name, value in summary.items():
         text += f"\n\n{name}: {value}" if not isinstance(value, dict) else f"\n\n{name}:"

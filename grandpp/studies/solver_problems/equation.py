@@ -1,4 +1,4 @@
-"""One backward Euler step of the heat equation as an equation to be solved by many means."""
+"""One backward Euler step of the heat equation as an equation for several inner solvers."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class StepEquation:
     def newton_raphson(self) -> Tensor:
         """The solution by one Newton step from b, exact because f is linear.
 
-        The Jacobian takes as many evaluations as the state has entries, made at once here, which
-        is kinder to the method than one after the other.
+        The Jacobian takes as many evaluations as the state has entries. They are made at once here,
+        which favours the method.
         """
         eye = torch.eye(len(self.base), dtype=torch.float64)
         jacobian = eye - self.step * self.rate(eye)

@@ -44,7 +44,7 @@ def euler_errors(name: str, inner_tols: tuple[float, ...] = INNER_TOLS) -> Euler
             equation, y0, (0.0, equation.end), solver=solver, save_at=ts[1:], step_size=STEP,
             throw=False, **options,
         )  # fmt: skip
-        return (torch.as_tensor(solution.ys)[:, 0] - exact).abs()
+        return (solution.ys[:, 0] - exact).abs()
 
     return EulerErrors(
         ts[1:],

@@ -23,7 +23,7 @@ MAX_ITERATIONS = 2000
 
 @dataclass
 class Watch:
-    """Remembers, at each evaluation, the best state so far.
+    """Records the best state so far at each evaluation.
 
     Newton-Krylov evaluates at displaced states too, so the last state evaluated would mislead.
 
@@ -57,7 +57,7 @@ class InnerStudy:
     """All inner solvers, or those asked for, from the same start.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
     """
 
     request: StudyRequest

@@ -32,12 +32,12 @@ _SOLVING = ("solvers", "tolerances", "inners", "inner_tols")
 
 @dataclass(frozen=True)
 class StudyKind:
-    """A study that can be asked for.
+    """A study by name.
 
     Args:
-        build: Makes it; may raise ``DatasetError``.
+        build: Builds the study; may raise ``DatasetError``.
         options: Names of the fields of a request that it reads.
-        about: What it is, for ``--help``.
+        about: Description for ``--help``.
     """
 
     build: Callable[[StudyRequest], Study]
@@ -50,7 +50,7 @@ def _accuracy(make: Callable[[], Problem], about: str) -> StudyKind:
 
 
 def _cora(request: StudyRequest) -> Data:
-    """Cora, or the embedded graph, with a notice, where Cora is not to be had."""
+    """Load Cora, or with a notice the embedded graph where Cora is not available."""
     try:
         return load_dataset("Cora", request.root, progress=False)
     except DatasetNotFoundError as error:
@@ -94,7 +94,7 @@ def resolve_study(request: StudyRequest) -> Study:
 
     Raises:
         ValueError: For an unknown name, an option the study does not read, or values it refuses.
-        DatasetError: If it needs a data set that cannot be had.
+        DatasetError: If it needs a data set that is not available.
     """
     if request.problem not in STUDIES:
         raise ValueError(f"expected a problem among {', '.join(STUDIES)} (got '{request.problem}')")

@@ -1,4 +1,4 @@
-"""Which solvers and which steps or tolerances are worth measuring on which problem."""
+"""Default solvers, steps and tolerances of every problem."""
 
 from __future__ import annotations
 

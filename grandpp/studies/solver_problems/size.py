@@ -30,7 +30,7 @@ class SizeStudy:
     """Inner solvers and the dense Newton-Raphson method, alternating, medians of five.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         sizes: Numbers of grid points.
     """
 
@@ -38,7 +38,7 @@ class SizeStudy:
     sizes: tuple[int, ...] = SIZES
 
     def jobs(self) -> list[Job]:
-        """One grid each, so that the contestants can take turns."""
+        """One grid each, so that the methods alternate."""
         return [Job(f"{n} points", partial(self._measure, n)) for n in self.sizes]
 
     @torch.no_grad()
@@ -67,8 +67,8 @@ class SizeStudy:
             )
             z, nfe = result.z, result.evaluations
         seconds = time.perf_counter() - start
-        # Judged here, alike for all, and outside the time taken. Where rounding keeps the dense
-        # method from the tolerance it is allowed what rounding allows.
+        # Convergence is tested here, in the same way for all and outside the measured time. Where
+        # # rounding keeps the dense method above the tolerance, its limit is that of rounding.
         norm = weighted_norm(z, equation.residual(z))
         floor = 100 * torch.finfo(z.dtype).eps * equation.scale
         return {

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,7 +38,7 @@ class TrajectoryStudy:
     """Every method on both functions.
 
     Args:
-        request: What to measure.
+        request: Options of the study.
         paths: Positions ``[S, 2]`` by function and method.
     """
 
@@ -56,7 +55,7 @@ class TrajectoryStudy:
     @torch.no_grad()
     def _follow(self, landscape: Landscape, method: str) -> list[Row]:
         kind = METHODS[method](landscape)
-        f: Any = kind.prepare(landscape.descend)
+        f = kind.prepare(landscape.descend)
         y0 = kind.start(torch.zeros(2, dtype=torch.float64))
         count = round(landscape.end / landscape.dt) + 1
         ts = torch.linspace(0, landscape.end, count, dtype=torch.float64)
@@ -66,7 +65,7 @@ class TrajectoryStudy:
             rtol=RTOL, atol=ATOL, throw=False,
         )  # fmt: skip
         seconds = time.perf_counter() - start
-        path = kind.positions(torch.as_tensor(solution.ys))
+        path = kind.positions(solution.ys)
         self.paths[landscape.name, method] = path
         distances = (path - torch.tensor(landscape.minimum, dtype=torch.float64)).norm(dim=-1)
         good = solution.successful
@@ -84,7 +83,7 @@ class TrajectoryStudy:
         return [row]
 
     def summary(self, rows: Sequence[Row]) -> Row:
-        """Whether the papers' claims show."""
+        """Whether the rows confirm the papers' claims."""
         return check_claims(rows)
 
     def draw(self, rows: Sequence[Row], path: Path) -> None:

@@ -1,10 +1,10 @@
 """Tables of thesis chapter 4: their runs, our numbers beside the thesis's, and the page."""
 
-from grandpp.studies.thesis.command import FOLDER
 from grandpp.studies.thesis.figures import draw_reproduction
 from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
 from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS, TableLayout
-from grandpp.studies.thesis.page import results_page
+from grandpp.studies.thesis.page import PAGE, results_page, write_results
+from grandpp.studies.thesis.rebuilt_command import FOLDER
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
 from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
 from grandpp.studies.thesis.tables import (
@@ -14,7 +14,6 @@ from grandpp.studies.thesis.tables import (
     paired_table,
     t_test_table,
 )
-from grandpp.studies.thesis.writing import PAGE, write_results
 
 __all__ = [
     "FOLDER",

@@ -44,7 +44,7 @@ def table_records(folder: Path, table: str, protocol: str) -> list[Record]:
 
 
 def adopt(paths: Sequence[Path], runs: Iterable[Run]) -> list[Record]:
-    """Records of other files whose runs are wanted; the others are passed over.
+    """Return the records of other files whose runs are wanted, and skip the others.
 
     A run is recognised by its choices. An earlier version may have hashed the same choices
     otherwise: such a record takes the present hash.
@@ -99,8 +99,8 @@ def check_settings(
 
     Args:
         layout: The table.
-        records: What is there.
-        runs: What is to be added. (default: ``()``)
+        records: Existing records.
+        runs: Runs to be added. (default: ``()``)
 
     Raises:
         ValueError: If a cell would hold runs with different settings.

@@ -12,17 +12,17 @@ from grandpp.training.records import Record
 
 @dataclass(frozen=True)
 class TableLayout:
-    """What a table of accuracies is made of.
+    """Layout of a table of accuracies.
 
     Args:
         table: Its number in the thesis.
-        title: What it shows.
-        axis: What its rows count: ``"labels"`` per class or ``"depth"``.
+        title: Its title.
+        axis: Quantity of its rows: ``"labels"`` per class or ``"depth"``.
         baseline: Model the paired differences are taken to.
         datasets: Data sets run where none are named.
         models: Models run where none are named; those of the thesis's table where empty.
         columns: Labels run where none are named; those of the thesis's table where empty.
-        notes: What its reader has to know of the thesis's numbers.
+        notes: Remarks on the thesis's numbers.
     """
 
     table: str

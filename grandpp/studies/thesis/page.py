@@ -1,4 +1,4 @@
-"""Generate the page RESULTS.md from the packed records of a folder."""
+"""Write the files of a reproduced table, and the page RESULTS.md of their folder."""
 
 from __future__ import annotations
 
@@ -9,22 +9,28 @@ from typing import Any
 from grandpp.studies.low_label.comparison import LEVEL
 from grandpp.studies.low_label.diffusion_settings import GRANDSettings
 from grandpp.studies.low_label.zoo import ZOO
-from grandpp.studies.thesis.command import rebuild_command
+from grandpp.studies.thesis.figures import draw_reproduction
 from grandpp.studies.thesis.folder import file_of, packed_tables
-from grandpp.studies.thesis.layouts import LAYOUTS, TEST_LAYOUTS
+from grandpp.studies.thesis.layouts import LAYOUTS, TEST_LAYOUTS, TableLayout
 from grandpp.studies.thesis.printed import SEEDS, SPLITS
+from grandpp.studies.thesis.rebuilt_command import rebuild_command
 from grandpp.studies.thesis.reproduced_cells import Reproduction, reproduce
 from grandpp.studies.thesis.tables import (
     accuracy_tables,
+    as_csv,
     counts,
     has_t_tests,
     paired_table,
     t_test_table,
 )
-from grandpp.training.packing import unpack_records
+from grandpp.training.atomic_files import write_whole
+from grandpp.training.packing import pack_records, unpack_records
 from grandpp.training.reading import load_records
 from grandpp.training.records import Record
 from grandpp.training.tables import paragraph
+
+PAGE = "RESULTS.md"
+"""Name of the page of a folder."""
 
 _TITLE = "# Tables of the thesis, reproduced"
 _HEAD = (
@@ -38,6 +44,36 @@ _PROTOCOLS = {
     "no_val": "no node chooses the epoch, the last one counts; the thesis spent about 1500 nodes "
     "on that choice",
 }
+
+
+def write_results(folder: Path, layout: TableLayout, records: Sequence[Record]) -> Reproduction:
+    """Write a table's packed records, numbers and picture, and the page of the folder.
+
+    The same records give the same bytes.
+
+    Args:
+        folder: Where to; made if it does not exist.
+        layout: The table.
+        records: All of its records, of one protocol.
+
+    Returns:
+        The table.
+
+    Raises:
+        ValueError: As :func:`reproduce` and :func:`results_page`.
+        OSError: If a file cannot be written.
+    """
+    result = reproduce(layout, records)
+    packed, numbers, picture = (
+        file_of(folder, layout.table, result.protocol, ending)
+        for ending in (".jsonl.gz", ".csv", ".png")
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(packed, pack_records(records))
+    write_whole(numbers, as_csv(result).encode())
+    draw_reproduction(result, picture)
+    write_whole(folder / PAGE, results_page(folder).encode())
+    return result
 
 
 def results_page(folder: Path) -> str:

@@ -23,7 +23,7 @@ class ModelVariant(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What a table prints, for example ``"grand-nl-rw (gdc)"``."""
+        """The name in tables, for example ``"grand-nl-rw (gdc)"``."""
         return f"{self.model} ({self.rewiring})" if self.rewiring else self.model
 
 
@@ -59,7 +59,7 @@ class ThesisTest:
         splits: Its n.
         t: Score.
         difference, std: Mean and deviation of the paired differences, in fractions.
-        p: Its p-value, one-sided to judge by the numbers.
+        p: Its p-value, apparently one-sided.
     """
 
     table: str

@@ -15,13 +15,13 @@ from grandpp.studies.low_label.options import (
     SplitOptions,
 )
 from grandpp.studies.low_label.zoo import FAMILIES
-from grandpp.studies.thesis.command import FOLDER
 from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
 from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS
+from grandpp.studies.thesis.page import PAGE, write_results
 from grandpp.studies.thesis.printed import SPLITS
+from grandpp.studies.thesis.rebuilt_command import FOLDER
 from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
 from grandpp.studies.thesis.tables import accuracy_tables, counts, t_test_table
-from grandpp.studies.thesis.writing import PAGE, write_results
 from grandpp.training.command import Command, Console, resolve_device
 from grandpp.training.options import (
     DataOptions,
@@ -46,7 +46,7 @@ class ReproduceOptions(
     SplitOptions,
     ProtocolOptions,
 ):
-    """What is reproduced."""
+    """Options of the command."""
 
     splits: int = SPLITS
     table: str = option("{choices}", choices=TABLES, metavar="N")
@@ -111,7 +111,7 @@ def reproduce(options: ReproduceOptions, console: Console) -> int:
 
 
 def plan_table(options: ReproduceOptions) -> TableRequest:
-    """What is asked for; the tables of t-tests are part of Table 4.3."""
+    """Return the requested runs; the tables of t-tests are part of Table 4.3."""
     layout = TEST_LAYOUTS.get(options.table) or LAYOUTS[options.table]
     return TableRequest(
         layout,

@@ -17,7 +17,7 @@ from grandpp.training.settings import Run
 
 @dataclass(frozen=True)
 class TableRequest:
-    """What is to be run of a table.
+    """Runs requested of a table.
 
     Args:
         layout: The table.

@@ -63,7 +63,7 @@ def test_a_shortened_step_changes_the_proposal_only_if_its_error_says_something(
     assert control.length == pytest.approx(0.45 * 0.9**-0.2)
 
 
-def test_a_shortened_step_is_judged_by_its_own_error_alone():
+def test_the_proposal_after_a_shortened_step_follows_its_own_error():
     control = StepSize(5, 1.0)
     control.accept(1.0, 0.04)
     control.accept(0.3, 4e-4)

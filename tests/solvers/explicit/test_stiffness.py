@@ -1,4 +1,4 @@
-"""Stiffness is judged by known eigenvalues and step lengths."""
+"""Stiffness is detected by known eigenvalues and step lengths."""
 
 from __future__ import annotations
 

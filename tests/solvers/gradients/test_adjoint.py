@@ -110,7 +110,7 @@ def test_it_needs_fewer_evaluations_than_one_that_controls_all_errors():
     assert stats.nfe_backward % 6 == 3
 
 
-def test_the_backward_pass_can_be_walked_twice_and_stores_saved_states_alone():
+def test_the_backward_pass_can_be_repeated_and_stores_saved_states_alone():
     held = weakref.WeakSet()
 
     class Held:

@@ -254,7 +254,7 @@ def test_recomputed_evaluations_and_products_are_both_counted(method, stages):
     )
 
 
-def test_the_graph_can_be_walked_twice_and_only_while_nothing_changed():
+def test_the_graph_can_be_used_twice_and_only_while_nothing_changed():
     seed = torch.tensor(0.8, dtype=F64, requires_grad=True)
     y0 = draw(3).requires_grad_()
     y = solve(Pull(seed, draw(3)), y0, (0.0, 1.0), gradient="checkpoint").y

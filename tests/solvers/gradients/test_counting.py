@@ -71,7 +71,7 @@ def test_steps_are_kept_with_what_it_takes_to_repeat_them():
     assert (counted_field.stats.steps, counted_field.t_reached) == (1, 0.25)
 
 
-def test_a_rejected_step_is_taken_back_and_the_slope_of_an_accepted_one_carried_over():
+def test_the_count_of_a_rejected_step_is_undone_and_the_slope_of_an_accepted_one_kept():
     counted_field = AdaptiveCountedField(
         lambda t, y: 3 * y, 5, t_start=0.0, kept=[], keep_slopes=True
     )

@@ -32,7 +32,7 @@ def test_as_many_iterations_as_different_eigenvalues_at_one_evaluation_each(solv
 
 
 @SOLVERS
-def test_both_walk_the_path_of_conjugate_gradients(solver):
+def test_both_follow_the_iterates_of_conjugate_gradients(solver):
     a, b = quadratic([1.0, 2.0, 4.0, 9.0, 13.0, 30.0])
     z, r = torch.zeros_like(b), b.clone()
     p = r.clone()

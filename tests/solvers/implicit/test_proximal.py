@@ -317,7 +317,7 @@ def test_wrong_arguments_are_refused_in_words(options, words):
         Proximal(**options)
 
 
-def test_an_equation_that_resists_is_tried_again_with_what_the_jacobian_is_now():
+def test_an_unconverged_equation_is_solved_again_with_a_new_estimate_of_the_jacobian():
     # Robertson's reactions: the Jacobian grows from 0.04 to 2000 within the first steps.
     def f(t, y):
         a, b, c = y.unbind()

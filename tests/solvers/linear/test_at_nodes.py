@@ -108,7 +108,7 @@ def test_single_precision_in_blocks_of_columns_agrees_with_double(planned, monke
     torch.testing.assert_close(got, wanted.float(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_measure_for_another_time_span_is_carried_by_itself(planned):
+def test_a_measure_for_another_time_span_is_computed_separately(planned):
     conv, x = make(GRANDPPConv)
     conv.source_time = 9.0
     _, found = outcome(conv, x, ring([5]), None, TRUSTED, nodes=NODES)

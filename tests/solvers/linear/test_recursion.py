@@ -70,7 +70,7 @@ def test_states_come_back_in_reverse_however_few_are_kept(operator, chebyshev, k
 
 
 @KINDS
-def test_nothing_to_visit_is_an_empty_trail(operator, chebyshev):
+def test_an_empty_range_of_indices_has_no_checkpoints(operator, chebyshev):
     recursion, _, _, _ = make(operator, chebyshev, degree=1)
     checkpoints = recursion.checkpoints(recursion.top(), 0, 1)
     assert list(recursion.ascending(checkpoints, 1)) == []

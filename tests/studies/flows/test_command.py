@@ -26,7 +26,7 @@ def test_describe_needs_no_data(capsys):
     assert json.loads(capsys.readouterr().out)["architecture"] == "multiscale"
 
 
-def test_a_training_is_told_kept_drawn_and_gone_on_with(capsys, tmp_path):
+def test_a_training_is_reported_kept_drawn_and_continued(capsys, tmp_path):
     out, sheet, plot = (tmp_path / name for name in ("runs.jsonl", "sheet.png", "plot.png"))
     kept = ["--checkpoint", str(tmp_path / "flow.pt")]
     pictures = ["--samples", str(sheet), "--plot", str(plot)]

@@ -34,7 +34,7 @@ def test_only_cifar_is_mirrored_and_nothing_is_moved_unasked():
     assert config(dataset="cifar10").augmentation == {}
 
 
-def test_a_checkpoint_knows_what_decides_an_epoch_and_nothing_else():
+def test_a_checkpoint_holds_what_decides_an_epoch_and_nothing_else():
     one = config().training("all of them")
     assert one == config(epochs=9, tolerances=(1e-3,)).training("all of them")
     assert one != config(lr=0.5).training("all of them")

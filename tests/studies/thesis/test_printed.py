@@ -57,7 +57,7 @@ def test_known_cells(table, dataset, model, at, mean, std):
     assert find(table, dataset, model, at) == pytest.approx((mean / 100, std / 100))
 
 
-def test_the_two_rewirings_are_told_apart():
+def test_the_two_rewirings_are_distinguished():
     assert find("4.6", "Cora", "grand-nl-rw", 1, "gdc") == pytest.approx((0.5268, 0.1248))
     assert find("4.6", "Cora", "grand-nl-rw", 1, "two_hop") == pytest.approx((0.5379, 0.1772))
 

@@ -30,7 +30,7 @@ def test_a_cell_by_hand():
     assert own.holm_p == pytest.approx(reference.pvalue)
 
 
-def test_better_equal_and_worse_are_told_apart():
+def test_better_worse_and_not_significant_are_distinguished():
     records = [
         *reproduced_of("grand-l", around(0.65)),  # 52.53 +- 16.40 in the thesis
         *reproduced_of("grand++-l", around(0.555)),  # 54.94 +- 16.09

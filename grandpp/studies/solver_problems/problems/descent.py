@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grandpp.solvers import State
 from grandpp.studies.solver_problems.problems.base import Problem, reference
 
 
@@ -34,9 +33,9 @@ class Landscape:
     dt: float
     gamma: float
 
-    def descend(self, t: Tensor, y: State) -> Tensor:
+    def descend(self, t: Tensor, y: Tensor) -> Tensor:
         """The gradient flow y' = -grad F(y)."""
-        return -self.gradient(torch.as_tensor(y))
+        return -self.gradient(y)
 
 
 def rosenbrock(h: Tensor) -> Tensor:

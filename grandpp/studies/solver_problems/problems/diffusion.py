@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch_geometric.data import Data
 
@@ -28,9 +26,9 @@ def grand(data: Data) -> Problem:
     torch.manual_seed(0)
     conv = GRANDConv(80, time=18.3, heads=8, attention_channels=128, attention="cosine").double()
     y0 = torch.randn(data.num_nodes, 80, dtype=torch.float64)
-    field: Any = conv.prepare(y0, data.edge_index)
+    field = conv.prepare(y0, data.edge_index)
     exact = solve(field, y0, (0.0, 18.3), solver="exact", rtol=1e-13).y
-    return Problem(field, y0, 18.3, torch.as_tensor(exact))
+    return Problem(field, y0, 18.3, exact)
 
 
 def diffusion1d(points: int = 128) -> Problem:

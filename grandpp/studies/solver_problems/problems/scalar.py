@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from grandpp.solvers import State
 from grandpp.studies.solver_problems.problems.base import Problem
 
 
@@ -32,9 +31,9 @@ class ScalarLinear:
     sine: float
     end: float
 
-    def __call__(self, t: Tensor, y: State) -> Tensor:
+    def __call__(self, t: Tensor, y: Tensor) -> Tensor:
         """The right-hand side."""
-        return self.rate * torch.as_tensor(y) + self._forcing(t)
+        return self.rate * y + self._forcing(t)
 
     def _forcing(self, t: Tensor) -> Tensor:
         return self.cosine * t.cos() + self.sine * t.sin()

@@ -9,13 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grandpp.solvers import State
 from grandpp.studies.solver_problems.problems.base import Problem, reference
 
 
-def robertson_rate(t: Tensor, y: State) -> Tensor:
+def robertson_rate(t: Tensor, y: Tensor) -> Tensor:
     """The right-hand side on a state ``[3]``; its entries sum to zero."""
-    a, b, c = torch.as_tensor(y).unbind()
+    a, b, c = y.unbind()
     first, second = 0.04 * a - 1e4 * b * c, 3e7 * b * b
     return torch.stack([-first, first - second, second])
 

@@ -14,7 +14,7 @@ from grandpp.studies.thesis.table_runs import TableRequest, cell_run
 from grandpp.training.records import Record
 
 FOLDER = Path("results")
-"""Where a reproduction goes unless told otherwise."""
+"""Default folder of a reproduction."""
 
 _Cell = tuple[str, int, float | None, ModelVariant]
 
@@ -22,7 +22,7 @@ _Cell = tuple[str, int, float | None, ModelVariant]
 def rebuild_command(
     layout: TableLayout, protocol: str, records: Sequence[Record], folder: Path = FOLDER
 ) -> tuple[str, list[str]]:
-    """The shortest command that gives these runs, and what it would not give as they are.
+    """Return the shortest command for these runs, and remarks on what it would not reproduce.
 
     Args:
         layout: The table.

@@ -8,7 +8,7 @@ import pytest
 from reproduced_of import reproduced_of
 
 from grandpp.studies.thesis import LAYOUTS
-from grandpp.studies.thesis.command import rebuild_command
+from grandpp.studies.thesis.rebuilt_command import rebuild_command
 
 FEW, DEPTH = LAYOUTS["4.3"], LAYOUTS["4.1"]
 MODELS = ("grand-l", "grand++-l", "grand++-cluster-l", "gcn", "poisson")
