@@ -92,7 +92,9 @@ def reliability(proba: Array, label: NDArray[np.int64], bins: int = 15) -> Relia
     return Reliability(edges, count, mean, share)
 
 
-def held_out_folds(label: Tensor, labelled: Tensor, seed: int, wanted: int = 100) -> list[Tensor]:
+def held_out_folds(
+    label: Tensor, labelled: Tensor, seed: int, wanted: int = 100, most: int = 5
+) -> list[Tensor]:
     """Choose labelled nodes to hold out, fold by fold, so that no class loses its last label.
 
     Args:
@@ -100,9 +102,11 @@ def held_out_folds(label: Tensor, labelled: Tensor, seed: int, wanted: int = 100
         labelled: Indices of the labelled nodes ``[I]``.
         seed: Seed of the draw.
         wanted: Folds are added until so many nodes are held out once. (default: ``100``)
+        most: Number of folds at most. (default: ``5``)
 
     Returns:
-        At most five folds of indices; none where no class has two labels.
+        Folds of indices, each of a fifth of the nodes of a class or one of them; none where no
+        class has two labels.
     """
     generator = torch.Generator().manual_seed(seed)
     by_class = []
@@ -114,7 +118,7 @@ def held_out_folds(label: Tensor, labelled: Tensor, seed: int, wanted: int = 100
         return []
     number = min(5, max(nodes.numel() for nodes in by_class))
     folds: list[Tensor] = []
-    for k in range(number):
+    for k in range(min(number, most)):
         if sum(fold.numel() for fold in folds) >= wanted:
             break
         # A class with two labels gives one of them to the first fold and one to the second.

@@ -34,6 +34,9 @@ OTHER_GRAPHS = "*"
 _ENOUGH = 20
 """Held-out labels from which a temperature is fitted."""
 
+_ONE_FOLD_BEYOND = 100_000
+"""Nodes from which a fold takes too long to train several."""
+
 
 class NodeClassifier(BaseEstimator):
     """Predict the class of every node of a graph from the labels of a few.
@@ -45,8 +48,9 @@ class NodeClassifier(BaseEstimator):
         model: ``"auto"``, the default model of the low-label study, or a name of
             :data:`grandpp.studies.low_label.MODELS`. (default: ``"auto"``)
         seed: Seed of initialisation and dropout. (default: ``0``)
-        ensemble: Number of models, trained with seeds ``seed, seed + 1, ...``, whose probabilities
-            are averaged. (default: ``1``)
+        ensemble: Number of models, trained one after the other with seeds ``seed, seed + 1, ...``,
+            whose probabilities are averaged; each equals the model of its seed alone, bit for bit.
+            Views and clusters are made once for all. (default: ``1``)
         validation: Labelled nodes that choose the epoch instead of training: a share in (0, 1) of
             the labelled nodes of each class, or a mask, bool ``[N]``. (default: ``None``: none;
             all labels train, and the last epoch counts)
@@ -106,8 +110,8 @@ class NodeClassifier(BaseEstimator):
 
         With ``calibration="auto"`` the temperature of the softmax is fitted to validation nodes if
         there are at least 20; else the labelled nodes are held out in turn, at most five times
-        and until 100 were, where two classes have two labels or more: each time one more model is
-        trained. With fewer than five such labels the softmax stays as it is.
+        (once beyond 100,000 nodes) and until 100 were, where a class has two labels or more: each
+        time one more model is trained. With fewer than five such labels the softmax stays as it is.
 
         Args:
             data: Graph with features ``x`` (dense or ``torch.sparse_csr``), ``edge_index``, perhaps
@@ -348,7 +352,9 @@ class NodeClassifier(BaseEstimator):
     def _folds(self, graph: Data) -> list[Tensor]:
         if self.calibration == "none" or int(graph.val_mask.sum()) >= _ENOUGH:
             return []
-        folds = held_out_folds(graph.y.cpu(), graph.train_mask.cpu().nonzero().view(-1), self.seed)
+        labelled = graph.train_mask.cpu().nonzero().view(-1)
+        most = 1 if graph.num_nodes > _ONE_FOLD_BEYOND else 5
+        folds = held_out_folds(graph.y.cpu(), labelled, self.seed, most=most)
         return folds if sum(fold.numel() for fold in folds) >= 5 else []
 
     def _held_out(

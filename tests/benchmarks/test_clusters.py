@@ -43,6 +43,25 @@ def test_suggested_nodes_beside_random_ones(suggest, capsys, tmp_path):
     assert rows_of(suggest, capsys, "--seeds", "2", "--out", str(out)) == rows
 
 
+def test_a_curve_of_all_ways_with_a_picture(suggest, capsys, tmp_path):
+    picture = tmp_path / "curve.png"
+    rows = rows_of(suggest, capsys, "--curve", "--per-class", "1", "3", "--seeds", "2",
+                   "--plot", str(picture))  # fmt: skip
+    assert [row["per_class"] for row in rows] == [1, 3]
+    assert {"suggested", "random", "one_per_class", "uncertainty"} <= set(rows[0])
+    # The first round is random.
+    assert rows[0]["uncertainty"] == rows[0]["random"] != rows[1]["uncertainty"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_of_the_zoo_can_be_trained_on_the_chosen_nodes(suggest, capsys):
+    arguments = ("--seeds", "1", "--way", "suggested")
+    (row,) = rows_of(suggest, capsys, *arguments, "--model", "sgc")
+    (other,) = rows_of(suggest, capsys, *arguments)
+    assert 0 < row["suggested"] < 100 and row["suggested"] != other["suggested"]
+    assert "random" not in row
+
+
 @pytest.mark.parametrize("program", ["clusters", "suggest"])
 def test_bad_input_is_one_line_and_exit_code_2(program, request, capsys):
     with pytest.raises(SystemExit) as stop:

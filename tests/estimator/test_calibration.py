@@ -64,3 +64,11 @@ def test_folds_leave_every_class_a_label(counts):
 
 def test_no_folds_without_two_labels_of_a_class():
     assert held_out_folds(torch.arange(4), torch.arange(4), seed=0) == []
+
+
+def test_folds_can_be_limited():
+    label = torch.arange(3).repeat(20)
+    all_folds = held_out_folds(label, torch.arange(60), seed=0)
+    one = held_out_folds(label, torch.arange(60), seed=0, most=1)
+    assert len(all_folds) == 5 and len(one) == 1
+    assert torch.equal(one[0], all_folds[0])

@@ -214,3 +214,12 @@ def test_epochs_are_reported(data):
     seen = []
     NodeClassifier(epochs=3, ensemble=2, calibration="none").fit(data, on_epoch=seen.append)
     assert seen == [6] * 6
+
+
+def test_large_graphs_are_calibrated_on_one_fold(data, monkeypatch):
+    seen = []
+    data.y = torch.where(torch.arange(60) % 4 == 0, data.truth, data.y)
+    monkeypatch.setattr("grandpp.estimator.classifier._ONE_FOLD_BEYOND", 59)
+    clf = NodeClassifier(epochs=2).fit(data, on_epoch=seen.append)
+    assert seen == [4] * 4  # two models of two epochs: one for the predictions, one held out
+    assert not clf.calibrated_ or clf.temperature_ > 0
