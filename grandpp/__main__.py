@@ -79,9 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first not in COMMANDS:
         sys.stderr.write(f"grandpp: error: {_unknown(first)}\n")
         return 2
-    module = import_module(COMMANDS[first][0])
-    from grandpp.training.command import run_command
-
+    try:
+        module = import_module(COMMANDS[first][0])
+        from grandpp.training.command import run_command
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\ngrandpp {first}: interrupted\n")
+        return 130
     return run_command(module.COMMAND, rest)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 from torch_geometric.data import Data
@@ -18,11 +19,13 @@ from torch_geometric.data import Data
 from grandpp.data import check_data
 from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
-from grandpp.estimator.labels import MISSING, Labels, as_tensor, places, read_labels
+from grandpp.estimator.labels import MISSING, Labels, as_tensor, mask_of, places, read_labels
 from grandpp.estimator.saving import read_model, write_model
-from grandpp.models import LabelClassifier, graph_views, suggest_from_views
+from grandpp.estimator.scaling import Scaling, as_float
+from grandpp.models import LabelClassifier, graph_views, suggest_from_views, to_dense
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
 from grandpp.training.command import resolve_device
+from grandpp.training.options import DEVICES
 from grandpp.training.settings import Run
 
 Array = NDArray[np.float64]
@@ -38,7 +41,7 @@ _ONE_FOLD_BEYOND = 100_000
 """Nodes from which a fold takes too long to train several."""
 
 
-class NodeClassifier(BaseEstimator):
+class NodeClassifier(ClassifierMixin, BaseEstimator):
     """Predict the class of every node of a graph from the labels of a few.
 
     With scikit-learn's conventions: parameters are set in the constructor alone, :meth:`fit`
@@ -67,6 +70,7 @@ class NodeClassifier(BaseEstimator):
         feature_names_in_: Their names, where the graph has ``feature_names``, else ``None``.
         temperature_: Temperature of the softmax.
         calibrated_: Whether it was fitted.
+        scaling_: How features are scaled, see :class:`grandpp.estimator.scaling.Scaling`.
         run_: Settings of the training run.
         models_: The trained models.
 
@@ -131,15 +135,18 @@ class NodeClassifier(BaseEstimator):
             RuntimeError: If a solve fails or training diverges.
         """
         self._check_parameters()
+        if not isinstance(data, Data):
+            raise TypeError(f"expected a PyG Data (got {type(data).__name__})")
         device = resolve_device(self.device)
-        labelled = data.get("train_mask")
-        everyone = np.ones(data.num_nodes or 0, dtype=bool)
-        seen = everyone if labelled is None else labelled.cpu().numpy()
+        labelled, nodes = data.get("train_mask"), data.num_nodes or 0
+        seen = mask_of(np.ones(nodes, bool) if labelled is None else labelled, nodes, "train_mask")
         labels = read_labels(data, y)
         validating = self._validating(labels, seen)
         labels = labels.seen(seen | validating)
         graph = _graph_for_training(data, labels, validating)
         check_data(graph)
+        scaling = Scaling.of(graph.x)
+        graph.x = scaling(graph.x)
         graph = graph.to(device)
         run = self._run(labels)
         if run.settings.clusters == "views":
@@ -151,18 +158,21 @@ class NodeClassifier(BaseEstimator):
         def advance() -> None:
             on_epoch(total)
 
-        self.models_ = [
-            train_model(run.on(0, self.seed + k), graph, device, advance)
-            for k in range(self.ensemble)
-        ]
-        logits = [logits_of(model, run, graph) for model in self.models_]
-        held = self._held_out(run, graph, folds, logits, device, advance)
-        self.temperature_ = fit_temperature(*held)
-        self.calibrated_ = held[1].numel() > 0
-        self.run_, self.classes_ = run, labels.classes
+        on_gpu = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(on_gpu):  # the caller's random numbers stay what they are
+            models = [
+                train_model(run.on(0, int(self.seed) + k), graph, device, advance)
+                for k in range(self.ensemble)
+            ]
+            logits = [logits_of(model, run, graph) for model in models]
+            held = self._held_out(run, graph, folds, logits, device, advance)
+        # All at once: an interrupted fit leaves the classifier as it was.
+        self.models_, self.run_, self.classes_ = models, run, labels.classes
+        self.temperature_, self.calibrated_ = fit_temperature(*held), held[1].numel() > 0
         self.n_features_in_ = int(data.x.size(1))
         self.feature_names_in_ = data.get("feature_names")
-        self.given_ = labels.codes
+        self.scaling_, self.given_ = scaling, labels.codes
+        self._class_names = data.get("class_names") if y is None else None
         self._data = graph
         self._proba = self._clamped(self._probabilities(logits))
         return self
@@ -211,22 +221,28 @@ class NodeClassifier(BaseEstimator):
         """Return the share of nodes whose class is predicted right.
 
         Args:
-            y: Right classes ``[N]``, as in :meth:`fit`; nodes without one do not count.
+            y: Right classes ``[N]``: names, or integers as in ``data.y`` of :meth:`fit`; nodes
+                without one do not count, a class that was not fitted counts as wrong.
             mask: Nodes that count, bool ``[N]``. (default: ``None``: those that :meth:`fit` saw no
                 label of)
 
         Raises:
             NotFittedError: Before :meth:`fit`.
-            ValueError: If no node counts.
+            ValueError: If no node counts, or none of the classes was fitted.
         """
         self._check_fitted()
-        right = read_labels(self._data, y)
+        right = read_labels(Data(num_nodes=len(self._proba)), y, self._class_names)
         unseen = self.given_ < 0
-        chosen = unseen if mask is None else np.asarray(mask, dtype=bool)
+        chosen = unseen if mask is None else mask_of(mask, len(self._proba), "mask")
         counted = chosen & (right.codes >= 0)
         if not counted.any():
             raise ValueError("expected a node with a known label to score (got none)")
         wanted = places(right.classes, self.classes_)[right.codes[counted]]
+        if (wanted < 0).all():
+            raise ValueError(
+                f"expected classes that were fitted, such as {self.classes_.tolist()[0]!r} "
+                f"(got {right.classes.tolist()[0]!r} and none of them)"
+            )
         return float((self._proba[counted].argmax(axis=1) == wanted).mean())
 
     def suggest(self, data: Data | None = None, n: int = 10) -> NDArray[np.int64]:
@@ -260,7 +276,7 @@ class NodeClassifier(BaseEstimator):
             views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
         chosen = suggest_from_views(
             views, n, labelled=(known >= 0).nonzero().view(-1), label=known,
-            proba=None if proba is None else torch.from_numpy(proba), seed=self.seed,
+            proba=None if proba is None else torch.from_numpy(proba), seed=int(self.seed),
         )  # fmt: skip
         indices: NDArray[np.int64] = chosen.cpu().numpy()
         return indices
@@ -304,11 +320,22 @@ class NodeClassifier(BaseEstimator):
                 f"expected 'calibration' to be one of {', '.join(CALIBRATIONS)} "
                 f"(got {self.calibration!r})"
             )
-        if isinstance(self.ensemble, bool) or self.ensemble != int(self.ensemble):
-            raise ValueError(f"expected 'ensemble' to be an integer (got {self.ensemble!r})")
-        if self.ensemble < 1:
-            raise ValueError(f"expected 'ensemble' to be at least 1 (got {self.ensemble})")
-        if isinstance(self.validation, float | int) and not 0 < self.validation < 1:
+        for name, least in (("ensemble", 1), ("seed", 0), ("epochs", 1), ("patience", 1)):
+            value = getattr(self, name)
+            if value is None and name in ("epochs", "patience"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise ValueError(f"expected '{name}' to be an integer (got {value!r})")
+            if value < least:
+                raise ValueError(f"expected '{name}' to be at least {least} (got {value})")
+        if self.device not in DEVICES:
+            raise ValueError(
+                f"expected 'device' to be one of {', '.join(DEVICES)} (got {self.device!r})"
+            )
+        given = self.validation
+        number = isinstance(given, Real | str)
+        fits = isinstance(given, Real) and not isinstance(given, Integral) and 0 < float(given) < 1
+        if number and not fits:
             raise ValueError(
                 f"expected 'validation' to be a share in (0, 1) or a mask (got {self.validation})"
             )
@@ -321,9 +348,9 @@ class NodeClassifier(BaseEstimator):
             name,
             max(1, int(counts.mean())),
             protocol="no_val",
-            seed=self.seed,
-            epochs=self.epochs,
-            patience=self.patience,
+            seed=int(self.seed),
+            epochs=None if self.epochs is None else int(self.epochs),
+            patience=None if self.patience is None else int(self.patience),
         )
 
     def _validating(self, labels: Labels, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -331,13 +358,15 @@ class NodeClassifier(BaseEstimator):
         mask = np.zeros(seen.size, dtype=bool)
         if self.validation is None:
             return mask
-        if not isinstance(self.validation, float):
-            given = np.asarray(self.validation, dtype=bool)
-            if given.shape != mask.shape:
+        if not isinstance(self.validation, Real):
+            given = mask_of(self.validation, mask.size, "validation") & (labels.codes >= 0)
+            left = set(labels.codes[seen & ~given].tolist())
+            if not left >= set(labels.codes[seen & (labels.codes >= 0)].tolist()):
                 raise ValueError(
-                    f"expected 'validation' as a mask of {mask.size} nodes (got {given.shape})"
+                    "expected 'validation' to leave a labelled node of every class to train on "
+                    "(got all of one class)"
                 )
-            return given & (labels.codes >= 0)
+            return given
         rng = np.random.default_rng(self.seed)
         for k in range(len(labels.classes)):
             nodes = rng.permutation(np.flatnonzero(seen & (labels.codes == k)))
@@ -354,7 +383,7 @@ class NodeClassifier(BaseEstimator):
             return []
         labelled = graph.train_mask.cpu().nonzero().view(-1)
         most = 1 if graph.num_nodes > _ONE_FOLD_BEYOND else 5
-        folds = held_out_folds(graph.y.cpu(), labelled, self.seed, most=most)
+        folds = held_out_folds(graph.y.cpu(), labelled, int(self.seed), most=most)
         return folds if sum(fold.numel() for fold in folds) >= 5 else []
 
     def _held_out(
@@ -400,13 +429,27 @@ class NodeClassifier(BaseEstimator):
         if data.x is None or data.x.size(1) != self.n_features_in_:
             found = "none" if data.x is None else data.x.size(1)
             raise ValueError(f"expected {self.n_features_in_} features per node (got {found})")
-        graph = Data(x=data.x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
+        x = self.scaling_(self._in_order(data))
+        graph = Data(x=x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
         known = data.get("y")
         trusted = torch.zeros(data.num_nodes, dtype=torch.bool) if known is None else known >= 0
-        graph.train_mask = data.get("train_mask", trusted)
+        mask = mask_of(data.get("train_mask", trusted), data.num_nodes or 0, "train_mask")
+        graph.train_mask = torch.from_numpy(mask)
         graph.y = torch.zeros(data.num_nodes, dtype=torch.long)  # not looked at
         check_data(graph)
         return graph.to(next(self.models_[0].parameters()).device)
+
+    def _in_order(self, data: Data) -> Tensor:
+        """The features of another graph in the order of those that were fitted."""
+        mine, theirs = self.feature_names_in_, data.get("feature_names")
+        if mine is None or theirs is None or list(mine) == list(theirs):
+            return as_float(data.x)
+        place = {name: k for k, name in enumerate(theirs)}
+        missing = [name for name in mine if name not in place]
+        if missing:
+            raise ValueError(f"expected the features that were fitted (missing: {missing[0]!r})")
+        order = torch.tensor([place[name] for name in mine], device=data.x.device)
+        return as_float(to_dense(data.x).index_select(1, order))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_proba"):
@@ -415,7 +458,8 @@ class NodeClassifier(BaseEstimator):
 
 def _graph_for_training(data: Data, labels: Labels, validating: NDArray[np.bool_]) -> Data:
     """The graph with the labels that may be seen, and no others."""
-    graph = Data(x=data.x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
+    x = None if data.get("x") is None else as_float(data.x)
+    graph = Data(x=x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
     graph.y = as_tensor(labels)
     graph.val_mask = torch.from_numpy(validating)
     graph.train_mask = (graph.y >= 0) & ~graph.val_mask
@@ -429,4 +473,7 @@ def _known_labels(data: Data) -> Tensor:
     if data.get("y") is None:
         return unknown
     mask = data.get("train_mask")
-    return data.y.cpu() if mask is None else torch.where(mask.cpu(), data.y.cpu(), unknown)
+    if mask is None:
+        return data.y.cpu()
+    seen = torch.from_numpy(mask_of(mask, unknown.numel(), "train_mask"))
+    return torch.where(seen, data.y.cpu(), unknown)

@@ -15,7 +15,7 @@ from grandpp.estimator.classifier import NodeClassifier
 from grandpp.estimator.evaluation import Evaluation, evaluate, hold_out
 from grandpp.estimator.figures import draw_map, draw_reliability
 from grandpp.estimator.labels import places, read_labels
-from grandpp.estimator.options import GraphOptions, ModelOptions, check_files
+from grandpp.estimator.options import GraphOptions, ModelOptions, check_files, share
 from grandpp.estimator.predictions import prediction_table, write_predictions
 from grandpp.estimator.report import Stages, in_words, label_report
 from grandpp.training.atomic_files import write_whole
@@ -49,11 +49,13 @@ class LabelOptions(GraphOptions, ModelOptions):
         "hold this share of the labelled nodes of each class out and report accuracy, macro-F1, "
         "log-loss and calibration error on them",
         default=None,
+        parse=share,
         metavar="SHARE",
     )
     validation: float | None = option(
         "share of the labelled nodes that choose the epoch instead of training",
         default=None,
+        parse=share,
         metavar="SHARE",
     )
     no_calibration: bool = option("take the softmax as it is", default=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,13 +46,17 @@ class Labels(NamedTuple):
         return Labels(codes, self.classes[used])
 
 
-def read_labels(data: Data, y: ArrayLike | Tensor | None = None) -> Labels:
+def read_labels(
+    data: Data, y: ArrayLike | Tensor | None = None, names: Sequence[str] | None = None
+) -> Labels:
     """Number the labels of a graph.
 
     Args:
         data: Graph. Without the next argument its ``y`` has the classes as integers, -1 for none
             known, and ``class_names``, where the graph has them, their names.
         y: Labels ``[N]`` instead: integers, -1 for none known, or names, ``None`` or NaN for none.
+        names: Names of the classes that integers stand for.
+            (default: ``None``, those of the graph where the labels are the graph's)
 
     Raises:
         ValueError: If there are no labels, not one per node, or labels of another kind.
@@ -59,14 +64,17 @@ def read_labels(data: Data, y: ArrayLike | Tensor | None = None) -> Labels:
     given = data.get("y") if y is None else y
     if given is None:
         raise ValueError("expected labels, data.y or the argument y (got neither)")
-    array = given.cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if isinstance(given, Tensor):
+        array = given.cpu().numpy()
+    else:  # a list of names and NaN must not become one of names
+        array = np.asarray(given, dtype=None if hasattr(given, "dtype") else object)
     nodes = data.num_nodes
     if array.shape != (nodes,):
         raise ValueError(f"expected one label per node, shape [{nodes}] (got {list(array.shape)})")
     values = pd.Series(array.tolist() if array.dtype.kind in "OUS" else array).infer_objects()
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
-        names = values.dropna()
-        wrong = names[~names.map(lambda value: isinstance(value, str)).astype(bool)]
+        words = values.dropna()
+        wrong = words[~words.map(lambda value: isinstance(value, str)).astype(bool)]
         if len(wrong):
             raise ValueError(
                 "expected labels that are all integers or all names (got "
@@ -83,10 +91,15 @@ def read_labels(data: Data, y: ArrayLike | Tensor | None = None) -> Labels:
             )
     codes = np.full(len(values), MISSING, dtype=np.int64)
     codes[~missing], classes = pd.factorize(values[~missing], sort=True)
-    names = data.get("class_names") if y is None else None
-    if names is not None:
-        return Labels(codes, np.array([names[int(k)] for k in classes], dtype=object))
     numeric = pd.api.types.is_numeric_dtype(classes)
+    called = data.get("class_names") if y is None and names is None else names
+    if called is not None and numeric:
+        beyond = [int(k) for k in classes if k >= len(called)]
+        if beyond:
+            raise ValueError(
+                f"expected labels below {len(called)}, the number of class names (got {beyond[0]})"
+            )
+        return Labels(codes, np.array([called[int(k)] for k in classes], dtype=object))
     return Labels(codes, np.asarray(classes, dtype=np.int64 if numeric else object))
 
 
@@ -99,3 +112,24 @@ def places(label: ArrayLike | Tensor, classes: NDArray[Any]) -> NDArray[np.int64
     """The place of each label among the classes, -1 where it is none of them."""
     array = label.cpu().numpy() if isinstance(label, Tensor) else np.asarray(label, dtype=object)
     return pd.Index(classes).get_indexer(pd.Index(array))
+
+
+def mask_of(given: ArrayLike | Tensor, num_nodes: int, name: str) -> NDArray[np.bool_]:
+    """A mask of nodes as bool ``[N]``.
+
+    Args:
+        given: Mask of type bool, or of integers 0 and 1.
+        num_nodes: Number N of nodes.
+        name: Its name, for the message.
+
+    Raises:
+        ValueError: If it is something else, for example indices of nodes.
+    """
+    array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    fits = array.shape == (num_nodes,) and array.dtype.kind in "biu"
+    if not fits or not bool(np.isin(array, (0, 1)).all()):
+        raise ValueError(
+            f"expected '{name}' as a mask of {num_nodes} nodes, type bool (got {array.dtype} of "
+            f"shape {list(array.shape)})"
+        )
+    return array.astype(bool)

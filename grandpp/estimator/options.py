@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 from torch_geometric.data import Data
 
 from grandpp.data import read_graph
-from grandpp.data.graph_files.folders import files_of_folder
+from grandpp.data.graph_files.read import files_of_folder
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS
 from grandpp.training.atomic_files import check_target
+from grandpp.training.command import resolve_device
 from grandpp.training.figures import check_picture
 from grandpp.training.options import (
     DeviceOptions,
@@ -19,6 +21,24 @@ from grandpp.training.options import (
     option,
     positive_int,
 )
+
+
+def share(text: str) -> float:
+    """Parse a number between 0 and 1, for ``parse=``."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a share in (0, 1) (got '{text}')")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """Parse an integer of at least 0, for ``parse=``."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 0 (got '{text}')")
+    return int(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +72,23 @@ class GraphOptions(ReportOptions, DeviceOptions):
         "column of node ids in features and labels", default=None, metavar="NAME"
     )
     label_column: str | None = option("column of the labels", default=None, metavar="NAME")
+    nodes: Path | None = option(
+        "node ids in the order of the rows of features without ids, one per line",
+        default=None,
+        metavar="FILE",
+    )
+    header: bool | None = option(
+        "whether the first line of tables has the names of columns",
+        default=None,
+        negatable=True,
+        shown_default="found from the first two lines",
+    )
 
     @property
     def inputs(self) -> tuple[Path, ...]:
         """The files that are read: those named, and those in a folder."""
         inside = files_of_folder(self.edges) if self.edges.is_dir() else []
-        named = (self.edges, self.features, self.labels, *inside)
+        named = (self.edges, self.features, self.labels, self.nodes, *inside)
         return tuple(path for path in named if path is not None)
 
     def read(self, feature_names: Sequence[str] | None = None) -> Data:
@@ -67,8 +98,9 @@ class GraphOptions(ReportOptions, DeviceOptions):
             feature_names: Features that are wanted, in this order.
                 (default: ``None``: those of the file)
         """
+        resolve_device(self.device)  # refused before the files are read
         names = ("directed", "source_column", "target_column", "weight_column", "node_column",
-                 "label_column")  # fmt: skip
+                 "label_column", "nodes", "header")  # fmt: skip
         columns = {name: getattr(self, name) for name in names}
         return read_graph(
             self.edges, self.features, self.labels, feature_names=feature_names, **columns
@@ -92,7 +124,9 @@ class ModelOptions:
         parse=positive_int,
         metavar="K",
     )
-    seed: int = option("seed of the first model; the others follow", default=0)
+    seed: int = option(
+        "seed of the first model; the others follow", default=0, parse=whole_number, metavar="S"
+    )
     epochs: int | None = option(
         "train for N epochs",
         default=None,

@@ -39,14 +39,24 @@ def run(options: PredictOptions, console: Console) -> int:
     """Read the model and the graph, predict, write."""
     check_files((options.out,), inputs=(*options.inputs, options.model))
     classifier = NodeClassifier.load(options.model, options.device)
+    if "spectral 1" in (classifier.feature_names_in_ or ()):
+        raise ValueError(
+            f"{options.model}: expected a model of features that mean the same on every graph (got "
+            "one of a spectral embedding, as its graph had no features): label this graph instead"
+        )
     data = options.read(classifier.feature_names_in_)
     console.show("\n".join(data.summary.lines()))
     proba = classifier.predict_proba(data)
     given = np.zeros(len(proba), dtype=bool)
     if data.get("y") is not None and bool((data.y >= 0).any()):
         labels = read_labels(data)
-        place = {name: k for k, name in enumerate(classifier.classes_.tolist())}
-        known = np.array([place.get(name, MISSING) for name in labels.classes.tolist()])
+        place = {str(name): k for k, name in enumerate(classifier.classes_.tolist())}
+        unknown = [str(name) for name in labels.classes.tolist() if str(name) not in place]
+        if unknown:
+            raise ValueError(
+                f"expected labels that the model knows, {', '.join(place)} (got '{unknown[0]}')"
+            )
+        known = np.array([place[str(name)] for name in labels.classes.tolist()])
         codes = np.where(labels.codes >= 0, known[labels.codes], MISSING)
         given = codes >= 0
         proba[given] = np.eye(len(place))[codes[given]]

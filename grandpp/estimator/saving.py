@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import pickle
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from grandpp.estimator.scaling import Scaling
 from grandpp.studies.low_label.zoo import tuned_run
-from grandpp.training.atomic_files import write_whole
+from grandpp.training.atomic_files import check_target, write_whole
 from grandpp.training.command import resolve_device
 from grandpp.training.settings import Run
 
@@ -32,10 +34,17 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
     Args:
         classifier: The classifier.
         path: The file; an older one is replaced in one step.
+
+    Raises:
+        ValueError: If its folder is missing or something else than a file is there.
+        OSError: If it cannot be written.
     """
+    check_target(path)
     run: Run = classifier.run_
     parameters = classifier.get_params()
     parameters["validation"] = None  # may be a mask of the graph, which is not in the file
+    for name in ("seed", "ensemble", "epochs", "patience"):  # grids of parameters have NumPy's
+        parameters[name] = None if parameters[name] is None else int(parameters[name])
     classes = classifier.classes_
     told = {
         "parameters": parameters,
@@ -47,6 +56,11 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
         "features": classifier.n_features_in_,
         "feature_names": classifier.feature_names_in_,
         "classes": classes.tolist(),
+        "class_names": classifier._class_names,
+        "scaling": [
+            None if part is None else part.tolist()
+            for part in (classifier.scaling_.mean, classifier.scaling_.scale)
+        ],
     }
     content = {
         "format": FORMAT,
@@ -76,9 +90,17 @@ def read_model(kind: type[C], path: Path, device: str) -> C:
         OSError: If it cannot be read.
     """
     content = _content(path)
+    try:
+        return _restore(kind, content, device)
+    except (KeyError, IndexError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{path}: expected a model that NodeClassifier.save wrote") from error
+
+
+def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
     told = json.loads(content["json"])
     classifier = kind(**told["parameters"])
     classifier.device = device
+    here = resolve_device(device)
     choices = {k: v for k, v in told["settings"].items() if v is not None}
     classifier.run_ = tuned_run(
         "*",
@@ -93,6 +115,13 @@ def read_model(kind: type[C], path: Path, device: str) -> C:
     classifier.classes_ = np.array(classes, dtype=object if names else np.int64)
     classifier.n_features_in_ = told["features"]
     classifier.feature_names_in_ = told["feature_names"]
+    classifier._class_names = told["class_names"]
+    classifier.scaling_ = Scaling(
+        *(
+            None if part is None else torch.tensor(part, dtype=torch.float64)
+            for part in told["scaling"]
+        )
+    )
     classifier.temperature_, classifier.calibrated_ = told["temperature"], told["calibrated"]
     classifier.given_ = content["given"].numpy()
     index = (content["given"] >= 0).nonzero().view(-1)
@@ -100,8 +129,8 @@ def read_model(kind: type[C], path: Path, device: str) -> C:
     for state in content["models"]:
         model = classifier.run_.settings.build(told["features"], len(classes))
         model.load_state_dict(state)
-        model = model.to(resolve_device(device)).eval()
-        model.fit_labels(index.to(resolve_device(device)), content["given"][index])
+        model = model.to(here).eval()
+        model.fit_labels(index.to(here), content["given"][index].to(here))
         classifier.models_.append(model)
     classifier._proba = content["proba"].numpy()
     return classifier
@@ -112,7 +141,13 @@ def _content(path: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what is in a file that is refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: expected a saved model (got no such file)") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what a file that was cut short gives
+            raise
+        raise ValueError(f"{path}: expected a model that NodeClassifier.save wrote") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError) as error:
         raise ValueError(f"{path}: expected a model that NodeClassifier.save wrote") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a model that NodeClassifier.save wrote")

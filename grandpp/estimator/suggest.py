@@ -55,7 +55,7 @@ def run(options: SuggestOptions, console: Console) -> int:
                 bar.update()
 
             classifier.fit(data, on_epoch=advance)
-    chosen = classifier.suggest(data, options.number)
+    chosen = classifier.suggest(None if known else data, options.number)
     table = pd.DataFrame(
         {"rank": range(1, len(chosen) + 1), "node": [data.node_ids[i] for i in chosen]}
     )

@@ -10,8 +10,11 @@ def check_target(path: Path) -> None:
     """Check that a file can be written, before the computation whose result it will hold.
 
     Raises:
-        ValueError: If its folder is missing, or the path exists and is not a file.
+        ValueError: If its folder is missing, or the path exists and is not a file, or is a device
+            or an open file of a process.
     """
+    if path.absolute().parts[1:2] in (("dev",), ("proc",), ("sys",)):
+        raise ValueError(f"expected a file that can be replaced (got {path})")
     if not path.parent.is_dir():
         raise ValueError(f"expected an existing folder for {path}")
     if path.exists() and not path.is_file():
@@ -21,9 +24,12 @@ def check_target(path: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write to a temporary file and rename it: after a crash the old file is intact.
 
+    A symbolic link stays one: the file that it points to is replaced.
+
     Raises:
         OSError: If it cannot be written; nothing is left behind.
     """
+    path = path.resolve()
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with aside.open("xb") as file:

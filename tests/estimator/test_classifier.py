@@ -186,7 +186,7 @@ def test_conventions_of_scikit_learn(data):
         ({"validation": torch.ones(3, dtype=torch.bool)}, "mask of 60 nodes"),
         ({"validation": 0.1}, "labels enough to validate"),
         ({"calibration": "yes"}, "'calibration' to be one of auto, none"),
-        ({"epochs": 0}, "'epochs' to be positive"),
+        ({"epochs": 0}, "'epochs' to be at least 1"),
         ({"device": "gpu"}, "gpu"),
     ],
 )
@@ -223,3 +223,101 @@ def test_large_graphs_are_calibrated_on_one_fold(data, monkeypatch):
     clf = NodeClassifier(epochs=2).fit(data, on_epoch=seen.append)
     assert seen == [4] * 4  # two models of two epochs: one for the predictions, one held out
     assert not clf.calibrated_ or clf.temperature_ > 0
+
+
+def test_features_with_units_are_no_worse_than_scaled_ones(data):
+    shift, unit = torch.linspace(-1e3, 2e3, 12), torch.logspace(0, 5, 12)
+    plain = NodeClassifier(epochs=15).fit(data)
+    data.x = data.x * unit + shift
+    clf = NodeClassifier(epochs=15).fit(data)
+    assert clf.score(data.truth) > plain.score(data.truth) - 0.1
+    np.testing.assert_array_equal(clf.predict(data)[clf.given_ < 0], clf.predict()[clf.given_ < 0])
+
+
+def test_double_precision_is_taken(data):
+    single = NodeClassifier(epochs=2).fit(data).predict_proba()
+    data.x = data.x.double()
+    np.testing.assert_array_equal(NodeClassifier(epochs=2).fit(data).predict_proba(), single)
+
+
+def test_numbers_of_classes_score_like_their_names(make_graph, tmp_path):
+    data = make_graph(names=["ape", "bee", "cat"])
+    clf = NodeClassifier(epochs=15).fit(data)
+    names = [data.class_names[c] for c in data.truth]
+    assert clf.score(data.truth) == clf.score(names) > 0.9
+    clf.save(tmp_path / "model.pt")
+    assert NodeClassifier.load(tmp_path / "model.pt").score(names) == clf.score(names)
+    with pytest.raises(ValueError, match="classes that were fitted"):
+        clf.score(["zebra"] * 60)
+
+
+@pytest.mark.parametrize("kind", ["indices", "counts", "short", "square"])
+def test_what_is_no_mask_is_refused(data, kind):
+    masks = {
+        "indices": torch.tensor([0, 1, 2]),
+        "counts": torch.arange(60),
+        "short": torch.ones(59, dtype=torch.bool),
+        "square": torch.ones(60, 1, dtype=torch.bool),
+    }
+    clf = NodeClassifier(epochs=1).fit(data)
+    with pytest.raises(ValueError, match="'mask' as a mask of 60 nodes"):
+        clf.score(data.truth, masks[kind])
+    data.train_mask = masks[kind]
+    with pytest.raises(ValueError, match="'train_mask' as a mask of 60 nodes"):
+        NodeClassifier(epochs=1).fit(data)
+
+
+def test_a_mask_of_numbers_is_a_mask(data):
+    data.train_mask = data.y >= 0
+    expected = NodeClassifier(epochs=2).fit(data).predict_proba()
+    data.train_mask = data.train_mask.to(torch.uint8)
+    np.testing.assert_array_equal(NodeClassifier(epochs=2).fit(data).predict_proba(), expected)
+
+
+def test_an_interrupted_fit_leaves_the_classifier_as_it_was(data):
+    data.y = torch.where(torch.arange(60) % 4 == 0, data.truth, data.y)
+    clf = NodeClassifier(epochs=3).fit(data)
+    before = clf.predict_proba(), clf.predict_proba(data)
+
+    def interrupt(total, calls=[]):  # noqa: B006 - counts
+        calls.append(total)
+        if len(calls) == 5:  # in the first model that calibrates
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(data, torch.where(data.y == 2, -1, data.y), on_epoch=interrupt)
+    assert clf.classes_.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(clf.predict_proba(), before[0])
+    np.testing.assert_array_equal(clf.predict_proba(data), before[1])
+
+
+def test_random_numbers_of_the_caller_are_left_alone(data):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    NodeClassifier(epochs=1).fit(data)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_features_of_another_graph_are_found_by_their_names(data):
+    data.feature_names = [f"f{k}" for k in range(12)]
+    clf = NodeClassifier(epochs=3).fit(data)
+    other = data.clone()
+    other.x, other.feature_names = data.x.flip(1), data.feature_names[::-1]
+    np.testing.assert_array_equal(clf.predict_proba(other), clf.predict_proba(data))
+    other.feature_names = [*data.feature_names[1:], "g"]
+    with pytest.raises(ValueError, match="missing: 'f0'"):
+        clf.predict_proba(other)
+
+
+def test_parameters_of_numpy_are_saved(data, tmp_path):
+    NodeClassifier(epochs=np.int64(1), seed=np.int64(2)).fit(data).save(tmp_path / "model.pt")
+    assert NodeClassifier.load(tmp_path / "model.pt").seed == 2
+
+
+def test_labels_that_are_missing_in_a_list_are_no_class(data):
+    names = [None if c < 0 else f"c{c}" for c in data.y.tolist()]
+    gaps = [float("nan") if name is None else name for name in names]
+    a, b = (NodeClassifier(epochs=2).fit(data, y) for y in (names, gaps))
+    assert a.classes_.tolist() == b.classes_.tolist() == ["c0", "c1", "c2"]
+    np.testing.assert_array_equal(a.predict_proba(), b.predict_proba())

@@ -124,8 +124,6 @@ def spoil(files, kind):
         return ["--plot", files / "map.xyz"], "map.xyz"
     if kind == "same file":
         return ["--out", files / "a", "--save", files / "a"], "different files"
-    if kind == "share":
-        return ["--evaluate", "2"], "(0, 1)"
     if kind == "reliability":
         return ["--plot-reliability", files / "r.png"], "--evaluate"
     if kind == "suggestions":
@@ -138,7 +136,7 @@ def spoil(files, kind):
 
 @pytest.mark.parametrize(
     "kind",
-    ["one class", "no labels", "folder", "picture", "same file", "share", "reliability",
+    ["one class", "no labels", "folder", "picture", "same file", "reliability",
      "suggestions", "model"],
 )  # fmt: skip
 def test_wrong_input_is_refused_in_one_line_and_leaves_no_file(files, kind, capsys):
@@ -227,3 +225,48 @@ def test_an_interrupt_while_writing_leaves_no_half_file(files, stage, monkeypatc
     argv = ["--out", files / "out.csv", "--plot", files / "map.png", "--epochs", 2]
     assert run(label, files, *argv) == 130
     assert {p.name for p in files.iterdir()} == {"edges.csv", "features.csv", "labels.csv"}
+
+
+def test_a_model_of_the_structure_of_its_graph_labels_no_other(files, capsys):
+    edges, labels = ["--edges", files / "edges.csv"], ["--labels", files / "labels.csv"]
+    argv = [*edges, *labels, "--quiet", "--epochs", 2, "--save", files / "model.pt"]
+    assert run_command(label.COMMAND, list(map(str, argv))) == 0
+    argv = [*edges, "--quiet", "--model", files / "model.pt", "--out", files / "out.csv"]
+    assert run_command(predict.COMMAND, list(map(str, argv))) == 2
+    assert "spectral embedding" in capsys.readouterr().err
+
+
+def test_labels_that_a_model_does_not_know_are_refused(files, capsys):
+    assert run(label, files, "--save", files / "model.pt", "--epochs", 2) == 0
+    table = pd.read_csv(files / "labels.csv")
+    table.loc[0, "label"] = "zebra"
+    table.to_csv(files / "labels.csv", index=False)
+    capsys.readouterr()
+    assert run(predict, files, "--model", files / "model.pt", "--out", files / "out.csv") == 2
+    assert "zebra" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["label_propagation", "poisson", "view-clusters"])
+def test_models_of_labels_alone_suggest_too(files, model):
+    assert run(suggest, files, "--number", 2, "--model", model) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--evaluate", "2"), ("--validation", "0"), ("--seed", "-1"), ("--device", "tpu")],
+)
+def test_values_out_of_range_are_refused_before_files_are_read(tmp_path, option, value, capsys):
+    argv = ["--edges", str(tmp_path / "missing.csv"), option, value]
+    with pytest.raises(SystemExit) as stop:
+        run_command(label.COMMAND, argv)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and value in err and "missing.csv" not in err
+
+
+def test_a_header_can_be_told(files):
+    text = (files / "labels.csv").read_text()
+    (files / "labels.csv").write_text(text.replace("node,label", "person,team"))
+    assert run(label, files, "--epochs", 2, "--header", "--out", files / "out.csv") == 0
+    table = pd.read_csv(files / "out.csv")
+    assert "person" not in set(table["node"]) and "p(team)" not in table

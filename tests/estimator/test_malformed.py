@@ -90,7 +90,7 @@ BAD_FILES = [
     ("label", {}, ["--epochs", "0"], "positive"),
     ("label", {}, ["--ensemble", "-1"], "positive"),
     ("label", {}, ["--model", "lstm"], "lstm"),
-    ("label", {}, ["--evaluate", "1.5"], "(0, 1) (got 1.5)"),
+    ("label", {}, ["--evaluate", "1.5"], "(0, 1) (got '1.5')"),
     ("label", {}, ["--evaluate", "0.5"], "expected labels enough to hold a share of 0.5 out"),
     ("label", {}, ["--validation", "0"], "share in (0, 1)"),
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +37,18 @@ def test_a_target_that_is_no_file_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere" / "a.csv"):
         with pytest.raises(ValueError, match="expected"):
             check_target(path)
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/null", "/proc/self/fd/1"])
+def test_devices_are_not_replaced(path):
+    with pytest.raises(ValueError, match="can be replaced"):
+        check_target(Path(path))
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real.csv").write_bytes(b"old")
+    link = tmp_path / "link.csv"
+    link.symlink_to(tmp_path / "real.csv")
+    write_whole(link, b"new")
+    assert link.is_symlink()
+    assert (tmp_path / "real.csv").read_bytes() == b"new"

@@ -125,7 +125,7 @@ def read_graph(
     places = [None if f is None else as_path(f) for f in (edges, features, labels, nodes)]
     whole = places[0]
     if whole is not None and whole.is_dir():
-        inside = _files_of_folder(whole)
+        inside = files_of_folder(whole)
         places = [b if a is None else a for a, b in zip([None, *places[1:]], inside, strict=True)]
     parts = _read_parts(places, columns, rows, max_categories, class_names)
     data = assemble(
@@ -210,7 +210,7 @@ def _stem(path: Path | None) -> str:
     return name or "graph"
 
 
-def _files_of_folder(folder: Path) -> list[Path | None]:
+def files_of_folder(folder: Path) -> list[Path | None]:
     """Files called edges, features, labels and nodes, whatever their format; ``None`` if missing.
 
     Raises:
