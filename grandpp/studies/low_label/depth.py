@@ -93,7 +93,7 @@ def _report(options: DepthOptions, console: Console, records: list[Record]) -> N
     rows = summarise(records)
     for row in rows:
         console.emit(row)
-    if rows and not console.as_json:
+    if rows:
         console.show(table(rows))
     if options.plot and rows:
         title = "{dataset}, {labels_per_class} labels per class, {splits} split(s)"
