@@ -223,3 +223,17 @@ def test_large_graphs_are_calibrated_on_one_fold(data, monkeypatch):
     clf = NodeClassifier(epochs=2).fit(data, on_epoch=seen.append)
     assert seen == [4] * 4  # two models of two epochs: one for the predictions, one held out
     assert not clf.calibrated_ or clf.temperature_ > 0
+
+
+def test_sparse_features_stay_sparse(data, monkeypatch):
+    data.x = torch.where(data.x > 0.7, data.x, 0.0)
+    data.x = data.x.to_sparse_csr()
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("made dense")
+
+    monkeypatch.setattr(torch.Tensor, "to_dense", refuse)
+    clf = NodeClassifier(epochs=15, calibration="none").fit(data)
+    assert clf.score(data.truth) > 0.9
+    assert len(clf.suggest(n=3)) == 3
+    assert clf.predict_proba(data).shape == (60, 3)
