@@ -76,7 +76,10 @@ def suggest_from_views(
     representative first; they are not the first k of those for more.
 
     Facility location, which is nested, was as good on citation graphs, and failed where a class
-    has many communities of its own: it takes the largest communities, k-means joins them.
+    has many communities of its own: it takes the largest communities, k-means joins them. Choosing
+    among restarts without labels was no better either: the most confident clusters miss one of the
+    three classes of PubMed; the most balanced ones among those within 2 % of the best objective
+    gain 9 points on Photo (77 %) and lose 1 to 3 on CoauthorCS, Cora and PubMed.
 
     Args:
         views: See :func:`graph_views`.
