@@ -119,7 +119,8 @@ def _homophily(report: Mapping[str, Any]) -> str:
     )
     if report["homophily_of_predictions"] is None:
         return known
-    return f"{known}; {100 * report['homophily_of_predictions']:.0f} % of all by the predictions"
+    share = 100 * report["homophily_of_predictions"]
+    return f"{known}; {share:.0f} % of all edges join one predicted class"
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:

@@ -321,3 +321,17 @@ def test_labels_that_are_missing_in_a_list_are_no_class(data):
     a, b = (NodeClassifier(epochs=2).fit(data, y) for y in (names, gaps))
     assert a.classes_.tolist() == b.classes_.tolist() == ["c0", "c1", "c2"]
     np.testing.assert_array_equal(a.predict_proba(), b.predict_proba())
+
+
+def test_sparse_features_stay_sparse(data, monkeypatch):
+    data.x = torch.where(data.x > 0.7, data.x, 0.0)
+    data.x = data.x.to_sparse_csr()
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("made dense")
+
+    monkeypatch.setattr(torch.Tensor, "to_dense", refuse)
+    clf = NodeClassifier(epochs=15, calibration="none").fit(data)
+    assert clf.score(data.truth) > 0.9
+    assert len(clf.suggest(n=3)) == 3
+    assert clf.predict_proba(data).shape == (60, 3)

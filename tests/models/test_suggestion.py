@@ -92,26 +92,3 @@ def test_impossible_wishes_are_refused():
         suggest_nodes(*ask, 29, labelled=torch.arange(2))
     with pytest.raises(ValueError, match=r"\[30, C\]"):
         suggest_nodes(*ask, 2, proba=torch.ones(29, 3))
-
-
-def test_a_restart_whose_clusters_are_balanced_wins_over_a_little_more_coverage(monkeypatch):
-    graph = planted(300)
-    views = graph_views(graph.x, graph.edge_index)
-    rows = views.embedding().float()
-    apart = torch.stack([rows[graph.y == c].mean(dim=0) for c in range(3)])
-    near = rows[[0, 3, 1]]  # two centres in class 0, none in class 2
-    assert graph.y[[0, 3, 1]].tolist() == [0, 0, 1]
-
-    def runs(made):
-        return lambda *arguments: made.pop(0)
-
-    for better in (0, 4):
-        made = [(near, 100.1)] * 10
-        made[better] = (apart / apart.norm(dim=1, keepdim=True), 100.0)
-        monkeypatch.setattr("grandpp.models.suggestion._k_means", runs(made))
-        assert graph.y[suggest_from_views(views, 3)].sort().values.tolist() == [0, 1, 2]
-    # Beside labels the objective alone counts.
-    made = [(near, 100.1)] * 9 + [(apart, 100.0)]
-    monkeypatch.setattr("grandpp.models.suggestion._k_means", runs(made))
-    labelled = (graph.y == 1).nonzero().view(-1)[:1]
-    assert graph.y[suggest_from_views(views, 3, labelled=labelled)].unique().tolist() == [0, 1]
