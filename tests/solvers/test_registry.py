@@ -13,7 +13,6 @@ from torchdiffeq._impl.odeint import SOLVERS
 import grandpp.solvers
 from grandpp.solvers import SOLVER_NAMES, TorchDiffEq, resolve_solver, solve, solver_options
 from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
-from grandpp.solvers.linear.at_nodes import ExactAtNodes
 
 
 def test_the_names_are_those_of_all_methods():
@@ -36,9 +35,7 @@ def test_every_class_of_the_package_that_can_solve_has_a_name():
         and list(inspect.signature(getattr(kind, "solve", len)).parameters) == [
             "self", "f", "y0", "ts"]
     }  # fmt: skip
-    # Layers plan it for one set of nodes; it cannot be asked for.
-    planned = {ExactAtNodes}
-    assert classes == {type(resolve_solver(name)) for name in SOLVER_NAMES} | planned
+    assert classes == {type(resolve_solver(name)) for name in SOLVER_NAMES}
 
 
 @pytest.mark.parametrize("name", SOLVER_NAMES)
