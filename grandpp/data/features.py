@@ -58,6 +58,21 @@ def select_rows(x: Tensor, index: Tensor) -> Tensor:
     return torch.sparse_csr_tensor(*parts, size, check_invariants=False)
 
 
+def select_columns(x: Tensor, index: Tensor) -> Tensor:
+    """The columns ``index`` ``[G]``, without repeats, of features ``[N, F]``, in their layout."""
+    if not is_sparse(x):
+        return x.index_select(1, index)
+    place = index.new_full((x.size(1),), -1)
+    place[index] = torch.arange(index.numel(), device=index.device)
+    row, col = row_of_entries(x), place[x.col_indices()]
+    kept = (col >= 0).nonzero().view(-1)
+    kept = kept[torch.argsort(row[kept] * index.numel() + col[kept])]
+    counts = torch.bincount(row[kept], minlength=x.size(0))
+    ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    parts, size = (ends, col[kept], x.values()[kept]), (x.size(0), index.numel())
+    return torch.sparse_csr_tensor(*parts, size, check_invariants=False)
+
+
 def normalize_rows(x: Tensor) -> Tensor:
     """Divide each row of a non-negative ``torch.sparse_csr`` matrix by its sum, if that is above 1.
 

@@ -17,12 +17,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data import check_data
+from grandpp.data.features import select_columns
 from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
 from grandpp.estimator.labels import MISSING, Labels, as_tensor, mask_of, places, read_labels
 from grandpp.estimator.saving import read_model, write_model
-from grandpp.estimator.scaling import Scaling, as_float
-from grandpp.models import LabelClassifier, graph_views, suggest_from_views, to_dense
+from grandpp.estimator.scaling import Scaling, as_float, scaled
+from grandpp.models import LabelClassifier, graph_views, suggest_from_views
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
 from grandpp.training.command import resolve_device
 from grandpp.training.options import DEVICES
@@ -131,6 +132,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: For a parameter out of range, a malformed graph, or fewer than two classes
                 among the labelled nodes.
+            TypeError: For something else than a PyG ``Data``.
             IndexError: If an edge names a node that does not exist.
             RuntimeError: If a solve fails or training diverges.
         """
@@ -246,8 +248,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         return float((self._proba[counted].argmax(axis=1) == wanted).mean())
 
     def suggest(self, data: Data | None = None, n: int = 10) -> NDArray[np.int64]:
-        """Choose the nodes whose labels would help most, see
-        :func:`grandpp.models.suggest_from_views`.
+        """Choose the nodes whose labels would help most.
+
+        Source: :func:`grandpp.models.suggest_from_views`, on scaled features as :meth:`fit` takes
+        them.
 
         Args:
             data: Graph; labelled are the nodes of its ``train_mask``, or all with a known label
@@ -261,19 +265,20 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: If there are not so many nodes without a label, or there is no graph.
         """
-        fitted = hasattr(self, "_proba")
         proba: Array | None = None
         if data is None:
             if not hasattr(self, "_data"):
                 raise NotFittedError("expected a graph, or a NodeClassifier fitted to one")
             graph, known, proba = self._data, torch.from_numpy(self.given_), self._proba
+            x = graph.x  # as it was scaled
         else:
-            graph, known = data, _known_labels(data)
-            if fitted:
+            graph, known, x = data, _known_labels(data), scaled(data.x)
+            if hasattr(self, "_proba"):
                 proba = self.predict_proba(data)
+                x = self.scaling_(self._in_order(data))
         views = graph.get("views")
         if views is None:
-            views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
+            views = graph_views(x, graph.edge_index, graph.get("edge_weight"))
         chosen = suggest_from_views(
             views, n, labelled=(known >= 0).nonzero().view(-1), label=known,
             proba=None if proba is None else torch.from_numpy(proba), seed=int(self.seed),
@@ -449,7 +454,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         if missing:
             raise ValueError(f"expected the features that were fitted (missing: {missing[0]!r})")
         order = torch.tensor([place[name] for name in mine], device=data.x.device)
-        return as_float(to_dense(data.x).index_select(1, order))
+        return select_columns(as_float(data.x), order)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_proba"):

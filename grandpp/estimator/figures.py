@@ -12,6 +12,7 @@ from sklearn.manifold import TSNE
 from torch_geometric.data import Data
 
 from grandpp.estimator.calibration import Reliability
+from grandpp.estimator.scaling import scaled
 from grandpp.models import diffused_components
 from grandpp.training.figures import COLOURS, make_panels
 
@@ -36,7 +37,8 @@ def map_of_nodes(
         Indices of the nodes, those wanted and others drawn at random, 5000 where they are that
         many, and their places ``[n, 2]``.
     """
-    found = diffused_components(data.x, data.edge_index, data.get("edge_weight")).cpu().numpy()
+    x = scaled(data.x)
+    found = diffused_components(x, data.edge_index, data.get("edge_weight")).cpu().numpy()
     rng = np.random.default_rng(seed)
     nodes = np.arange(len(found))
     if nodes.size > _MOST:

@@ -52,3 +52,9 @@ class Scaling:
 def as_float(x: Tensor) -> Tensor:
     """Features in single precision, which the models have."""
     return x.float() if x.dtype in (torch.float64, torch.float16, torch.bfloat16) else x
+
+
+def scaled(x: Tensor) -> Tensor:
+    """Features ``[N, F]`` in single precision, scaled as a model fitted to them would have them."""
+    x = as_float(x)
+    return Scaling.of(x)(x)

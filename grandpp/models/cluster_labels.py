@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from grandpp.models.base import UNKNOWN
 from grandpp.models.features import SparseFeatures
-from grandpp.models.seeded_clusters import Clusters, _unit_rows
+from grandpp.models.seeded_clusters import Clusters, _unit_rows, check_labelled
 from grandpp.models.views import GraphViews, graph_views
 
 # The graph's share in the discriminant, where the features count: what it knows is in the
@@ -114,23 +113,6 @@ def grow_clusters(
         member[nodes] = known
     score = torch.softmax(_SURENESS * logits, dim=1) if used else member
     return Clusters(score.index_copy(0, nodes, known), views.trust)
-
-
-def check_labelled(labelled: Tensor, label: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Labelled nodes with a known class ``[I]``, and their rows of the identity ``[I, C]``.
-
-    Raises:
-        ValueError: If a class has no labelled node, or a label is out of range.
-    """
-    nodes = labelled.nonzero().view(-1) if labelled.dtype == torch.bool else labelled
-    nodes = nodes[label[nodes] != UNKNOWN]
-    counts = torch.bincount(label[nodes], minlength=num_classes)
-    if counts.numel() > num_classes or not bool((counts > 0).all()):
-        raise ValueError(
-            f"expected a labelled node of each of the {num_classes} classes (got counts "
-            f"{counts.tolist()})"
-        )
-    return nodes, torch.nn.functional.one_hot(label[nodes], num_classes)
 
 
 def _masses(like: Tensor, nodes: Tensor, num_classes: int) -> Tensor:

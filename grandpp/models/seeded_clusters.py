@@ -134,16 +134,8 @@ def seeded_clusters(
 
     Cost: ``iterations`` products of sizes [N, p] and [p, C].
     """
-    nodes = labelled.nonzero().view(-1) if labelled.dtype == torch.bool else labelled
-    nodes = nodes[label[nodes] != UNKNOWN]
-    counts = torch.bincount(label[nodes], minlength=num_classes)
-    if counts.numel() > num_classes or not bool((counts > 0).all()):
-        raise ValueError(
-            f"expected a labelled node of each of the {num_classes} classes (got counts "
-            f"{counts.tolist()})"
-        )
-    known = embedding.new_zeros(nodes.numel(), num_classes)
-    known.scatter_(1, label[nodes].unsqueeze(1), 1.0)
+    nodes, rows = check_labelled(labelled, label, num_classes)
+    known = rows.to(embedding)
     member = embedding.new_zeros(embedding.size(0), num_classes)
     member[nodes] = known
     similarity = member
@@ -152,6 +144,23 @@ def seeded_clusters(
         member = torch.softmax(concentration * similarity, dim=1)
         member[nodes] = known
     return Clusters(similarity.index_copy(0, nodes, known))
+
+
+def check_labelled(labelled: Tensor, label: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Labelled nodes with a known class ``[I]``, and their rows of the identity ``[I, C]``.
+
+    Raises:
+        ValueError: If a class has no labelled node, or a label is out of range.
+    """
+    nodes = labelled.nonzero().view(-1) if labelled.dtype == torch.bool else labelled
+    nodes = nodes[label[nodes] != UNKNOWN]
+    counts = torch.bincount(label[nodes], minlength=num_classes)
+    if counts.numel() > num_classes or not bool((counts > 0).all()):
+        raise ValueError(
+            f"expected a labelled node of each of the {num_classes} classes (got counts "
+            f"{counts.tolist()})"
+        )
+    return nodes, torch.nn.functional.one_hot(label[nodes], num_classes)
 
 
 def _weighted_features(x: Tensor | SparseFeatures) -> sp.csr_matrix:

@@ -1,9 +1,13 @@
 """Features with units are standardised, others are left as they are."""
 
+import numpy as np
 import pytest
 import torch
 
-from grandpp.estimator.scaling import Scaling
+from grandpp.data.features import select_columns
+from grandpp.estimator import NodeClassifier
+from grandpp.estimator.figures import map_of_nodes
+from grandpp.estimator.scaling import Scaling, scaled
 
 
 def test_columns_with_units_have_mean_0_and_deviation_1():
@@ -22,3 +26,25 @@ def test_features_without_units_are_left(kind):
     x = torch.eye(4)
     x = {"binary": x, "sparse": (100 * x).to_sparse_csr(), "negative": -5 * x}[kind]
     assert Scaling.of(x)(x) is x
+
+
+def test_suggestions_and_maps_are_those_of_scaled_features(data):
+    data.y = torch.full_like(data.y, -1)
+    data.x = data.x * torch.logspace(0, 5, 12)
+    plain = data.clone()
+    plain.x = scaled(data.x)
+    wanted = np.zeros(60, dtype=bool)
+    clf = NodeClassifier()
+    assert clf.suggest(data, n=5).tolist() == clf.suggest(plain, n=5).tolist()
+    np.testing.assert_array_equal(map_of_nodes(data, wanted)[1], map_of_nodes(plain, wanted)[1])
+
+
+@pytest.mark.parametrize("order", [[3, 0, 2], [1], [2, 1, 0, 3, 4]])
+def test_columns_of_sparse_features_are_selected_without_a_dense_copy(order):
+    generator = torch.Generator().manual_seed(0)
+    dense = torch.rand(6, 5, generator=generator) * (torch.rand(6, 5, generator=generator) < 0.5)
+    index = torch.tensor(order)
+    found = select_columns(dense.to_sparse_csr(), index)
+    assert found.layout == torch.sparse_csr
+    assert torch.equal(found.to_dense(), dense[:, index])
+    assert torch.equal(select_columns(dense, index), dense[:, index])
