@@ -148,6 +148,7 @@ class DiffusionConv(GraphDiffusion):
         if type(exact) is Auto:
             exact = Exact(rtol=min(exact.rtol, exact.atol), max_nfe=exact.max_nfe)
         simple = isinstance(field, LinearDiffusion) and field.product is csr_product
+        simple = simple and field.reductions.is_local
         if type(exact) is not Exact or not simple or save_at is not None:
             return None
         time = torch.as_tensor(self.time, dtype=torch.float64)
