@@ -69,7 +69,10 @@ def shards_of(data: Data, folder: Path, parts: int, method: str = "label_propaga
 
 
 def in_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """What a function returns in each rank of a job, called with the rank and the arguments."""
+    """What a function returns in each rank of a job, called with the rank and the arguments.
+
+    "died" stands for a rank that ends without an answer.
+    """
     if count == 1:
         return [function(0, *arguments)]
     context = multiprocessing.get_context("forkserver")
@@ -83,12 +86,16 @@ def in_ranks(count: int, function: Callable[..., Any], *arguments: Any) -> list[
             )
             for rank, pipe in enumerate(pipes)
         ]
-        for process in processes:
+        for process, (_, theirs) in zip(processes, pipes, strict=True):
             process.start()
+            theirs.close()
         found = []
         for end, _ in pipes:
             assert end.poll(120), "a rank does not answer"
-            found.append(end.recv())
+            try:
+                found.append(end.recv())
+            except EOFError:
+                found.append("died")
         for process in processes:
             process.join()
     failures = [value for value in found if isinstance(value, BaseException)]
