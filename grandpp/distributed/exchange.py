@@ -68,10 +68,6 @@ class RankReductions(Reductions):
         unset = torch.tensor(int(not flag), dtype=torch.int32, device=self.device)
         return not bool(self.max(unset))
 
-    def rows(self, here: int) -> int:
-        """The number of rows in all ranks."""
-        return sum(self.counts) * here // self.counts[_rank()]
-
     def most_rows(self, here: int) -> int:
         """The largest number of rows in any rank."""
         return max(self.counts) * here // self.counts[_rank()]

@@ -27,10 +27,6 @@ class Reductions:
         """Whether a flag is set in every process."""
         return flag
 
-    def rows(self, here: int) -> int:
-        """The number of rows in all processes, of which so many are here."""
-        return here
-
     def most_rows(self, here: int) -> int:
         """The largest number of rows in any process, of which so many are here."""
         return here
