@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from grandpp.distributed.exchange import communicating
 
@@ -60,8 +61,13 @@ def joined(timeout: float) -> Iterator[Job]:
     if not is_rank():
         yield Job(0, 1)
         return
+    wait = timedelta(seconds=timeout)
     with communicating():
-        dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
+        store, rank, size = next(rendezvous("env://", timeout=wait))
+        # torchrun keeps its store when it starts ranks again: those must not meet the old ones.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        own = dist.PrefixStore(f"attempt-{attempt}", store)
+        dist.init_process_group("gloo", store=own, rank=rank, world_size=size, timeout=wait)
     yield Job(dist.get_rank(), dist.get_world_size())
     # Not after an error: the backend would wait for a rank that is gone.
     dist.destroy_process_group()

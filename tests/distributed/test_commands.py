@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -218,3 +219,26 @@ def test_processes_of_this_machine_train_and_report_in_one_line(tmp_path):
     (folder / "part-00001" / "y.npy").unlink()
     done = subprocess.run([*command, *more], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "y.npy" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the ranks of torchrun in /proc")
+def test_torchrun_starts_killed_ranks_again_and_they_go_on(tmp_path):
+    folder, out = shards_of(undirected(), tmp_path, 2), tmp_path / "runs.jsonl"
+    checkpoint = tmp_path / "run.pt"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--max-restarts", "1", "--master-port", str(port), "-m", "grandpp"]
+    command += ["train-sharded", str(folder), "--quiet", *SMALL, "--epochs", "300", "--resume"]
+    command += ["--out", str(out), "--checkpoint", str(checkpoint)]
+    launcher = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not checkpoint.exists():
+        assert launcher.poll() is None
+        time.sleep(0.02)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, error = launcher.communicate(timeout=240)
+    assert launcher.returncode == 0, error
+    assert len(read_records(out)) == 1 and "lost another rank" in error
