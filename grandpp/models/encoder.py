@@ -76,10 +76,14 @@ def drop_entries(
     if isinstance(x, Tensor) and not is_csr(x):
         return F.dropout(x, dropout, training)
     sparse = x if isinstance(x, SparseFeatures) else SparseFeatures.from_csr(x)
-    return SparseFeatures(sparse.csr, F.dropout(sparse.values, dropout, training))
+    if not training or dropout == 0:
+        return sparse
+    return sparse.with_values(F.dropout(sparse.values, dropout, training))
 
 
 def drop_features(x: Tensor | SparseFeatures, dropout: float, training: bool) -> Tensor:
     """:func:`drop_entries` as a tensor for PyG's layers; ``torch.sparse_csr`` if sparse."""
     dropped = drop_entries(x, dropout, training)
-    return dropped if isinstance(dropped, Tensor) else dropped.matrix()
+    if isinstance(dropped, Tensor):
+        return dropped
+    return dropped.matrix() if dropped.filled is None else dropped.filled.dense
