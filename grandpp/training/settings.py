@@ -185,7 +185,7 @@ class TrainedSettings(ModelSettings):
         "rows that sum to 1, or binary: 1 for every entry, as in GRAND's official code",
         default=None,
         choices=FEATURES,
-        shown_default="rows",
+        shown_default="tuned per data set, else rows",
     )
     cluster_labels: float | None = option(
         "train on seeded clusters too, which count as L labelled nodes per class",
