@@ -132,6 +132,7 @@ class SAGESettings(LayeredSettings):
     network: Callable[..., NodeModel] = constant(sage)
 
     tuned_rows: ClassVar[dict[str, dict[str, Any]]] = {
+        "Cora": _SHCHUR,
         "CiteSeer": _SHCHUR,
         "PubMed": _BINARY,
     } | BINARY_SETS
