@@ -135,7 +135,10 @@ class SAGESettings(LayeredSettings):
         "Cora": _SHCHUR,
         "CiteSeer": _SHCHUR,
         "PubMed": _BINARY,
-    } | BINARY_SETS
+        "CoauthorCS": _BINARY | {"weight_decay": 0.005},
+        "Computers": _BINARY,
+        "Photo": _BINARY,
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
