@@ -14,9 +14,7 @@ from grandpp.models import (
     LaplaceLearning,
     PoissonLearning,
     ViewClusterClassifier,
-    gcn,
     mlp,
-    sage,
 )
 from grandpp.studies.low_label.diffusion_settings import (
     CGNNSettings,
@@ -33,11 +31,13 @@ from grandpp.studies.low_label.network_settings import (
     CorrectAndSmoothSettings,
     GATSettings,
     GCNIISettings,
+    GCNSettings,
     LabelPropagationSettings,
     LanczosSettings,
     LayeredSettings,
     MoNetSettings,
     PlainSettings,
+    SAGESettings,
     SGCSettings,
 )
 from grandpp.training.settings import ModelSettings, Run
@@ -103,10 +103,10 @@ ZOO: dict[str, Variant] = {
     "wave-l": Variant(MomentumSettings, kind="wave", mode="linear"),
     "adam-l": Variant(MomentumSettings, kind="adamnode", mode="linear"),
     "adam-nl": Variant(MomentumSettings, kind="adamnode"),
-    "gcn": Variant(LayeredSettings, network=gcn),
+    "gcn": Variant(GCNSettings),
     "gat": Variant(GATSettings),
     "mlp": Variant(LayeredSettings, network=mlp),
-    "sage": Variant(LayeredSettings, network=sage),
+    "sage": Variant(SAGESettings),
     "monet": Variant(MoNetSettings),
     "cgnn": Variant(CGNNSettings),
     "lanczosnet": Variant(LanczosSettings),
