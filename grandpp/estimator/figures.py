@@ -12,8 +12,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch_geometric.data import Data
 
+from grandpp.data.scaling import scaled
 from grandpp.estimator.calibration import Reliability
-from grandpp.estimator.scaling import scaled
 from grandpp.models import diffused_components
 from grandpp.training.figures import COLOURS, make_panels
 
