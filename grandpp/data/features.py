@@ -90,6 +90,29 @@ def binary(x: Tensor) -> Tensor:
     return (x != 0).float()
 
 
+def scale_features(x: Tensor, form: str | None = None) -> Tensor:
+    """Scale features as the settings of a run say, in the same layout.
+
+    Args:
+        x: Features ``[N, F]``, dense or ``torch.sparse_csr``.
+        form: ``"binary"``: 1 where an entry is not zero, whatever its sign and size; ``"rows"`` or
+            ``None``: as they were loaded. (default: ``None``)
+
+    Raises:
+        ValueError: If binary features are asked for and no entry is 0, as in measured numbers: all
+            nodes would be alike.
+    """
+    if form != "binary":
+        return x
+    entries = int((x.values() if is_sparse(x) else x).count_nonzero())
+    if entries == x.numel() > 0:
+        raise ValueError(
+            "expected some features of 0 for features='binary' "
+            f"(got {entries} of {x.numel()} that are not 0, so that all nodes would be alike)"
+        )
+    return binary(x)
+
+
 def entries_per_row(x: Tensor) -> Tensor:
     """Number of non-zero entries of each row, int64 ``[N]``."""
     if not is_sparse(x):

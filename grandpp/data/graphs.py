@@ -24,6 +24,7 @@ from grandpp.data.graph_files import read_graph
 from grandpp.data.locate import locate
 from grandpp.data.pyg_sets import PYG, load_pyg
 from grandpp.data.readers import read_arxiv, read_benchmark, read_planetoid
+from grandpp.data.scaling import scaled
 from grandpp.data.synthetic import sbm
 
 DATASETS = (*RAW_SETS, "KarateClub", "sbm")
@@ -79,7 +80,9 @@ def load_dataset(
 
     A name that is a path, ``my.npz`` or a folder with ``edges.csv``, ``features.csv`` and
     ``labels.csv``, is read by :func:`grandpp.data.read_graph`: undirected and without self-loops,
-    but with all components, and features as they are. ``pyg:Actor``, or ``pyg:WebKB:Texas`` for a
+    but with all components, and features as they are or, where they have units, standardised, as
+    :class:`grandpp.NodeClassifier` has them (:class:`grandpp.data.scaling.Scaling`).
+    ``pyg:Actor``, or ``pyg:WebKB:Texas`` for a
     class with several sets, is that data set of :mod:`torch_geometric.datasets`, from files in
     ``<folder>/Actor`` (or ``<folder>/Texas``) of the same folders, in the same form; it is never
     downloaded. PyG's own readers unpickle some of these files: use only files that you trust.
@@ -148,11 +151,13 @@ def _load_own(name: str | Path, root: str | Path | None, sparse: bool | None) ->
         return None
     if str(name).startswith(PYG):
         data = load_pyg(str(name), root)
-        data.x = with_layout(data.x, sparse)
+        data.x = with_layout(scaled(data.x), sparse)
         return data
     path = Path(name).expanduser()
     if isinstance(name, Path) or path.exists() or path.suffix or len(path.parts) > 1:
-        return read_graph(path, sparse=sparse)
+        data = read_graph(path, sparse=sparse)
+        data.x = scaled(data.x)
+        return data
     return None
 
 

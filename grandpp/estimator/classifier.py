@@ -18,11 +18,11 @@ from torch_geometric.data import Data
 
 from grandpp.data import check_data
 from grandpp.data.features import select_columns
+from grandpp.data.scaling import Scaling, as_float, scaled
 from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
 from grandpp.estimator.labels import MISSING, Labels, as_tensor, mask_of, places, read_labels
 from grandpp.estimator.saving import read_model, write_model
-from grandpp.estimator.scaling import Scaling, as_float, scaled
 from grandpp.models import LabelClassifier, graph_views, suggest_from_views
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
 from grandpp.training.command import resolve_device
@@ -71,7 +71,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         feature_names_in_: Their names, where the graph has ``feature_names``, else ``None``.
         temperature_: Temperature of the softmax.
         calibrated_: Whether it was fitted.
-        scaling_: How features are scaled, see :class:`grandpp.estimator.scaling.Scaling`.
+        scaling_: How features are scaled, see :class:`grandpp.data.scaling.Scaling`.
         run_: Settings of the training run.
         models_: The trained models.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,8 +12,8 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from torch_geometric.data import Data
 
+from grandpp.data.scaling import scaled
 from grandpp.estimator.calibration import Reliability
-from grandpp.estimator.scaling import scaled
 from grandpp.models import diffused_components
 from grandpp.training.figures import COLOURS, make_panels
 
@@ -142,5 +143,8 @@ def draw_reliability(found: Reliability, ending: str) -> bytes:
 
 def _drawn(figure: Figure, ending: str) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=ending.lower().removeprefix("."), dpi=150)
+    with warnings.catch_warnings():
+        # Boxes stand for letters that the font lacks; a warning for each tells nothing more.
+        warnings.filterwarnings("ignore", r"Glyph .* missing")
+        figure.savefig(buffer, format=ending.lower().removeprefix("."), dpi=150)
     return buffer.getvalue()

@@ -59,7 +59,8 @@ class GraphOptions(ReportOptions, DeviceOptions):
         shown_default="those in the file of the edges, else the structure of the graph",
     )
     labels: Path | None = option(
-        "labels of some nodes: node id and label, as CSV, TSV or Parquet",
+        "labels of some nodes: node id and label, as CSV, TSV or Parquet; an empty cell, -1, ?, "
+        "NA, NaN, null and their like are no label",
         default=None,
         metavar="FILE",
         shown_default="those in the file of the edges",

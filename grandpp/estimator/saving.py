@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
-from grandpp.estimator.scaling import Scaling
+from grandpp.data.scaling import Scaling
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.atomic_files import check_target, write_whole
 from grandpp.training.command import resolve_device

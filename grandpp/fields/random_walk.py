@@ -51,7 +51,9 @@ _KEPT_AT_LEAST = 32
 Settled = Callable[[Tensor, Tensor, int], bool]
 
 
-def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
+def walk_measure(
+    csr: CSR, weight: Tensor, start: Tensor, tau: Tensor, tolerance: float | None = None
+) -> Tensor:
     r"""Return the measure :math:`\mu_\tau` that ``start`` is transported to.
 
     Args:
@@ -59,6 +61,8 @@ def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor
         weight: Its row-stochastic values ``[nnz]``.
         start: The measure mu ``[N]``, not negative.
         tau: :math:`\alpha T \ge 0`, a scalar; beyond 1e5 the measure at 1e5 is returned.
+        tolerance: Bound on the part of the series that is cut off.
+            (default: ``None``: 1e-6 in single precision, 1e-13 in double)
 
     Returns:
         ``[N]`` in the type of ``weight``; differentiable once in ``weight``, ``start`` and ``tau``.
@@ -67,15 +71,18 @@ def walk_measure(csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor
     stop changing; as many backward and one sampled product for the gradient to the weights.
     Memory: the iterates, at most 20 MiB or a few multiples of the root of their number.
     """
-    measure: Tensor = _WalkMeasure.apply(csr, weight, start, tau.clamp(max=_LONGEST))
+    if tolerance is None:
+        tolerance = _TOLERANCE.get(weight.dtype, _TOLERANCE_OF_OTHERS)
+    measure: Tensor = _WalkMeasure.apply(csr, weight, start, tau.clamp(max=_LONGEST), tolerance)
     return measure
 
 
 @once_differentiable
 class _WalkMeasure(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, csr: CSR, weight: Tensor, start: Tensor, tau: Tensor) -> Tensor:
-        tolerance = _TOLERANCE.get(weight.dtype, _TOLERANCE_OF_OTHERS)
+    def forward(
+        ctx: Any, csr: CSR, weight: Tensor, start: Tensor, tau: Tensor, tolerance: float
+    ) -> Tensor:
         series = Series.powers(float(tau), tolerance)
         c, slope = series.p, series.dp
         length = _block_length(len(c), csr.reductions.most_rows(start.numel()))
@@ -94,7 +101,7 @@ class _WalkMeasure(torch.autograd.Function):
         return sums[0].to(weight.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         csr: CSR = ctx.csr
         weight, slope = ctx.saved_tensors
         g, c = grad.to(ctx.values.dtype).contiguous(), ctx.coefficients
@@ -114,7 +121,7 @@ class _WalkMeasure(torch.autograd.Function):
                 a, b = (_columns(v, weight) for v in (block, partners))
                 add_sampled_product(csr, a, b, grad_weight)
         to_tau = (slope @ g).to(ctx.tau).view_as(ctx.tau)
-        return None, grad_weight, adjoint.to(ctx.start_dtype), to_tau
+        return None, grad_weight, adjoint.to(ctx.start_dtype), to_tau, None
 
 
 def _columns(block: Tensor, like: Tensor) -> Tensor:

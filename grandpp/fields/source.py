@@ -114,6 +114,7 @@ class TrustedSource(nn.Module):
         time: float | Tensor = math.inf,
         batch: Tensor | None = None,
         carry: Callable[[Tensor], Tensor] | None = None,
+        tolerance: float | None = None,
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Add the source to a bound field and build the initial state.
 
@@ -126,6 +127,7 @@ class TrustedSource(nn.Module):
             batch: Graph of each node, int64 ``[N]``. (default: ``None``, one graph)
             carry: Transports a measure over ``time``, if the solver computes that anyway.
                 (default: ``None``, :func:`grandpp.fields.walk_measure`)
+            tolerance: That of :func:`grandpp.fields.walk_measure`. (default: ``None``, its own)
 
         Returns:
             The field with its source and z(0) ``[N, F]``.
@@ -148,7 +150,7 @@ class TrustedSource(nn.Module):
         if self.kind == "paper":
             mean = _mean(graphs.at(nodes), weight, here)
         else:
-            share, classes = self._shares(field, x, degrees, time, carry)
+            share, classes = self._shares(field, x, degrees, time, carry, tolerance)
             mean = _mean(classes.groups.at(nodes), weight * share[nodes], here)
             if not classes.all_closed:
                 closed = classes.closed.to(x.device)[nodes].unsqueeze(-1)
@@ -173,6 +175,7 @@ class TrustedSource(nn.Module):
         degrees: Tensor,
         time: float | Tensor,
         carry: Callable[[Tensor], Tensor] | None,
+        tolerance: float | None,
     ) -> tuple[Tensor, Classes]:
         """The factor pi / d of every node in the mean of its closed class, and the classes."""
         graph, weight = field.graph, field.operator(x)
@@ -192,7 +195,7 @@ class TrustedSource(nn.Module):
             learned = torch.is_grad_enabled() and weight.requires_grad
             if (learned or not reversible) and math.isfinite(float(tau.detach())):
                 if carry is None:
-                    measure = walk_measure(graph.csr, weight, measure, tau)
+                    measure = walk_measure(graph.csr, weight, measure, tau, tolerance)
                 else:
                     measure = carry(measure)
         # Trusted nodes that the measure all but misses still have a mean.

@@ -134,6 +134,13 @@ class DiffusionConv(GraphDiffusion):
             return solution
         return solution.with_states(solution.ys.index_select(1, nodes))
 
+    def _exact(self) -> Exact | None:
+        """The exact solver that linear fields are given to, if they are."""
+        solver: object = self.solver
+        if type(solver) is Auto:
+            return Exact(rtol=min(solver.rtol, solver.atol), max_nfe=solver.max_nfe)
+        return solver if type(solver) is Exact else None
+
     def _plan(
         self,
         field: Any,
@@ -144,12 +151,10 @@ class DiffusionConv(GraphDiffusion):
         places: Tensor | None = None,
     ) -> ExactAtNodes | None:
         """How to solve for some nodes alone, where that is cheaper than for all."""
-        exact: object = self.solver
-        if type(exact) is Auto:
-            exact = Exact(rtol=min(exact.rtol, exact.atol), max_nfe=exact.max_nfe)
+        exact = self._exact()
         simple = isinstance(field, LinearDiffusion) and field.product is csr_product
         simple = simple and field.reductions.is_local
-        if type(exact) is not Exact or not simple or save_at is not None:
+        if exact is None or not simple or save_at is not None:
             return None
         time = torch.as_tensor(self.time, dtype=torch.float64)
         if not 0 < float(time.detach()) < math.inf:

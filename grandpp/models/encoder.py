@@ -86,11 +86,12 @@ def drop_entries(
     if isinstance(x, Tensor) and not is_csr(x):
         return drop(x, dropout, training, by_node)
     sparse = x if isinstance(x, SparseFeatures) else SparseFeatures.from_csr(x)
-    if by_node is not None and training and dropout > 0:
+    if not training or dropout == 0:
+        return sparse
+    if by_node is not None:
         csr = sparse.csr
-        values = by_node.entries(sparse.values, csr.row, csr.col_long, dropout)
-        return SparseFeatures(csr, values)
-    return SparseFeatures(sparse.csr, F.dropout(sparse.values, dropout, training))
+        return sparse.with_values(by_node.entries(sparse.values, csr.row, csr.col_long, dropout))
+    return sparse.with_values(F.dropout(sparse.values, dropout, training))
 
 
 def drop_features(
@@ -101,4 +102,6 @@ def drop_features(
 ) -> Tensor:
     """:func:`drop_entries` as a tensor for PyG's layers; ``torch.sparse_csr`` if sparse."""
     dropped = drop_entries(x, dropout, training, by_node)
-    return dropped if isinstance(dropped, Tensor) else dropped.matrix()
+    if isinstance(dropped, Tensor):
+        return dropped
+    return dropped.matrix() if dropped.filled is None else dropped.filled.dense

@@ -10,9 +10,11 @@ def check_target(path: Path) -> None:
     """Check that a file can be written, before the computation whose result it will hold.
 
     Raises:
-        ValueError: If its folder is missing, or the path exists and is not a file, or is a device
-            or an open file of a process.
+        ValueError: If it is ``-``, which means standard output elsewhere, its folder is missing,
+            or the path exists and is not a file, or is a device or an open file of a process.
     """
+    if str(path) == "-":
+        raise ValueError("expected the name of a file (got -, standard output is none)")
     if path.absolute().parts[1:2] in (("dev",), ("proc",), ("sys",)):
         raise ValueError(f"expected a file that can be replaced (got {path})")
     if not path.parent.is_dir():

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data import check_data, low_label_split
-from grandpp.data.features import binary
+from grandpp.data.features import scale_features
 from grandpp.graph import dirichlet_energy
 from grandpp.linalg import all_finite
 from grandpp.models import DiffusionClassifier, NodeModel, sparse_if_sparse
@@ -162,13 +162,14 @@ class TrainingRun:
     def __post_init__(self) -> None:
         self.data = without_unknown(self.data)
         if self.x is None:
-            x = binary(self.data.x) if self.features == "binary" else self.data.x
-            self.x = sparse_if_sparse(x)
+            self.x = sparse_if_sparse(scale_features(self.data.x, self.features))
         self.targets = labelled_targets(self.data)
         if self.cluster_labels:
             classes = int(self.data.y.max()) + 1
+            # In the features as loaded, for which clusters were chosen, whatever the network gets.
+            x = sparse_if_sparse(self.data.x) if self.features == "binary" else self.x
             self.targets = clustered_targets(
-                self.data, self.x, classes, self.cluster_labels, self.clusters
+                self.data, x, classes, self.cluster_labels, self.clusters
             )
 
     @classmethod

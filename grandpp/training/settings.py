@@ -158,7 +158,8 @@ class TrainedSettings(ModelSettings):
         epochs: Training epochs.
         patience: Epochs without a better validation accuracy that end training.
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
-            zero, as in the official GRAND code. (default: ``None``: ``"rows"``)
+            zero, as in the official GRAND code. Seeded clusters grow in the features as loaded.
+            (default: ``None``: ``"rows"``)
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.training.targets.clustered_targets`.
         clusters: What they grow in: ``"features"``, diffused features, or ``"views"``, features,
@@ -184,7 +185,7 @@ class TrainedSettings(ModelSettings):
         "rows that sum to 1, or binary: 1 for every entry, as in GRAND's official code",
         default=None,
         choices=FEATURES,
-        shown_default="rows",
+        shown_default="tuned per data set, else rows",
     )
     cluster_labels: float | None = option(
         "train on seeded clusters too, which count as L labelled nodes per class",

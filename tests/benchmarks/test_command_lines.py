@@ -12,7 +12,7 @@ import torch
 from grandpp.data.download import DownloadError
 
 PROGRAMS = ("epoch", "kernels", "scaling")
-SINGLE = (*PROGRAMS, "throughput", "whole_run")
+SINGLE = (*PROGRAMS, "library_loop", "throughput", "whole_run")
 ALL = (*SINGLE, "explicit")  # which makes its data itself
 
 
@@ -76,6 +76,8 @@ def test_bad_options_of_all_programs_are_one_line(programs, capsys, program, arg
         ("scaling", ["--axis", "width"], "width"),
         ("scaling", ["--model", "gcn"], "gcn"),
         ("throughput", ["--dataset", "Korah"], "Korah"),
+        ("library_loop", ["--dataset", "Korah"], "Korah"),
+        ("library_loop", ["--way", "back"], "back"),
         ("throughput", ["--loops", "0"], "positive integer"),
         ("whole_run", ["--dataset", "Korah"], "Korah"),
         ("whole_run", ["--model", "lstm"], "lstm"),
@@ -102,7 +104,8 @@ def test_cuda_where_there_is_none_is_one_line(programs, capsys, monkeypatch, pro
 @pytest.mark.parametrize("program", SINGLE)
 def test_missing_data_is_one_line(programs, capsys, monkeypatch, nothing_to_load, program):
     monkeypatch.setattr(programs["kernels"], "copy_bandwidth", lambda device: 1.0)
-    more = {"scaling": ["--point", "0"], "whole_run": ["--dataset", "Cora"]}.get(program, [])
+    named = ["--dataset", "Cora"]
+    more = {"scaling": ["--point", "0"], "whole_run": named, "library_loop": named}.get(program, [])
     assert "Cora was not found" in refused(programs[program].main, capsys, *more)
 
 

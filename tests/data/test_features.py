@@ -16,6 +16,7 @@ from grandpp.data.features import (
     entries_per_row,
     is_sparse,
     normalize_rows,
+    scale_features,
     select_rows,
     with_layout,
 )
@@ -55,6 +56,34 @@ def test_words_and_their_numbers_count_no_stored_zeros(x):
     assert torch.equal(binary(dense), (dense != 0).float())
     assert torch.equal(entries_per_row(sparse), (dense != 0).sum(1))
     assert torch.equal(entries_per_row(dense), (dense != 0).sum(1))
+
+
+@pytest.mark.parametrize("form", [None, "rows"])
+def test_features_are_left_as_loaded_unless_they_are_to_be_binary(x, form):
+    for given in (x, x.to_sparse_csr()):
+        assert scale_features(given, form) is given
+
+
+def test_binary_features_are_ones_where_an_entry_is_not_zero():
+    x = torch.tensor([[0.5, 0.0, -3.0], [0.0, 0.0, 0.0], [0.0, 1e-30, 40000.0]])
+    wanted = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    before = x.clone()
+    for given in (x, x.double(), 7 * x):
+        assert torch.equal(scale_features(given, "binary"), wanted)
+    sparse = scale_features(x.to_sparse_csr(), "binary")
+    assert is_sparse(sparse) and sparse.dtype == torch.float32
+    assert sparse.values().numel() == 4
+    assert torch.equal(sparse.to_dense(), wanted)
+    assert torch.equal(x, before)
+    assert scale_features(x[:, :0], "binary").shape == (3, 0)
+
+
+@pytest.mark.parametrize("kind", ["units", "sparse"])
+def test_binary_features_without_a_zero_are_refused_because_all_nodes_would_be_alike(kind):
+    x = torch.tensor([[1970.0, -2.5], [1985.0, 3.0]])
+    x = x.to_sparse_csr() if kind == "sparse" else x
+    with pytest.raises(ValueError, match=r"some features of 0 for features='binary'.*4 of 4"):
+        scale_features(x, "binary")
 
 
 def test_large_and_sparse_features_alone_are_kept_in_compressed_rows():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from grandpp.estimator import label, predict, suggest
+from grandpp.estimator.figures import draw_map
 from grandpp.estimator.report import label_homophily
 from grandpp.training.command import run_command
 
@@ -270,3 +271,11 @@ def test_a_header_can_be_told(files):
     assert run(label, files, "--epochs", 2, "--header", "--out", files / "out.csv") == 0
     table = pd.read_csv(files / "out.csv")
     assert "person" not in set(table["node"]) and "p(team)" not in table
+
+
+def test_names_of_classes_in_any_script_draw_without_a_warning(data, recwarn):
+    draw_map(
+        data, data.truth.numpy(), ["数学", "физика", "علم"], np.full(60, 0.5), data.y.numpy() >= 0,
+        ".png",
+    )  # fmt: skip
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]

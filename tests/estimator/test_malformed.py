@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,3 +186,9 @@ def test_numbers_as_names_of_classes_are_no_error(good):
     argv += ["--out", str(good / "out.csv"), "--epochs", "1", "--quiet"]
     assert run_command(label.COMMAND, argv) == 0
     assert "p(9),p(10)" in (good / "out.csv").read_text()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_standard_output_is_no_file(good, program, capfd):
+    assert "expected the name of a file (got -" in refused(good, program, ["--out", "-"], capfd)
+    assert not Path("-").exists()

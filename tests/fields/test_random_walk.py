@@ -37,6 +37,17 @@ def test_measure_equals_the_dense_exponential(tau):
     torch.testing.assert_close(single.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-5])
+def test_a_tolerance_bounds_the_measure_and_saves_products(tolerance):
+    graph, weight, start = random_directed()
+    expected = dense_walk_measure(to_dense(graph, weight), start, 9.0)
+    tau = torch.tensor(9.0, dtype=torch.float64)
+    found = walk_measure(graph.csr, weight, start, tau, tolerance)
+    error = float((found - expected).abs().sum() / start.sum())
+    assert 1e-3 * tolerance < error < tolerance
+    torch.testing.assert_close(found.sum(), start.sum())
+
+
 def test_no_time_leaves_the_start_and_a_long_one_gives_the_stationary_measure(karate):
     graph = prepare_graph(karate, 34)
     raw = torch.rand(graph.csr.col.numel(), dtype=torch.float64) + 0.05

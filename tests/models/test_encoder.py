@@ -6,6 +6,7 @@ import torch
 
 from grandpp.models import FeatureEncoder, SparseFeatures, sparse_if_sparse, to_dense
 from grandpp.models.encoder import drop_features
+from grandpp.models.features import is_csr
 
 
 def test_encoder_gives_sparse_features_the_values_and_gradients_of_dense_ones(sparse_x):
@@ -56,13 +57,42 @@ def test_an_encoder_without_bias_maps_nothing_to_nothing(sparse_x):
 
 def test_features_are_sparse_up_to_the_density_where_that_pays_and_in_compressed_rows():
     torch.manual_seed(0)
-    for share, sparse in ((0.05, True), (0.12, True), (0.2, False)):
+    for share, sparse in ((0.05, True), (0.12, True), (0.2, True), (0.45, True), (0.6, False)):
         x = torch.rand(100, 100) * (torch.rand(100, 100) < share)
-        assert isinstance(sparse_if_sparse(x), SparseFeatures) is sparse
+        kept = sparse_if_sparse(x)
+        assert isinstance(kept, SparseFeatures) is sparse
+        assert torch.equal(to_dense(kept), x)
+        as_tensor = drop_features(kept, 0.0, training=True)
+        assert is_csr(as_tensor) is (share < 0.15)  # products are sparse
         found = sparse_if_sparse(x.to_sparse_csr())
         assert isinstance(found, SparseFeatures)
         assert torch.equal(to_dense(found), x)
         assert torch.equal(to_dense(x.to_sparse_csr()), x)
+
+
+def test_features_with_few_zeros_are_dropped_by_entry_and_multiplied_densely():
+    torch.manual_seed(0)
+    x = torch.rand(300, 40) * (torch.rand(300, 40) < 0.35)
+    filled = sparse_if_sparse(x)
+    encoder, before = FeatureEncoder(40, 8, dropout=0.25), x.clone()
+    torch.testing.assert_close(encoder.eval()(filled), encoder(x))
+    dropped = drop_features(filled, 0.25, training=True)
+    again = drop_features(filled, 0.25, training=True)
+    assert not torch.equal(dropped, again)
+    assert torch.equal(x, before)
+    hit = dropped != 0
+    torch.testing.assert_close(dropped[hit], x[hit] / 0.75)
+    assert 0.7 < hit.sum() / (x != 0).sum() < 0.8
+    # Two passes before their gradients: each product keeps its own features.
+    encoder.train()
+    torch.manual_seed(1)
+    sum(encoder(filled).square().sum() for _ in range(2)).backward()
+    together = encoder.linear.weight.grad.clone()
+    encoder.zero_grad()
+    torch.manual_seed(1)
+    for _ in range(2):
+        encoder(filled).square().sum().backward()
+    torch.testing.assert_close(encoder.linear.weight.grad, together)
 
 
 def test_compressed_rows_may_change_their_values_between_two_calls(sparse_x):

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import scipy.sparse as sp
+import torch
 from commands import main_of
 
 import grandpp.data.graphs as graphs
@@ -86,6 +87,29 @@ def test_the_best_time_is_in_the_record_and_in_a_column_of_the_table(main, capsy
     mean = sum(r["best_time_test_accuracy"] for r in looked) / len(looked)
     assert "at best time" in err
     assert f"{100 * mean:.2f} %" in err
+
+
+def test_binary_features_are_one_option_of_all_models_and_resume(
+    main, capsys, tmp_path, monkeypatch
+):
+    weighted = sbm(1600, 3400, num_classes=3, num_features=64, words_per_node=8)
+    words = weighted.clone()
+    words.x = (words.x != 0).float()
+    weighted.x *= 0.5 + torch.rand(1600, 1, generator=torch.Generator().manual_seed(0))
+    models = ["grand-l", "grand++-l", "grand-nl", "gcn", "gat", "sage", "monet", "sgc", "mlp"]
+    out = tmp_path / "runs.jsonl"
+    for graph, options in ((weighted, ["--features", "binary"]), (words, [])):
+        monkeypatch.setattr(graphs, "sbm", lambda graph=graph: graph)
+        which = ["--dataset", "sbm", "--model", *models, *options, *FAST, "--splits", "1"]
+        arguments = ["--labels-per-class", "5", "--out", str(out), *which]
+        for _ in range(2):  # the second call finds every record
+            assert main(arguments) == 0
+    capsys.readouterr()
+    records = read_records(out)
+    assert len(records) == len({r["config_hash"] for r in records}) == 2 * len(models)
+    found = {(r["model"], r["config"]["features"]): r["val_accuracy"] for r in records}
+    for model in models:
+        assert found[model, "binary"] == found[model, None], model
 
 
 def test_models_on_rewired_graphs_run_beside_those_on_the_graph_itself(main, capsys):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from grandpp.data import low_label_split
+from grandpp.models.features import to_dense
 from grandpp.studies.low_label.zoo import BATCH_MODELS, tuned_run
 from grandpp.training import RunResult, build_optimizer, train_run
 from grandpp.training.batch import train_batch
@@ -120,6 +121,36 @@ def test_binary_features_are_the_words_whatever_their_weights(data):
     )
     other = run(weighted, "grand-l", time=2.0, layer_norm=False)
     assert other.val_accuracy != wanted.val_accuracy
+
+
+@pytest.mark.parametrize("clusters", ["features", "views"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_clusters_grow_in_the_features_as_loaded_whatever_the_network_gets(data, clusters, sparse):
+    weighted = data.clone()
+    weighted.x = data.x * torch.rand_like(data.x).add(0.1)
+    if sparse:
+        weighted.x = weighted.x.to_sparse_csr()
+    rows, ones = (
+        TrainingRun.begin(
+            tuned_run("sbm", "grand++-cluster-l", 5, clusters=clusters, features=features),
+            weighted,
+            CPU,
+        )
+        for features in ("rows", "binary")
+    )
+    assert torch.equal(ones.targets.label, rows.targets.label)
+    assert torch.equal(ones.targets.weight, rows.targets.weight)
+    inputs = [to_dense(each.x) for each in (rows, ones)]
+    torch.testing.assert_close(inputs[0], to_dense(weighted.x))
+    assert torch.equal(inputs[1], (inputs[0] != 0).float())
+
+
+@pytest.mark.parametrize("model", ["gcn", "grand-l"])
+def test_binary_features_without_a_zero_end_the_run_with_what_was_expected(data, model):
+    numbers = data.clone()
+    numbers.x = 50 * torch.randn(300, 4).abs().add(1.0)
+    with pytest.raises(ValueError, match="features='binary'"):
+        run(numbers, model, time=1.0, features="binary")
 
 
 def test_test_labels_never_reach_training(data):

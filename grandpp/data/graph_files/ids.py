@@ -53,11 +53,12 @@ def factor_of(column: Any) -> Factor:
 
 
 def union(parts: Sequence[NDArray[Any]], *, rising: bool) -> tuple[NDArray[Any], list[IntArray]]:
-    """Number the ids of several files: each once, in order of first appearance.
+    """Number the ids of several files: each once.
 
     Args:
         parts: Distinct ids of each file.
-        rising: Whether integers are sorted instead.
+        rising: Whether ids are sorted, integers as numbers and words as text, so that the order
+            of lines and columns does not matter; else they are in order of first appearance.
 
     Returns:
         The ids, int64 or objects of type ``str``, and the numbers of the ids of each part.
@@ -67,8 +68,7 @@ def union(parts: Sequence[NDArray[Any]], *, rising: bool) -> tuple[NDArray[Any],
         if all(_INTEGER.fullmatch(value) for part in parts for value in part):
             parts = [part.astype(np.int64) for part in parts]
     together = np.concatenate(parts)
-    sort = rising and together.dtype.kind == "i"
-    codes, values = pd.factorize(together, sort=sort)
+    codes, values = pd.factorize(together, sort=rising)
     ends = np.cumsum([part.size for part in parts])[:-1]
     return values, np.split(codes.astype(np.int64), ends)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,27 @@ from grandpp.data.graph_files.rows import (
 )
 from grandpp.data.graph_files.tables import Table
 
-UNKNOWN = "-1"
+UNKNOWN = frozenset(
+    (
+        "-1",
+        "?",
+        "NA",
+        "N/A",
+        "#N/A",
+        "#NA",
+        "<NA>",
+        "n/a",
+        "NaN",
+        "nan",
+        "-NaN",
+        "-nan",
+        "NULL",
+        "null",
+        "None",
+    )
+)
+"""What stands for no label, besides an empty cell."""
+_WHOLE = re.compile(r"-?[0-9]+\.0+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +69,8 @@ class Labels:
 def read_labels(path: Path, columns: NodeColumns, class_names: Sequence[str] | None) -> Labels:
     """Read a file of labels; its format is told by its name.
 
-    An empty cell and -1 are no label.
+    An empty cell, -1, ``?`` and ``NA``, ``N/A``, ``NaN``, ``null``, ``None`` and their like are no
+    label, but where ``class_names`` has one of them.
 
     Args:
         path: The file.
@@ -99,13 +121,18 @@ def labels_of(
             is not among ``class_names``.
     """
     names = [str(value) for value in labels.values]
-    known = [name for name in names if name != UNKNOWN]
+    unknown = UNKNOWN - set(class_names or ())
+    known = [name for name in names if name not in unknown]
+    if known and all(_WHOLE.fullmatch(name) for name in known):
+        # Integers beside missing values, as pandas writes them.
+        names = [name if name in unknown else name.split(".")[0] for name in names]
+        known = list(dict.fromkeys(name for name in names if name not in unknown))
     if not known:
         raise GraphFileError(
             f"{where(0).rsplit(':', 1)[0]}: expected a label of some node (got none)"
         )
     classes = list(class_names) if class_names is not None else _in_order(known)
-    place = {name: i for i, name in enumerate(classes)} | {UNKNOWN: -1}
+    place = dict.fromkeys(unknown, -1) | {name: i for i, name in enumerate(classes)}
     strange = [i for i, name in enumerate(names) if name not in place]
     if strange:
         row = int(np.isin(labels.codes, strange).argmax())

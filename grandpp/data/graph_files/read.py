@@ -86,7 +86,7 @@ def read_graph(
         nodes: File with one id per line, or a table with a column of ids: the order of the nodes,
             which rows of features without ids (NPY, NPZ) follow. (default: ``None``: the order of
             the files' own; for tables rows of features follow ids 0, 1, ..., and other nodes come
-            in the order of features, labels, edges, integers alone in rising order)
+            in the order of features; without these, in rising or alphabetical order)
         directed: Whether edges keep their direction, from source to target; else both directions
             are in ``edge_index``. (default: ``False``)
         self_loops: Whether edges from a node to itself are kept. (default: ``False``)

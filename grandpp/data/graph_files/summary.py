@@ -90,7 +90,7 @@ class GraphSummary:
             more = ", ..." if len(self.class_counts) > 20 else ""
             lines.append(
                 f"labels: {self.num_labelled:,} of {self.num_nodes:,} nodes, "
-                f"{len(self.class_counts)} classes ({counts}{more})"
+                f"{counted(len(self.class_counts), 'class', 'classes')} ({counts}{more})"
             )
         else:
             lines.append("labels: none")

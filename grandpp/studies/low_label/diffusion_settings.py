@@ -11,7 +11,7 @@ from grandpp.fields import ATTENTIONS, DEFAULT_GAIN, INITIALS, NORMALIZATIONS, S
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.models import DiffusionClassifier
 from grandpp.solvers import SOLVER_NAMES, resolve_solver
-from grandpp.studies.low_label.network_settings import NetworkSettings
+from grandpp.studies.low_label.network_settings import BINARY_SETS, NetworkSettings
 from grandpp.training.options import option
 from grandpp.training.settings import (
     Cost,
@@ -27,7 +27,7 @@ _COLUMNS = (
     "lr", "weight_decay", "input_dropout", "dropout", "epochs",
 )  # fmt: skip
 _GRAND_ROWS: dict[str, dict[str, Any]] = {
-    name: dict(zip(_COLUMNS, row, strict=True))
+    name: dict(zip(_COLUMNS, row, strict=True)) | BINARY_SETS.get(name, {})
     for name, row in {
         "CiteSeer": (80, 8, 32, "exp_kernel", "squareplus", 7.8741, "Adam",
                      0.00864, 0.1, 0.68, 0.749, 250),

@@ -87,3 +87,23 @@ def test_a_graph_with_few_labels_can_be_split(write, edges):
     split = low_label_split(found, 1, 0, "no_val")
     assert int(split.train_mask.sum()) == int(split.test_mask.sum()) == 2
     assert isinstance(split, Data) and split.node_ids == found.node_ids
+
+
+@pytest.mark.parametrize("word", ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "?"])
+def test_the_usual_words_for_a_missing_value_are_no_label(write, edges, word):
+    found = read_graph(edges, labels=write("l.csv", f"id,label\na,x\nc,y\nd,{word}\n"))
+    assert labels(found) == {"a": "x", "b": None, "c": "y", "d": None, "e": None}
+    assert found.class_names == ["x", "y"]
+    number = read_graph(edges, labels=write("n.csv", f"id,label\na,10.0\nc,9.0\nd,{word}\n"))
+    assert number.class_names == ["9", "10"]
+
+
+def test_a_class_that_is_asked_for_may_have_such_a_name(write, edges):
+    path = write("l.csv", "id,label\na,NA\nc,EU\n")
+    found = read_graph(edges, labels=path, class_names=["EU", "NA"])
+    assert labels(found)["a"] == "NA"
+
+
+def test_one_class_is_counted_in_the_singular(write, edges):
+    found = read_graph(edges, labels=write("l.csv", "a,x\nb,x\n"))
+    assert "labels: 2 of 5 nodes, 1 class (x 2)" in found.summary.lines()

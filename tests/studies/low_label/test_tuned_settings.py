@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grandpp.studies.low_label.zoo import FAMILIES, tuned_run
+from grandpp.studies.low_label.zoo import DEFAULT_MODEL, FAMILIES, ZOO, tuned_run
 from grandpp.training import build_optimizer
+from grandpp.training.settings import hash_choices
 
 
 def test_tuned_rows_set_what_their_family_has():
@@ -30,6 +31,28 @@ def test_tuned_values_of_the_papers_are_in_the_table():
     )
     assert tuned_run("CiteSeer", "grand++-l", 1).settings.time == 8.0
     assert tuned_run("sbm", "grand++-l", 1).settings.time == 18.3
+
+
+def test_bags_of_words_are_binary_for_networks_and_diffusion_alike():
+    trained = [name for name, variant in ZOO.items() if "features" in variant.choices]
+    assert {"gcn", "gat", "sage", "monet", "sgc", "mlp"} < set(trained)
+    assert {"grand-l", "grand++-l", "grand-nl", DEFAULT_MODEL} < set(trained)
+    for dataset in ("CoauthorCS", "Computers", "Photo"):
+        found = {name: tuned_run(dataset, name, 1).settings.features for name in trained}
+        assert set(found.values()) == {"binary"}, found
+        rows = tuned_run(dataset, "gcn", 1, features="rows")
+        assert rows.choices()["features"] == "rows"
+    for dataset in ("Cora", "CiteSeer", "KarateClub", "my"):
+        assert all(tuned_run(dataset, name, 1).settings.features is None for name in trained)
+
+
+def test_the_default_form_of_features_leaves_hashes_alone():
+    for model in ("gcn", "grand-l"):
+        plain = tuned_run("Cora", model, 1)
+        assert hash_choices({k: v for k, v in plain.choices().items() if k != "features"}) == (
+            plain.config_hash
+        )
+        assert tuned_run("Cora", model, 1, features="binary").config_hash != plain.config_hash
 
 
 def test_overrides_reach_the_model_and_leave_models_without_the_setting_alone():

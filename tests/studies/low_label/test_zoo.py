@@ -125,6 +125,15 @@ def test_settings_take_the_solvers_that_their_layer_takes(model):
                 run.settings.conv()
 
 
+def test_nonlinear_models_train_at_their_own_tolerance_with_the_default_solver_alone():
+    run = tuned_run("PubMed", "grand++-nl", 1)
+    assert (run.settings.rtol, run.settings.atol) == (1e-3, 1e-4)
+    assert tuned_run("PubMed", "grand++-nl", 1, rtol=1e-6).settings.rtol == 1e-6
+    for solver in ("euler", "dopri5"):
+        assert tuned_run("PubMed", "grand++-nl", 1, solver=solver).settings.rtol is None
+    assert tuned_run("PubMed", "grand++-l", 1).settings.rtol is None
+
+
 def unchecked(model, solver, options):
     """Settings without the checks."""
     settings = copy.copy(tuned_run("Cora", model, 1).settings)
