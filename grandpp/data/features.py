@@ -90,6 +90,39 @@ def binary(x: Tensor) -> Tensor:
     return (x != 0).float()
 
 
+def unit_rows(x: Tensor) -> Tensor:
+    """Divide each row by its Euclidean norm, a row of zeros by 1; floats, in the same layout."""
+    x = x if x.is_floating_point() else x.float()
+    if x.size(1) == 0:
+        return x
+    # Largest entries first: the squares of small numbers are zero in single precision.
+    if not is_sparse(x):
+        x = x / _or_one(x.abs().amax(dim=1, keepdim=True))
+        return x / _or_one(torch.linalg.vector_norm(x, dim=1, keepdim=True))
+    row, values = row_of_entries(x), x.values()
+    zeros = values.new_zeros(x.size(0))
+    values = values / _or_one(zeros.scatter_reduce(0, row, values.abs(), "amax"))[row]
+    norm = zeros.index_add(0, row, values**2).sqrt()
+    return with_values(x, values / _or_one(norm)[row])
+
+
+def _or_one(size: Tensor) -> Tensor:
+    return torch.where(size > 0, size, 1.0)
+
+
+def in_form(x: Tensor, form: str | None) -> Tensor:
+    """Features in one of the forms that :class:`grandpp.training.settings.TrainedSettings` names.
+
+    Args:
+        x: Features ``[N, F]``.
+        form: ``"binary"``, see :func:`binary`, ``"unit"``, see :func:`unit_rows`, or ``"rows"`` or
+            ``None``, as they are.
+    """
+    if form == "binary":
+        return binary(x)
+    return unit_rows(x) if form == "unit" else x
+
+
 def entries_per_row(x: Tensor) -> Tensor:
     """Number of non-zero entries of each row, int64 ``[N]``."""
     if not is_sparse(x):

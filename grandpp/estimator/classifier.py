@@ -151,7 +151,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         graph.x = scaling(graph.x)
         graph = graph.to(device)
         run = self._run(labels)
-        if run.settings.clusters == "views":
+        if run.settings.clusters in ("views", "chosen"):
             # They are the same for all models and for the suggestions.
             graph.views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
         folds = self._folds(graph)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data import check_data, low_label_split
-from grandpp.data.features import binary
+from grandpp.data.features import in_form
 from grandpp.graph import dirichlet_energy
 from grandpp.linalg import all_finite
 from grandpp.models import DiffusionClassifier, NodeModel, sparse_if_sparse
@@ -27,6 +27,7 @@ from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
 from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
+from grandpp.training.shared_views import with_views
 from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
 
 
@@ -45,11 +46,11 @@ def record_run(
 ) -> Record:
     """Split the graph, train, and return the record."""
     if run.labels_chosen is None:
-        split = split_of(run, data)
+        split = with_views(run, split_of(run, data), data)
         result = train_run(run, split, device, on_epoch)
     else:
         split = coverage_split(run, data)
-        part, classes_met = met_classes(split)
+        part, classes_met = met_classes(with_views(run, split, data))
         result = train_run(run, part, device, on_epoch)
         count_missed_classes(result, split, part, classes_met)
     return make_record(run, result, split, str(device))
@@ -162,8 +163,7 @@ class TrainingRun:
     def __post_init__(self) -> None:
         self.data = without_unknown(self.data)
         if self.x is None:
-            x = binary(self.data.x) if self.features == "binary" else self.data.x
-            self.x = sparse_if_sparse(x)
+            self.x = sparse_if_sparse(in_form(self.data.x, self.features))
         self.targets = labelled_targets(self.data)
         if self.cluster_labels:
             classes = int(self.data.y.max()) + 1
