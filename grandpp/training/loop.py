@@ -191,6 +191,7 @@ class TrainingRun:
         here = copy.copy(data).to(device)
         training = cls(model, here, settings.features, settings.cluster_labels, x,
                        settings.best_time, settings.clusters)  # fmt: skip
+        model.fit_features(training.x)
         index = training.data.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return training

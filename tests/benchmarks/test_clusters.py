@@ -30,7 +30,7 @@ def test_the_accuracy_of_clusters_and_a_repeated_run(clusters, capsys, tmp_path,
     rows = rows_of(clusters, capsys, *arguments, *methods)
     assert [row["labels"] for row in rows] == [1, 2]
     assert all(0 <= row["clusters"] <= 100 for row in rows)
-    assert len(out.read_text().splitlines()) == 8
+    assert len(out.read_text().splitlines()) == 12
     monkeypatch.setattr(clusters.Prepared, "clusters", None)  # nothing is computed again
     assert rows_of(clusters, capsys, *arguments, *methods) == rows
 

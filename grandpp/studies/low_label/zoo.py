@@ -78,6 +78,7 @@ _LINEAR = {"mode": "linear", "solver": "exact"}
 # Of the default model: the same for every graph, whatever is tuned for it.
 _EVERYWHERE = {
     "features": "unit",
+    "centred": True,
     "hidden": 64,
     "heads": 4,
     "attention_channels": 32,
@@ -89,7 +90,7 @@ _EVERYWHERE = {
     "weight_decay": 0.00508,
     "input_dropout": 0.5,
     "dropout": 0.047,
-    "epochs": 40,
+    "epochs": 30,
 }
 
 ZOO: dict[str, Variant] = {
