@@ -84,8 +84,10 @@ _EVERYWHERE = {
     "attention_channels": 32,
     "attention": "scaled_dot",
     "normalization": "squareplus",
-    # Shorter times are as good where features tell the classes, and worse where they are noise.
+    # A long time averages features that are noise; the learned beta x(0) keeps those that are not
+    # where the edges are.
     "time": 10.0,
+    "learn_beta": True,
     "optimizer": "Adamax",
     "lr": 0.0229,
     "weight_decay": 0.00508,
