@@ -24,8 +24,8 @@ def trained(graph, protocol):
 )
 def test_one_label_per_class_is_enough_where_either_side_tells_the_classes(kind, edges, protocol):
     found = trained(planted(300, kind=kind, edges=edges), protocol)
-    assert found.test_accuracy > 0.85
-    assert found.last_test_accuracy > 0.85
+    assert found.test_accuracy > 0.8
+    assert found.last_test_accuracy > 0.8
 
 
 def test_features_that_all_nodes_share_do_not_hide_the_others():
