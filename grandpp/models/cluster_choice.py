@@ -60,8 +60,9 @@ def choose_clusters(
     if nodes.numel() == 0:
         return best
     most = _right(best, label, nodes)
+    first, second, third = views.weights  # a list where the views were moved to a device
     for rounds in _ROUNDS:
-        for weights in dict.fromkeys((tuple(views.weights), *_WEIGHTS)):
+        for weights in dict.fromkeys(((first, second, third), *_WEIGHTS)):
             clusters = growth.grow(weights, rounds=rounds)
             right = _right(clusters, label, nodes)
             if right > most:

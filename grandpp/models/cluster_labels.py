@@ -110,6 +110,7 @@ class ClusterGrowth:
         self, views: GraphViews, labelled: Tensor, label: Tensor, num_classes: int
     ) -> None:
         self.views = views
+        self._embeddings = (views.features, views.diffused, views.graph)
         self.nodes, known = check_labelled(labelled, label, num_classes)
         self.known = known.to(views.features)
         self.mass = _masses(views.features, self.nodes, num_classes)
@@ -146,9 +147,11 @@ class ClusterGrowth:
         for turn in range(rounds):
             logits = torch.zeros_like(member)
             for i, weight in weights.items():
-                view, size = self.views[i], self.views[i].size(1)
+                view = self._embeddings[i]
                 cosine = view @ _unit_rows((self.mass * member).t() @ view).t()
-                kappa = _concentration(cosine, member, size) if turn else _FIRST_CONCENTRATION
+                kappa = (
+                    _concentration(cosine, member, view.size(1)) if turn else _FIRST_CONCENTRATION
+                )
                 logits += weight * kappa * cosine
             member = self._members(logits)
         return member, logits
