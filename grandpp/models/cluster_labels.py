@@ -143,16 +143,11 @@ class ClusterGrowth:
     def _mixture(
         self, member: Tensor, weights: dict[int, float], rounds: int
     ) -> tuple[Tensor, Tensor]:
+        used = [(self._embeddings[i], weight) for i, weight in weights.items()]
         logits = torch.zeros_like(member)
         for turn in range(rounds):
-            logits = torch.zeros_like(member)
-            for i, weight in weights.items():
-                view = self._embeddings[i]
-                cosine = view @ _unit_rows((self.mass * member).t() @ view).t()
-                kappa = (
-                    _concentration(cosine, member, view.size(1)) if turn else _FIRST_CONCENTRATION
-                )
-                logits += weight * kappa * cosine
+            first = None if turn else _FIRST_CONCENTRATION
+            logits = _mixture(used, member, self.mass * member, first)
             member = self._members(logits)
         return member, logits
 
@@ -197,6 +192,47 @@ class _Scatter(NamedTuple):
         embedding = torch.cat([views[i] * shares[i] ** 0.5 for i in shares], dim=1)
         total = self.total[index][:, index] * root * root.unsqueeze(1)
         return embedding, self.mean[index] * root, total
+
+
+def refine_clusters(views: GraphViews, member: Tensor, *, rounds: int = 12) -> Tensor:
+    """Refine a clustering of the nodes by all views at once, without labels.
+
+    Expectation-maximisation of the mixtures of :func:`grow_clusters`.
+
+    Args:
+        views: See :func:`graph_views`.
+        member: Memberships to begin with ``[N, C]``, not negative.
+        rounds: Rounds of expectation-maximisation. (default: ``12``)
+
+    Returns:
+        Memberships ``[N, C]``, rows of sum 1; those given, where no view is to be trusted.
+
+    Cost: products of sizes [N, p] and [p, C], two per view and round.
+    """
+    used = _used(views)
+    for _ in range(rounds if used else 0):
+        member = torch.softmax(_mixture(used, member, member), dim=1)
+    return member
+
+
+def _used(views: GraphViews) -> list[tuple[Tensor, float]]:
+    """Views that count, and their weights."""
+    return [(v, w) for v, w in zip(views[:3], views.weights, strict=True) if w > 0]
+
+
+def _mixture(
+    used: list[tuple[Tensor, float]],
+    member: Tensor,
+    counted: Tensor,
+    concentration: float | None = None,
+) -> Tensor:
+    """Logits of the memberships in mixtures whose means are those of the members as counted."""
+    logits = torch.zeros_like(member)
+    for view, weight in used:
+        cosine = view @ _unit_rows(counted.t() @ view).t()
+        kappa = concentration or _concentration(cosine, member, view.size(1))
+        logits += weight * kappa * cosine
+    return logits
 
 
 def _masses(like: Tensor, nodes: Tensor, num_classes: int) -> Tensor:
