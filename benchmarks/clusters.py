@@ -5,10 +5,9 @@ Examples:
     python benchmarks/clusters.py --dataset Cora Photo --labels-per-class 1 20 --splits 20 --json
 
 Splits of the protocol "grand", accuracy in percent on the test nodes. "clusters" are those of
-grow_clusters on the three views of graph_views, "diffused" the seeded clusters of
-diffused_components, "poisson" Poisson learning. "trust" and the weights of features, diffused
-features and graph come from the data without labels. Repeat a run with --out to go on where it
-stopped.
+grow_clusters on the three views of graph_views, "chosen" those of choose_clusters, whose weights
+and rounds the validation nodes choose, "diffused" the seeded clusters of diffused_components,
+"poisson" Poisson learning. Repeat a run with --out to go on where it stopped.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from grandpp.data import DatasetError, load_dataset, low_label_split
 from grandpp.models import (
     GraphViews,
     PoissonLearning,
+    choose_clusters,
     diffused_components,
     graph_views,
     grow_clusters,
@@ -41,7 +41,7 @@ from grandpp.training.options import positive_int
 
 PROGRAM = "clusters"
 GRAPHS = ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Photo", "Computers")
-METHODS = ("clusters", "diffused", "poisson")
+METHODS = ("clusters", "chosen", "diffused", "poisson")
 
 
 class Prepared:
@@ -62,6 +62,11 @@ class Prepared:
     def clusters(self, split: Data) -> Tensor:
         """Labels by the clusters of all views."""
         return grow_clusters(self.views, split.train_mask, split.y, split.num_classes).label
+
+    def chosen(self, split: Data) -> Tensor:
+        """Labels by the clusters that validation nodes choose."""
+        arguments = (split.train_mask, split.y, split.num_classes, split.val_mask)
+        return choose_clusters(self.views, *arguments).label
 
     def diffused(self, split: Data) -> Tensor:
         """Labels by the clusters of diffused features."""

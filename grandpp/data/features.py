@@ -90,18 +90,40 @@ def binary(x: Tensor) -> Tensor:
     return (x != 0).float()
 
 
+def unit_rows(x: Tensor) -> Tensor:
+    """Divide each row by its Euclidean norm, a row of zeros by 1; floats, in the same layout."""
+    x = x if x.is_floating_point() else x.float()
+    if x.size(1) == 0:
+        return x
+    # Largest entries first: the squares of small numbers are zero in single precision.
+    if not is_sparse(x):
+        x = x / _or_one(x.abs().amax(dim=1, keepdim=True))
+        return x / _or_one(torch.linalg.vector_norm(x, dim=1, keepdim=True))
+    row, values = row_of_entries(x), x.values()
+    zeros = values.new_zeros(x.size(0))
+    values = values / _or_one(zeros.scatter_reduce(0, row, values.abs(), "amax"))[row]
+    norm = zeros.index_add(0, row, values**2).sqrt()
+    return with_values(x, values / _or_one(norm)[row])
+
+
+def _or_one(size: Tensor) -> Tensor:
+    return torch.where(size > 0, size, 1.0)
+
+
 def scale_features(x: Tensor, form: str | None = None) -> Tensor:
     """Scale features as the settings of a run say, in the same layout.
 
     Args:
         x: Features ``[N, F]``, dense or ``torch.sparse_csr``.
-        form: ``"binary"``: 1 where an entry is not zero, whatever its sign and size; ``"rows"`` or
-            ``None``: as they were loaded. (default: ``None``)
+        form: ``"binary"``: 1 where an entry is not zero, whatever its sign and size; ``"unit"``:
+            see :func:`unit_rows`; ``"rows"`` or ``None``: as they were loaded. (default: ``None``)
 
     Raises:
         ValueError: If binary features are asked for and no entry is 0, as in measured numbers: all
             nodes would be alike.
     """
+    if form == "unit":
+        return unit_rows(x)
     if form != "binary":
         return x
     entries = int((x.values() if is_sparse(x) else x).count_nonzero())

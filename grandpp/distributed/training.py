@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from grandpp.data.features import scale_features
 from grandpp.distributed.exchange import RankReductions
 from grandpp.distributed.gradients import sum_gradients
 from grandpp.distributed.job import Job, broadcast
@@ -106,8 +107,8 @@ def check_settings(run: Run) -> None:
     Raises:
         ValueError: If there are some.
     """
-    for name in ("rewiring", "cluster_labels", "best_time"):
-        if getattr(run.settings, name):
+    for name in ("rewiring", "cluster_labels", "best_time", "centred"):
+        if getattr(run.settings, name, None):
             raise ValueError(
                 f"expected settings that a sharded graph can have (got '{name}' with model "
                 f"'{run.model}', which needs the whole graph)"
@@ -158,7 +159,7 @@ class ShardedTraining:
         model = run.settings.build(shard.info["features"], shard.info["classes"]).to(dtype)
         by_node = NodeDropout(seed, shard.nodes)
         drop_by_node(model, by_node)
-        x = _features(shard.x, dtype, run.settings.features == "binary")
+        x = _features(shard.x, dtype, run.settings.features)
         return cls(model, shard, job, x, masks, labelled, by_node)
 
     @property
@@ -319,9 +320,9 @@ class ShardedTraining:
 
 
 def _features(
-    x: Tensor | SparseFeatures, dtype: torch.dtype, binary: bool
+    x: Tensor | SparseFeatures, dtype: torch.dtype, form: str | None
 ) -> Tensor | SparseFeatures:
     if isinstance(x, SparseFeatures):
-        values = (x.values != 0) if binary else x.values
-        return SparseFeatures(x.csr, values.to(dtype))
-    return ((x != 0) if binary else x).to(dtype)
+        scaled = scale_features(x.csr.matrix(x.values), form)
+        return SparseFeatures(x.csr, scaled.values().to(dtype))
+    return scale_features(x, form).to(dtype)

@@ -55,9 +55,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         ensemble: Number of models, trained one after the other with seeds ``seed, seed + 1, ...``,
             whose probabilities are averaged; each equals the model of its seed alone, bit for bit.
             Views and clusters are made once for all. (default: ``1``)
-        validation: Labelled nodes that choose the epoch instead of training: a share in (0, 1) of
-            the labelled nodes of each class, or a mask, bool ``[N]``. (default: ``None``: none;
-            all labels train, and the last epoch counts)
+        validation: Labelled nodes that choose the epoch, and the weights of the views that clusters
+            grow in, instead of training: a share in (0, 1) of the labelled nodes of each class, or
+            a mask, bool ``[N]``. (default: ``None``: none; all labels train, the last epoch counts,
+            and the weights come from the data)
         epochs: Training epochs. (default: ``None``: those of the model)
         patience: Stop after so many epochs without a better validation accuracy.
             (default: ``None``: never)
@@ -151,7 +152,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         graph.x = scaling(graph.x)
         graph = graph.to(device)
         run = self._run(labels)
-        if run.settings.clusters == "views":
+        if run.settings.clusters in ("views", "chosen"):
             # They are the same for all models and for the suggestions.
             graph.views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
         folds = self._folds(graph)

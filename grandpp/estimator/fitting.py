@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from grandpp.data.features import binary
+from grandpp.data.features import scale_features
 from grandpp.models import NodeModel, sparse_if_sparse
 from grandpp.training.loop import TrainingRun, check_selection
 from grandpp.training.result import RunResult
@@ -68,5 +68,5 @@ def logits_of(model: NodeModel, run: Run, data: Data) -> Tensor:
         data: Graph with ``train_mask``, the nodes that a source trusts.
     """
     data = rewired(run, data)
-    x: Any = binary(data.x) if run.settings.features == "binary" else data.x
-    return model(sparse_if_sparse(x), data.edge_index, data.edge_weight, data.train_mask).cpu()
+    x: Any = sparse_if_sparse(scale_features(data.x, run.settings.features))
+    return model(x, data.edge_index, data.edge_weight, data.train_mask).cpu()

@@ -22,10 +22,11 @@ Examples:
     grandpp suggest --edges edges.csv --features features.csv --number 7 --out to_label.csv
     grandpp suggest --edges edges.csv --features features.csv --labels labels.csv --number 10
 
-Without labels the nodes cover the diffused features: every node is similar to one of them. With
-labels of two classes or more a model is fitted, and nodes count more the less sure it is of them.
-The table has a row per node, the most useful first: rank, node, and with labels the present guess
-and its confidence.
+Without labels the nodes are the centres of as many clusters of features and graph, those of the
+largest first; more than 50 nodes cover both: every node is similar to one of them. With labels of
+two classes or more a model is fitted, and nodes count more the less sure it is of them. The table
+has a row per node, the most useful first: rank, node, and with labels the present guess and its
+confidence.
 """
 
 

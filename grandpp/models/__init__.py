@@ -10,6 +10,7 @@ from grandpp.models.baselines import (
     sage,
 )
 from grandpp.models.batched_classifiers import Member, can_classify_batched, classify_batched
+from grandpp.models.cluster_choice import choose_clusters
 from grandpp.models.cluster_classifier import ClusterClassifier, ViewClusterClassifier
 from grandpp.models.cluster_labels import cluster_labels, grow_clusters
 from grandpp.models.diffusion import DiffusionClassifier
@@ -52,6 +53,7 @@ __all__ = [
     "SparseFeatures",
     "ViewClusterClassifier",
     "can_classify_batched",
+    "choose_clusters",
     "classify_batched",
     "cluster_labels",
     "diffused_components",

@@ -43,6 +43,15 @@ class NodeModel(nn.Module, ABC):
             labels: Their classes, int64 ``[I]``; a node of class :data:`UNKNOWN` is left out.
         """
 
+    def fit_features(self, x: Tensor | SparseFeatures) -> None:
+        """Give the model the features of the graph to train on, once, before training.
+
+        Most models take nothing from them.
+
+        Args:
+            x: Features ``[N, F]``.
+        """
+
     @abstractmethod
     def classify(
         self,

@@ -39,6 +39,8 @@ class DiffusionClassifier(NodeModel):
         dropout: Dropout on the diffused state. (default: ``0.0``)
         layer_norm: Normalise the diffused state before the decoder, so that the scale of the
             decoder's inputs does not depend on the size of a source term. (default: ``False``)
+        centred: Encode the difference from the mean of the features, see
+            :class:`grandpp.models.FeatureEncoder`. (default: ``False``)
 
     Shapes:
         - **input:** see :meth:`NodeModel.classify`
@@ -57,13 +59,18 @@ class DiffusionClassifier(NodeModel):
         input_dropout: float = 0.5,
         dropout: float = 0.0,
         layer_norm: bool = False,
+        centred: bool = False,
     ) -> None:
         super().__init__()
-        self.encoder = FeatureEncoder(in_channels, conv.channels, input_dropout)
+        self.encoder = FeatureEncoder(in_channels, conv.channels, input_dropout, centred=centred)
         self.conv = conv
         self.norm = nn.LayerNorm(conv.channels) if layer_norm else nn.Identity()
         self.dropout = dropout
         self.decoder = nn.Linear(conv.channels, out_channels)
+
+    def fit_features(self, x: Tensor | SparseFeatures) -> None:
+        """Store the mean of the features, if the encoder subtracts it."""
+        self.encoder.fit(x)
 
     def classify(
         self,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import Linear
 
-from grandpp.models.features import SparseFeatures, is_csr, map_features
+from grandpp.models.features import SparseFeatures, is_csr, map_features, mean_features
 from grandpp.models.node_dropout import NodeDropout
 from grandpp.models.node_dropout import dropout as drop
 
@@ -25,21 +26,40 @@ class FeatureEncoder(nn.Module):
         out_channels: Size of the encoded features.
         dropout: Probability of dropping an entry. (default: ``0.0``)
         bias: Whether the map has a bias. (default: ``True``)
+        centred: Map the difference from the mean of the features that :meth:`fit` was given. Where
+            many entries are alike at all nodes, what they have in common hides what tells nodes
+            apart, and training takes long to find it. Sparse features stay sparse: the image of the
+            mean is subtracted. (default: ``False``)
 
     Shapes:
         - **input:** ``[N, in_channels]``, dense, ``torch.sparse_csr`` or :class:`SparseFeatures`
         - **output:** ``[N, out_channels]``
     """
 
+    centre: Tensor | None
     node_dropout: NodeDropout | None = None
     """Where dropout is drawn by node, see :func:`grandpp.models.drop_by_node`."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, dropout: float = 0.0, bias: bool = True
+        self,
+        in_channels: int,
+        out_channels: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        *,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         self.dropout = dropout
         self.linear = nn.Linear(in_channels, out_channels, bias)
+        # Saved with the model: on another graph the same mean is subtracted.
+        self.register_buffer("centre", torch.zeros(in_channels) if centred else None)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor | SparseFeatures) -> None:
+        """Take the mean of the features ``[N, F]`` as the centre, if the encoder has one."""
+        if self.centre is not None:
+            self.centre = mean_features(x).to(self.centre)
 
     def reset_parameters(self) -> None:
         """Initialise the linear map anew."""
@@ -48,7 +68,8 @@ class FeatureEncoder(nn.Module):
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
         """Encode the features."""
         dropped = drop_entries(x, self.dropout, self.training, self.node_dropout)
-        return map_features(dropped, self.linear.weight, self.linear.bias)
+        encoded = map_features(dropped, self.linear.weight, self.linear.bias)
+        return encoded if self.centre is None else encoded - self.linear.weight @ self.centre
 
 
 class FirstLinear(Linear):

@@ -154,6 +154,15 @@ def map_features(x: Tensor | SparseFeatures, weight: Tensor, bias: Tensor | None
     return y if bias is None else y + bias
 
 
+def mean_features(x: Tensor | SparseFeatures) -> Tensor:
+    """Mean over the nodes of features ``[N, F]``, dense or sparse: ``[F]``."""
+    if isinstance(x, Tensor) and not is_csr(x):
+        return x.mean(dim=0)
+    sparse = x if isinstance(x, SparseFeatures) else SparseFeatures.from_csr(x)
+    total = sparse.values.new_zeros(sparse.csr.num_cols)
+    return total.index_add(0, sparse.csr.col_long, sparse.values) / max(sparse.num_nodes, 1)
+
+
 def _pattern_of(x: Tensor) -> CSR:
     if x not in _patterns:
         rowptr, col = x.crow_indices(), x.col_indices()

@@ -27,6 +27,7 @@ from grandpp.training.random_stream import RandomStream
 from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, DivergedError, RunResult
 from grandpp.training.settings import Run, build_optimizer
+from grandpp.training.shared_views import with_views
 
 
 def record_batch(
@@ -37,7 +38,7 @@ def record_batch(
 ) -> list[Record]:
     """Split the graph for every run of a batch, train them together, and return their records."""
     here = copy.copy(data).to(device)  # once: the splits share its edges
-    splits = [split_of(run, here) for run in runs]
+    splits = [with_views(run, split_of(run, here), data) for run in runs]
     results = train_batch(runs, splits, device, on_epoch)
     return [make_record(*done, str(device)) for done in zip(runs, results, splits, strict=True)]
 

@@ -6,15 +6,12 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric.data import Data
 
-from grandpp.models import GraphViews, graph_views, suggest_from_views
+from grandpp.models import suggest_from_views
 from grandpp.training.result import RunResult
 from grandpp.training.settings import Run
-
-# One per graph: they do not depend on labels, splits or seeds.
-_views: WeakIdKeyDictionary = WeakIdKeyDictionary()
+from grandpp.training.shared_views import views_of
 
 
 def coverage_split(run: Run, data: Data) -> Data:
@@ -31,9 +28,7 @@ def coverage_split(run: Run, data: Data) -> Data:
     Raises:
         ValueError: If there are not so many nodes with a known label.
     """
-    if data not in _views:
-        _views[data] = graph_views(data.x, data.edge_index, data.get("edge_weight"))
-    views: GraphViews = _views[data]
+    views = views_of(data)
     known = (data.y >= 0).nonzero().view(-1)
     rows = known.to(views.features.device)
     inside = views._replace(

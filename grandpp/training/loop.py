@@ -27,6 +27,7 @@ from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
 from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
+from grandpp.training.shared_views import with_views
 from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
 
 
@@ -45,11 +46,11 @@ def record_run(
 ) -> Record:
     """Split the graph, train, and return the record."""
     if run.labels_chosen is None:
-        split = split_of(run, data)
+        split = with_views(run, split_of(run, data), data)
         result = train_run(run, split, device, on_epoch)
     else:
         split = coverage_split(run, data)
-        part, classes_met = met_classes(split)
+        part, classes_met = met_classes(with_views(run, split, data))
         result = train_run(run, part, device, on_epoch)
         count_missed_classes(result, split, part, classes_met)
     return make_record(run, result, split, str(device))
@@ -167,7 +168,8 @@ class TrainingRun:
         if self.cluster_labels:
             classes = int(self.data.y.max()) + 1
             # In the features as loaded, for which clusters were chosen, whatever the network gets.
-            x = sparse_if_sparse(self.data.x) if self.features == "binary" else self.x
+            as_loaded = self.features in (None, "rows")
+            x = self.x if as_loaded else sparse_if_sparse(self.data.x)
             self.targets = clustered_targets(
                 self.data, x, classes, self.cluster_labels, self.clusters
             )
@@ -192,6 +194,7 @@ class TrainingRun:
         here = copy.copy(data).to(device)
         training = cls(model, here, settings.features, settings.cluster_labels, x,
                        settings.best_time, settings.clusters)  # fmt: skip
+        model.fit_features(training.x)
         index = training.data.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return training

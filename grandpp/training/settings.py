@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OPTIMIZERS: tuple[str, ...] = ("Adam", "Adamax", "RMSprop")
 
-FEATURES: tuple[str, ...] = ("rows", "binary")
+FEATURES: tuple[str, ...] = ("rows", "binary", "unit")
 """Forms of the node features that a model gets, see :class:`TrainedSettings`."""
 
 LABELS_CHOSEN: tuple[str, ...] = ("coverage",)
@@ -158,13 +158,14 @@ class TrainedSettings(ModelSettings):
         epochs: Training epochs.
         patience: Epochs without a better validation accuracy that end training.
         features: ``"rows"``, as loaded: rows that sum to 1; ``"binary"``: 1 where an entry is not
-            zero, as in the official GRAND code. Seeded clusters grow in the features as loaded.
-            (default: ``None``: ``"rows"``)
+            zero, as in the official GRAND code; ``"unit"``: rows of Euclidean norm 1. Clusters grow
+            in the features as loaded. (default: ``None``: ``"rows"``)
         cluster_labels: Train on seeded clusters too, which count as this many labelled nodes per
             class, see :func:`grandpp.training.targets.clustered_targets`.
         clusters: What they grow in: ``"features"``, diffused features, or ``"views"``, features,
-            diffused features and the graph, weighed by the trust that each of them deserves.
-            (default: ``None``: ``"features"``)
+            diffused features and the graph, weighed by the trust that each of them deserves;
+            ``"chosen"``, those of the views with the weights that have the most validation nodes
+            right. (default: ``None``: ``"features"``)
     """
 
     optimizer: str = "Adam"
@@ -182,7 +183,8 @@ class TrainedSettings(ModelSettings):
         shown_default="never",
     )
     features: str | None = option(
-        "rows that sum to 1, or binary: 1 for every entry, as in GRAND's official code",
+        "rows that sum to 1, binary: 1 for every entry, as in GRAND's official code, or unit: rows "
+        "of Euclidean norm 1",
         default=None,
         choices=FEATURES,
         shown_default="tuned per data set, else rows",
@@ -194,11 +196,11 @@ class TrainedSettings(ModelSettings):
         shown_default="1 for grand++-cluster and grand++-views",
     )
     clusters: str | None = option(
-        "what clusters grow in: diffused features alone, or views: features, diffused features "
-        "and the graph, weighed without labels",
+        "what clusters grow in: diffused features alone, views: features, diffused features and "
+        "the graph, weighed without labels, or chosen: views weighed by validation nodes, if any",
         default=None,
         choices=CLUSTERS,
-        shown_default="views for grand++-views, else features",
+        shown_default="chosen for grand++-views, else features",
     )
 
     def __post_init__(self) -> None:

@@ -13,13 +13,14 @@ from torch_geometric.data import Data
 from grandpp.models import (
     Clusters,
     SparseFeatures,
+    choose_clusters,
     diffused_components,
     graph_views,
     grow_clusters,
     seeded_clusters,
 )
 
-CLUSTERS: tuple[str, ...] = ("features", "views")
+CLUSTERS: tuple[str, ...] = ("features", "views", "chosen")
 """What clusters grow in, see :func:`clustered_targets`."""
 
 
@@ -85,8 +86,9 @@ def clustered_targets(
         num_classes: Number C of classes.
         cluster_labels: The factor lambda.
         kind: One of :data:`CLUSTERS`: clusters by :func:`grandpp.models.seeded_clusters` of the
-            diffused features, whose trust is 1, or by :func:`grandpp.models.grow_clusters` in all
-            views. (default: ``None``: ``"features"``)
+            diffused features, whose trust is 1, by :func:`grandpp.models.grow_clusters` in all
+            views, or by :func:`grandpp.models.choose_clusters`, whose weights of the views
+            validation nodes choose, if there are some. (default: ``None``: ``"features"``)
     """
     labelled = data.train_mask & (data.y >= 0)
     clusters = _clusters(data, x, labelled, num_classes, kind)
@@ -101,8 +103,10 @@ def clustered_targets(
 def _clusters(
     data: Data, x: Tensor | SparseFeatures, labelled: Tensor, num_classes: int, kind: str | None
 ) -> Clusters:
-    if kind == "views":
+    if kind in ("views", "chosen"):
         views = data.get("views") or graph_views(x, data.edge_index, data.edge_weight)
+        if kind == "chosen":
+            return choose_clusters(views, labelled, data.y, num_classes, data.val_mask)
         return grow_clusters(views, labelled, data.y, num_classes)
     embedding = diffused_components(x, data.edge_index, data.edge_weight)
     return seeded_clusters(embedding, labelled, data.y, num_classes)

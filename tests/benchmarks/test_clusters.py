@@ -26,11 +26,11 @@ def rows_of(program, capsys, *arguments):
 def test_the_accuracy_of_clusters_and_a_repeated_run(clusters, capsys, tmp_path, monkeypatch):
     out = tmp_path / "done.jsonl"
     arguments = ("--labels-per-class", "1", "2", "--splits", "2", "--out", str(out))
-    methods = ("--method", "clusters", "poisson")
+    methods = ("--method", "clusters", "chosen", "poisson")
     rows = rows_of(clusters, capsys, *arguments, *methods)
     assert [row["labels"] for row in rows] == [1, 2]
     assert all(0 <= row["clusters"] <= 100 for row in rows)
-    assert len(out.read_text().splitlines()) == 8
+    assert len(out.read_text().splitlines()) == 12
     monkeypatch.setattr(clusters.Prepared, "clusters", None)  # nothing is computed again
     assert rows_of(clusters, capsys, *arguments, *methods) == rows
 

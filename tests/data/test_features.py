@@ -18,6 +18,7 @@ from grandpp.data.features import (
     normalize_rows,
     scale_features,
     select_rows,
+    unit_rows,
     with_layout,
 )
 
@@ -46,6 +47,26 @@ def test_rows_are_normalized_as_pyg_does(x):
     expected = T.NormalizeFeatures()(Data(x=x.clone())).x
     torch.testing.assert_close(found.to_dense(), expected)
     assert torch.equal(before.to_dense(), x)
+
+
+def test_unit_rows_have_norm_one_in_both_layouts_and_empty_rows_stay(x):
+    before = x.to_sparse_csr()
+    expected = torch.nn.functional.normalize(x, dim=1)
+    torch.testing.assert_close(unit_rows(x), expected)
+    torch.testing.assert_close(unit_rows(before).to_dense(), expected)
+    assert torch.equal(before.to_dense(), x)
+    small = 1e-30 * x  # whose squares are no longer numbers of single precision
+    torch.testing.assert_close(unit_rows(small), expected)
+    torch.testing.assert_close(unit_rows(small.to_sparse_csr()).to_dense(), expected)
+    whole = torch.tensor([[3, -4], [0, 0]])
+    assert torch.equal(unit_rows(whole), torch.tensor([[0.6, -0.8], [0.0, 0.0]]))
+
+
+def test_forms_of_features_by_name(x):
+    assert scale_features(x, None) is x
+    assert scale_features(x, "rows") is x
+    assert torch.equal(scale_features(x, "binary"), binary(x))
+    assert torch.equal(scale_features(x, "unit"), unit_rows(x))
 
 
 def test_words_and_their_numbers_count_no_stored_zeros(x):

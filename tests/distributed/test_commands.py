@@ -124,6 +124,7 @@ def test_options_that_do_not_go_together_are_named(tmp_path, capsys):
         (["--timeout", "0"], "positive --timeout"),
         (["--checkpoint", str(tmp_path / "no" / "run.pt")], "existing folder"),
         (["--cluster-labels", "1"], "cluster_labels"),
+        (["--centred"], "centred"),
     ):
         assert train([folder, *more]) == 2
         error = capsys.readouterr().err

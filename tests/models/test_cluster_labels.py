@@ -6,7 +6,7 @@ import pytest
 import torch
 from partitions import planted
 
-from grandpp.models.cluster_labels import cluster_labels, grow_clusters
+from grandpp.models.cluster_labels import cluster_labels, grow_clusters, refine_clusters
 from grandpp.models.views import graph_views
 
 
@@ -112,3 +112,19 @@ def test_many_labels_outweigh_the_clusters():
     ]
     assert found[1] > found[0] + 0.1
     assert found[1] > 0.7
+
+
+def test_a_rough_clustering_is_refined_without_labels():
+    graph = planted()
+    views = graph_views(graph.x, graph.edge_index)
+    guess = torch.nn.functional.one_hot(graph.y, 3).double()
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+    guess[order[:150]] = 1 / 3
+    guess[order[:60]] = torch.tensor([1.0, 0.0, 0.0]).double()
+    before = guess.clone()
+    found = refine_clusters(views, guess)
+    assert torch.equal(guess, before)
+    assert torch.allclose(found.sum(dim=1), torch.ones(300).double())
+    assert (found.argmax(dim=1) == graph.y).double().mean() > 0.95
+    blind = views._replace(weights=(0.0, 0.0, 0.0))
+    assert torch.equal(refine_clusters(blind, guess), guess)

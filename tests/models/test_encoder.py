@@ -101,3 +101,35 @@ def test_compressed_rows_may_change_their_values_between_two_calls(sparse_x):
     torch.testing.assert_close(encoder(rows), encoder(sparse_x))
     rows.values().mul_(3.0)
     torch.testing.assert_close(encoder(rows), encoder(3 * sparse_x))
+
+
+def test_centred_encoder_maps_the_difference_from_the_mean_it_was_fitted_to(sparse_x):
+    encoder = FeatureEncoder(50, 8, centred=True)
+    plain = encoder(sparse_x)
+    mean = sparse_x.mean(dim=0)
+    forms = (sparse_x, SparseFeatures.from_dense(sparse_x), sparse_x.to_sparse_csr())
+    for x in forms:
+        encoder.fit(x)
+        torch.testing.assert_close(encoder(x), encoder.linear(sparse_x - mean))
+    other = sparse_x.flip(1)  # the centre stays that of the features it was fitted to
+    torch.testing.assert_close(encoder(other), encoder.linear(other - mean))
+    torch.testing.assert_close(plain, encoder.linear(sparse_x))
+    loaded = FeatureEncoder(50, 8, centred=True)
+    loaded.load_state_dict(encoder.state_dict())
+    torch.testing.assert_close(loaded(other), encoder(other))
+
+
+def test_an_encoder_without_a_centre_takes_nothing_from_the_features(sparse_x):
+    encoder = FeatureEncoder(50, 8)
+    before = encoder(sparse_x)
+    encoder.fit(sparse_x)
+    assert torch.equal(encoder(sparse_x), before)
+    assert set(encoder.state_dict()) == {"linear.weight", "linear.bias"}
+
+
+def test_what_all_nodes_have_in_common_does_not_change_a_centred_encoder(sparse_x):
+    encoder = FeatureEncoder(50, 8, centred=True)
+    encoder.fit(sparse_x)
+    alone = encoder(sparse_x)
+    encoder.fit(sparse_x + 3.0)
+    torch.testing.assert_close(encoder(sparse_x + 3.0), alone, rtol=1e-4, atol=1e-4)

@@ -92,3 +92,24 @@ def test_impossible_wishes_are_refused():
         suggest_nodes(*ask, 29, labelled=torch.arange(2))
     with pytest.raises(ValueError, match=r"\[30, C\]"):
         suggest_nodes(*ask, 2, proba=torch.ones(29, 3))
+
+
+@pytest.mark.parametrize("good", [0, 7, 19])
+def test_the_start_whose_clusters_tell_most_wins_over_a_larger_objective(monkeypatch, good):
+    graph = planted(300)
+    views = graph_views(graph.x, graph.edge_index)
+    rows = views.embedding().float()
+    apart = torch.stack([rows[graph.y == c].mean(dim=0) for c in range(3)])
+    near = rows[[0, 3, 1]]  # two centres in class 0, none in class 2
+    assert graph.y[[0, 3, 1]].tolist() == [0, 0, 1]
+    made = [(near, 100.1)] * 20
+    made[good] = (apart / apart.norm(dim=1, keepdim=True), 100.0)
+    monkeypatch.setattr("grandpp.models.suggestion._k_means", lambda *_, **__: made.pop(0))
+    assert graph.y[suggest_from_views(views, 3)].sort().values.tolist() == [0, 1, 2]
+
+
+def test_as_many_nodes_as_wished_where_clusters_are_no_longer_sought():
+    graph = planted(300)
+    views = graph_views(graph.x, graph.edge_index)
+    for number in (1, 50, 51):
+        assert suggest_from_views(views, number).unique().numel() == number

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from grandpp.data import low_label_split, sbm
+from grandpp.models import choose_clusters, diffused_components, graph_views, seeded_clusters
 from grandpp.models import cluster_labels as grow_labels
-from grandpp.models import diffused_components, graph_views, seeded_clusters
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training import train_run
 from grandpp.training.targets import clustered_targets, labelled_targets
@@ -124,10 +124,39 @@ def test_clusters_of_noise_do_not_count(data):
     assert targets.weight[~noise.train_mask].sum() < 0.05
 
 
+def test_validation_nodes_choose_the_clusters_where_they_are_asked_to(data):
+    noise = torch.randn(300, 20, generator=torch.Generator().manual_seed(0))
+    misled = data.clone()
+    misled.views = graph_views(noise, data.edge_index)._replace(weights=(1.0, 0.0, 0.0))
+    targets = clustered_targets(misled, data.x, 3, 1.0, "chosen")
+    clusters = choose_clusters(misled.views, data.train_mask, data.y, 3, data.val_mask)
+    assert torch.equal(targets.label, clusters.label)
+    without = misled.clone()
+    without.val_mask = torch.zeros_like(data.val_mask)
+    alone = clustered_targets(misled, data.x, 3, 1.0, "views")
+    assert torch.equal(clustered_targets(without, data.x, 3, 1.0, "chosen").label, alone.label)
+    right = [int((t.label == data.y)[data.val_mask].sum()) for t in (targets, alone)]
+    assert right[0] > right[1]
+
+
+def test_the_labels_of_test_nodes_do_not_choose(data):
+    hidden = data.clone()
+    hidden.y = torch.where(data.test_mask, 2, data.y)
+    a, b = (clustered_targets(d, d.x, 3, 1.0, "chosen") for d in (data, hidden))
+    assert torch.equal(a.label, b.label)
+    assert torch.equal(a.weight, b.weight)
+
+
+def test_the_default_model_has_the_same_settings_on_every_graph():
+    names = ("*", "Cora", "CiteSeer", "PubMed", "CoauthorCS", "Photo", "Computers")
+    settings = [tuned_run(name, "grand++-views-l", 1).settings for name in names]
+    assert all(other == settings[0] for other in settings)
+
+
 def test_the_model_with_views_trains_on_their_clusters():
-    assert tuned_run("Cora", "grand++-views-l", 1).settings.clusters == "views"
+    assert tuned_run("Cora", "grand++-views-l", 1).settings.clusters == "chosen"
     assert tuned_run("Cora", "grand++-cluster-l", 1).settings.clusters is None
     changed = tuned_run("Cora", "grand++-cluster-l", 1, clusters="views")
     assert changed.config_hash != tuned_run("Cora", "grand++-cluster-l", 1).config_hash
-    with pytest.raises(ValueError, match="'clusters' to be one of features, views"):
+    with pytest.raises(ValueError, match="'clusters' to be one of features, views, chosen"):
         tuned_run("Cora", "gcn", 1, clusters="words")

@@ -161,6 +161,8 @@ class DiffusionSettings(EquationSettings):
         mode: ``"linear"``, attention at x(0), or ``"nonlinear"``, at x(t).
         heads, attention_channels, attention, normalization: See :class:`grandpp.layers.GRANDConv`.
         layer_norm: Normalise the state before the decoder.
+        centred: Encode the difference of the features from their mean.
+            (default: ``None``, the features)
     """
 
     mode: str = constant("nonlinear")
@@ -178,6 +180,12 @@ class DiffusionSettings(EquationSettings):
         default=True,
         negatable=True,
         shown_default="yes",
+    )
+    centred: bool | None = option(
+        "subtract the mean of the features before they are encoded: what all nodes have in common "
+        "hides their differences",
+        default=None,
+        shown_default="yes for grand++-views, else no",
     )
 
     tuned_rows: ClassVar[dict[str, dict[str, Any]]] = _GRAND_ROWS
@@ -207,7 +215,12 @@ class DiffusionSettings(EquationSettings):
     def build(self, in_channels: int, out_channels: int) -> DiffusionClassifier:
         """Build an encoder, the layer and a decoder."""
         return DiffusionClassifier(
-            in_channels, out_channels, self.conv(), layer_norm=self.layer_norm, **self.dropouts
+            in_channels,
+            out_channels,
+            self.conv(),
+            layer_norm=self.layer_norm,
+            centred=bool(self.centred),
+            **self.dropouts,
         )
 
 

@@ -51,8 +51,9 @@ class ProtocolOptions:
     """Protocol."""
 
     protocol: str = option(
-        "which nodes choose the epoch: the rest of a pool of 1500 labelled nodes (grand, as in the "
-        "papers), 30 per class, or none: the last epoch counts",
+        "which nodes choose the epoch, and for grand++-views the clusters: the rest of a pool of "
+        "1500 labelled nodes (grand, as in the papers), 30 per class, or none: the last epoch "
+        "counts",
         default="grand",
         choices=PROTOCOLS,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grandpp.data import low_label_split, sbm
 from grandpp.layers import GRANDConv, GRANDPPConv, HeavyBallConv
 from grandpp.studies.low_label.zoo import tuned_run
+from grandpp.training.loop import TrainingRun
 
 
 def build(model, **overrides):
@@ -49,3 +51,15 @@ def test_the_same_seed_draws_the_same_parameters(model):
 def test_settings_that_do_not_fit_are_refused(overrides, words):
     with pytest.raises(ValueError, match=words):
         build("grand-nl", **overrides)
+
+
+def test_a_centred_model_subtracts_the_mean_of_its_graph_in_training_and_batches():
+    graph = sbm(300, 900, num_classes=3, num_features=64, words_per_node=8, seed=1)
+    run = tuned_run("sbm", "grand-l", 1, protocol="no_val", centred=True, epochs=1)
+    split = low_label_split(graph, 1, 0, "no_val")
+    training = TrainingRun.begin(run, split, torch.device("cpu"))
+    torch.testing.assert_close(training.model.encoder.centre, graph.x.mean(dim=0))
+    plain = tuned_run("sbm", "grand-l", 1, protocol="no_val", epochs=1)
+    assert plain.config_hash != run.config_hash
+    assert plain.config_hash == tuned_run("sbm", "grand-l", 1, protocol="no_val", epochs=1,
+                                          centred=None).config_hash  # fmt: skip
