@@ -33,17 +33,23 @@ def test_tuned_values_of_the_papers_are_in_the_table():
     assert tuned_run("sbm", "grand++-l", 1).settings.time == 18.3
 
 
-def test_bags_of_words_are_binary_for_networks_and_diffusion_alike():
+def test_bags_of_words_are_binary_for_networks_and_linear_diffusion():
     trained = [name for name, variant in ZOO.items() if "features" in variant.choices]
-    assert {"gcn", "gat", "sage", "monet", "sgc", "mlp"} < set(trained)
-    assert {"grand-l", "grand++-l", "grand-nl", DEFAULT_MODEL} < set(trained)
+    nonlinear = {"grand-nl", "grand-nl-rw", "grand++-nl", "grand++-nl-rw", "grand++-cluster-nl"}
+    linear = {"grand-l", "grand++-l", "grand++-cluster-l", "hb-l"}
+    assert {"gcn", "gat", "sage", "monet", "sgc", "mlp"} | linear | nonlinear < set(trained)
     for dataset in ("CoauthorCS", "Computers", "Photo"):
-        found = {name: tuned_run(dataset, name, 1).settings.features for name in trained}
-        assert set(found.values()) == {"binary"}, found
+        forms = {name: tuned_run(dataset, name, 1).settings.features for name in trained}
+        assert forms[DEFAULT_MODEL] == "unit"
+        assert {forms[name] for name in nonlinear} == {"rows"}
+        assert {forms[name] for name in ("gcn", "gat", "sage", "monet", "mlp")} == {"binary"}
+        expected = None if dataset == "Computers" else "binary"
+        assert {forms[name] for name in linear} == {expected}
         rows = tuned_run(dataset, "gcn", 1, features="rows")
         assert rows.choices()["features"] == "rows"
+    plain = set(trained) - nonlinear - {DEFAULT_MODEL}
     for dataset in ("Cora", "CiteSeer", "KarateClub", "my"):
-        assert all(tuned_run(dataset, name, 1).settings.features is None for name in trained)
+        assert all(tuned_run(dataset, name, 1).settings.features is None for name in plain)
 
 
 def test_the_default_form_of_features_leaves_hashes_alone():
