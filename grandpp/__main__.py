@@ -24,6 +24,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "grandpp.studies.low_label.classify",
         "train node classifiers on few labels and compare their accuracies",
     ),
+    "partition": (
+        "grandpp.distributed.partition_command",
+        "cut a graph into shards, one for each process of a training",
+    ),
+    "train-sharded": (
+        "grandpp.distributed.train_command",
+        "train a node classifier on a graph that is spread over processes",
+    ),
     "compare": (
         "grandpp.studies.low_label.compare",
         "compare models in files of records: paired tests, tables, figures",

@@ -217,7 +217,7 @@ def row_normalize(graph: Graph, values: Tensor) -> Tensor:
 def symmetric_normalize(graph: Graph, prior: Tensor) -> Tensor:
     """Values ``[nnz]`` of D^(-1/2) W D^(-1/2) from those of W, self-loops included."""
     scale = degree(graph, prior).rsqrt()
-    return scale[graph.csr.row] * prior * scale[graph.csr.col_long]
+    return scale[graph.csr.row] * prior * graph.csr.at_columns(scale)[graph.csr.col_long]
 
 
 def degree(graph: Graph, prior: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ ALLOWED = {
     "image": _MODELS,
     "training": _TRAINING,
     "estimator": {"studies", *_STUDIES} - {"sequence", "image"},
-    "distributed": _STUDIES,
+    "distributed": {"studies", *_STUDIES} - {"sequence", "image"},
     "studies": _STUDIES,
     "__main__": {"studies", "estimator", "distributed", *_STUDIES},
 }

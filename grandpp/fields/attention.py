@@ -177,6 +177,7 @@ class EdgeAttention(nn.Module):
 
 def _sum_ends(target: Tensor, source: Tensor, csr: CSR) -> Tensor:
     """Sums ``[nnz, H]`` of values ``[N, H]`` at both ends of the edges."""
+    source = csr.at_columns(source)
     return target.index_select(0, csr.row) + source.index_select(0, csr.col_long)
 
 

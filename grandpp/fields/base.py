@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from grandpp.graph import Graph
-from grandpp.linalg import CSR, spmm
+from grandpp.linalg import CSR, Reductions, spmm
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,11 @@ class LinearDiffusion:
         """Pattern of the operator."""
         return self.graph.csr
 
+    @property
+    def reductions(self) -> Reductions:
+        """Reductions over the nodes of the graph."""
+        return self.graph.csr.reductions
+
     def operator(self, y: Tensor) -> Tensor:
         """The operator A, ``[nnz]``, the same for every state."""
         return self.weight
@@ -129,6 +134,11 @@ class NonlinearDiffusion:
     def csr(self) -> CSR:
         """Pattern of the operator."""
         return self.graph.csr
+
+    @property
+    def reductions(self) -> Reductions:
+        """Reductions over the nodes of the graph."""
+        return self.graph.csr.reductions
 
     def operator(self, y: Tensor) -> Tensor:
         """The operator A(y), ``[nnz]``."""

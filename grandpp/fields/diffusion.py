@@ -17,7 +17,7 @@ from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.finite import NonFiniteFeaturesError, check_parameters
 from grandpp.fields.messages import edges_of, makes_messages, remember_propagate
 from grandpp.graph import Graph, prepare_graph, row_normalize
-from grandpp.linalg import all_finite, attention_product, triton_for
+from grandpp.linalg import LOCAL, Reductions, all_finite, attention_product, triton_for
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
 
@@ -49,6 +49,9 @@ class GraphDiffusion(MessagePassing):
     Raises:
         ValueError: For an unknown choice or a number out of range.
     """
+
+    takes_graphs = False
+    """Whether a :class:`grandpp.graph.Graph` may stand in place of ``edge_index``."""
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class GraphDiffusion(MessagePassing):
 
     @field_entry
     def prepare(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None = None
     ) -> LinearDiffusion | NonlinearDiffusion:
         """Bind the field to a graph and the initial features of one solve.
 
@@ -118,7 +121,8 @@ class GraphDiffusion(MessagePassing):
             x: Initial node features ``[N, F]``; used by attention and the beta term.
             edge_index: int64 ``[2, E]``, or a sparse matrix ``[N, N]`` with targets as rows (PyG's
                 ``adj_t``), whose values are the weights where none are given. It is sorted anew
-                in every call; an ``edge_index`` is sorted once.
+                in every call; an ``edge_index`` is sorted once. Layers that take graphs also take
+                a :class:`grandpp.graph.Graph`, prepared or sharded.
             edge_weight: Non-negative weights ``[E]``. (default: ``None``, all ones)
 
         Raises:
@@ -134,20 +138,34 @@ class GraphDiffusion(MessagePassing):
         return self._bind_nonlinear(self.attention, x, edge_index, edge_weight)
 
     def _coefficients(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None
     ) -> tuple[Graph, Tensor, Tensor, Tensor | None]:
         """The graph, the prior weights ``[nnz]``, alpha, and beta x or ``None``."""
-        self._check_features(x)
+        is_graph = self.takes_graphs and isinstance(edge_index, Graph)
+        self._check_features(x, edge_index.csr.reductions if is_graph else LOCAL)  # type: ignore
         check_parameters(self)
-        edge_index, edge_weight = edges_of(edge_index, edge_weight)
-        graph = prepare_graph(edge_index, x.size(0))
+        graph, edge_weight = self._graph_of(x, edge_index, edge_weight)
         prior = graph.prior(edge_weight, self.self_loop_weight, like=x)
         alpha = x.new_ones(()) if self.alpha_logit is None else self.alpha_logit.sigmoid()
         source = None if self.beta is None else self.beta * x
         return graph, prior, alpha.to(x.dtype), source
 
+    def _graph_of(
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None
+    ) -> tuple[Graph, Tensor | None]:
+        if not (self.takes_graphs and isinstance(edge_index, Graph)):
+            given: Any = edge_index  # what is no tensor is refused
+            edges, edge_weight = edges_of(given, edge_weight)
+            return prepare_graph(edges, x.size(0)), edge_weight
+        if edge_index.num_nodes != x.size(0):
+            raise ValueError(
+                f"expected node features of shape [{edge_index.num_nodes}, {self.channels}], one "
+                f"row per node of the graph (got {list(x.shape)})"
+            )
+        return edge_index, edge_weight
+
     def _bind_linear(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None
     ) -> LinearDiffusion:
         graph, prior, alpha, source = self._coefficients(x, edge_index, edge_weight)
         weight = self._operator(x, graph, prior)
@@ -156,7 +174,11 @@ class GraphDiffusion(MessagePassing):
         return LinearDiffusion(graph, prior, weight, values, alpha, source, self._product, is_walk)
 
     def _bind_nonlinear(
-        self, attention: EdgeAttention, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+        self,
+        attention: EdgeAttention,
+        x: Tensor,
+        edge_index: Tensor | Graph,
+        edge_weight: Tensor | None,
     ) -> NonlinearDiffusion:
         graph, prior, alpha, source = self._coefficients(x, edge_index, edge_weight)
         names, parameters = zip(*attention.named_parameters(), strict=True)
@@ -173,7 +195,8 @@ class GraphDiffusion(MessagePassing):
             graph, attend, tuple(parameters), prior, alpha, source, self._product
         )
         dot = attention.score == "scaled_dot" and {*names} == {"query", "key"}
-        if dot and field.product is csr_product and triton_for(x, *parameters) is not None:
+        fused = field.product is csr_product and graph.csr.reductions.is_local
+        if dot and fused and triton_for(x, *parameters) is not None:
             return replace(field, aggregate=aggregate)
         return field
 
@@ -209,7 +232,7 @@ class GraphDiffusion(MessagePassing):
         """Weigh the source's features: ``[nnz, F]``."""
         return edge_weight.unsqueeze(-1) * x_j
 
-    def _check_features(self, x: Tensor) -> None:
+    def _check_features(self, x: Tensor, reductions: Reductions = LOCAL) -> None:
         if not isinstance(x, Tensor) or x.layout != torch.strided:
             kind = str(x.layout) if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(f"expected node features to be a dense tensor (got {kind})")
@@ -224,9 +247,9 @@ class GraphDiffusion(MessagePassing):
                 "expected node features in float32 or float64, or in half precision, in the type "
                 f"of the layer's parameters (got {x.dtype}{layer})"
             )
-        if not all_finite(x):
+        if not reductions.all(all_finite(x)):
             bad = (~torch.isfinite(x)).any(dim=1).nonzero().view(-1)
             raise NonFiniteFeaturesError(
                 f"expected finite node features (got NaN or inf at {bad.numel()} "
-                f"nodes, first at node {int(bad[0])})"
+                f"nodes{f', first at node {int(bad[0])}' if bad.numel() else ' of this process'})"
             )

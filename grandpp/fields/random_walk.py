@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from grandpp.linalg import CSR, add_sampled_product, normalize_rows
+from grandpp.linalg import CSR, Reductions, add_sampled_product, multiply, normalize_rows
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.series import Series
 
@@ -85,12 +85,12 @@ class _WalkMeasure(torch.autograd.Function):
     ) -> Tensor:
         series = Series.powers(float(tau), tolerance)
         c, slope = series.p, series.dp
-        length = _block_length(len(c), start)
+        length = _block_length(len(c), csr.reductions.most_rows(start.numel()))
         ctx.kept, ctx.count, ctx.values = [], 0, _summed(csr, weight, len(c))
         first = start.detach().to(ctx.values.dtype)
         sums = first.new_zeros(2, first.numel())
-        matrix = _transposed(csr, ctx.values)
-        for block, is_last in _powers(matrix, first, len(c), length, _measure_settled(tolerance)):
+        matrix, settled = _transposed(csr, ctx.values), _measure_settled(tolerance, csr.reductions)
+        for block, is_last in _powers(matrix, first, len(c), length, settled):
             rows = [_share(v, ctx.count, len(block), is_last) for v in (c, slope)]
             sums.addmm_(sums.new_tensor(np.stack(rows)), block)
             ctx.kept.append(block if len(c) <= length else block[0].clone())
@@ -105,7 +105,7 @@ class _WalkMeasure(torch.autograd.Function):
         csr: CSR = ctx.csr
         weight, slope = ctx.saved_tensors
         g, c = grad.to(ctx.values.dtype).contiguous(), ctx.coefficients
-        matrix = csr.matrix(ctx.values)
+        matrix = _Products(csr, ctx.values)
         grad_weight = torch.zeros_like(weight) if ctx.needs_input_grad[1] else None
         # The adjoint of v_k is l_k = c_k g + A l_{k+1}, and A, which makes v_{k+1} of v_k, gets
         # v_k l_{k+1}^T. To the equal iterates belongs the sum of their adjoints.
@@ -115,8 +115,8 @@ class _WalkMeasure(torch.autograd.Function):
             partners[-1] = partner
             for j in range(len(block) - 1, 0, -1):
                 below = partners[j - 1]
-                adjoint = torch.addmv(g, matrix, adjoint, beta=c[first + j], out=below)
-            partner = adjoint = torch.addmv(g, matrix, adjoint, beta=c[first])
+                adjoint = matrix.add_to(g, c[first + j], adjoint, below)
+            partner = adjoint = matrix.add_to(g, c[first], adjoint)
             if grad_weight is not None:
                 a, b = (_columns(v, weight) for v in (block, partners))
                 add_sampled_product(csr, a, b, grad_weight)
@@ -131,8 +131,29 @@ def _columns(block: Tensor, like: Tensor) -> Tensor:
     return columns
 
 
+class _Products:
+    """Products of a matrix with one vector, which is fastest by the matrix itself."""
+
+    def __init__(self, csr: CSR, values: Tensor) -> None:
+        self.csr, self.values = csr, values
+        self.matrix = csr.matrix(values) if csr.reductions.is_local else None
+
+    def to(self, v: Tensor, out: Tensor | None = None) -> Tensor:
+        """M v."""
+        if self.matrix is not None:
+            return torch.mv(self.matrix, v, out=out)
+        product = multiply(self.csr, self.values, v.unsqueeze(1)).squeeze(1)
+        return product if out is None else out.copy_(product)
+
+    def add_to(self, g: Tensor, factor: float, v: Tensor, out: Tensor | None = None) -> Tensor:
+        """factor g + M v."""
+        if self.matrix is not None:
+            return torch.addmv(g, self.matrix, v, beta=factor, out=out)
+        return torch.add(self.to(v), g, alpha=factor, out=out)
+
+
 def _powers(
-    matrix: Tensor, v: Tensor, count: int, length: int, settled: Settled
+    matrix: _Products, v: Tensor, count: int, length: int, settled: Settled
 ) -> Iterator[tuple[Tensor, bool]]:
     """Yield v, M v, ... as blocks ``[length, N]``, and whether a block is the last.
 
@@ -142,7 +163,7 @@ def _powers(
         block = v.new_empty(min(length, count - first), v.numel())
         block[0] = v
         for k in range(1, len(block)):
-            torch.mv(matrix, block[k - 1], out=block[k])
+            matrix.to(block[k - 1], block[k])
             left = count - first - k
             if k % _CHECK_EVERY == 1 and settled(block[k], block[k - 1], left):
                 yield block[: k + 1], True
@@ -150,26 +171,32 @@ def _powers(
         is_last = first + len(block) == count
         yield block, is_last
         if not is_last:
-            v = matrix @ block[-1]
+            v = matrix.to(block[-1])
 
 
-def _measure_settled(tolerance: float) -> Settled:
+def _measure_settled(tolerance: float, reductions: Reductions) -> Settled:
     """Whether no entry of a measure will change by more than this share of itself.
 
     A walk brings measures no further from one another, so later changes are about as small. Entry
     by entry, as a small component next to a large one has to be as accurate as by itself.
     """
-    return lambda now, before, left: bool(
-        ((now - before).abs() * left <= tolerance * now.abs()).all()
+    return lambda now, before, left: reductions.all(
+        bool(((now - before).abs() * left <= tolerance * now.abs()).all())
     )
 
 
-def _adjoint_settled(tolerance: float) -> Settled:
+def _adjoint_settled(tolerance: float, reductions: Reductions) -> Settled:
     """Whether an adjoint will not change by more than this share of its largest entry."""
-    return lambda now, before, left: (
-        now.numel() == 0
-        or bool((now - before).abs().amax() * left <= tolerance * before.abs().amax())
-    )
+
+    def settled(now: Tensor, before: Tensor, left: int) -> bool:
+        if now.numel() == 0:
+            return True
+        change, size = (now - before).abs().amax(), before.abs().amax()
+        if not reductions.is_local:
+            change, size = reductions.max(torch.stack([change, size]))
+        return bool(change * left <= tolerance * size)
+
+    return settled
 
 
 def _share(values: np.ndarray, first: int, size: int, is_last: bool) -> np.ndarray:
@@ -180,11 +207,12 @@ def _share(values: np.ndarray, first: int, size: int, is_last: bool) -> np.ndarr
     return share
 
 
-def _adjoints_after(matrix: Tensor, g: Tensor, c: np.ndarray, ctx: Any) -> tuple[Tensor, Tensor]:
+def _adjoints_after(matrix: _Products, g: Tensor, c: np.ndarray, ctx: Any) -> tuple[Tensor, Tensor]:
     """The first adjoint l_0 = sum_m c_m A^m g, and the sum of all: the iterates are the same."""
     sums, done = g.new_zeros(2, g.numel()), 0
     both = (c, np.cumsum(c[::-1])[::-1])
-    for block, is_last in _powers(matrix, g, len(c), ctx.length, _adjoint_settled(ctx.tolerance)):
+    settled = _adjoint_settled(ctx.tolerance, ctx.csr.reductions)
+    for block, is_last in _powers(matrix, g, len(c), ctx.length, settled):
         rows = [_share(v, done, len(block), is_last) for v in both]
         sums.addmm_(sums.new_tensor(np.stack(rows)), block)
         done += len(block)
@@ -198,14 +226,14 @@ def _summed(csr: CSR, weight: Tensor, count: int) -> Tensor:
     return normalize_rows(csr, weight.detach().double())
 
 
-def _transposed(csr: CSR, values: Tensor) -> Tensor:
-    """A^T as a sparse matrix; with a single vector its product is the fastest."""
-    return csr.transpose.matrix(values.index_select(0, csr.transpose.perm))
+def _transposed(csr: CSR, values: Tensor) -> _Products:
+    """Products with A^T."""
+    return _Products(csr.transpose, values.index_select(0, csr.transpose.perm))
 
 
-def _block_length(count: int, start: Tensor) -> int:
+def _block_length(count: int, nodes: int) -> int:
     """How many iterates are held at once: the root of their number, or as many as fit."""
-    fit = _KEPT_BYTES // max(1, 8 * start.numel())
+    fit = _KEPT_BYTES // max(1, 8 * nodes)
     return max(_KEPT_AT_LEAST, fit, math.isqrt(count) + 1)
 
 
@@ -221,5 +249,5 @@ def _blocks(ctx: Any) -> Iterator[tuple[int, Tensor]]:
         block = ctx.kept[number].new_empty(size, ctx.kept[number].numel())
         block[0] = ctx.kept[number]
         for k in range(1, size):
-            torch.mv(matrix, block[k - 1], out=block[k])
+            matrix.to(block[k - 1], block[k])
         yield first, block

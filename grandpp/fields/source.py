@@ -140,7 +140,7 @@ class TrustedSource(nn.Module):
         the random walk on an undirected graph.
         """
         trusted = trust_weights(index, x.size(0), x)
-        graphs = graphs_of(batch, x)
+        graphs = graphs_of(batch, x, field.reductions)
         # Everything happens at the trusted nodes, which are few; if trust is learned, at all.
         nodes = trusted_nodes(trusted, x)
         if nodes is None:
@@ -180,6 +180,11 @@ class TrustedSource(nn.Module):
         """The factor pi / d of every node in the mean of its closed class, and the classes."""
         graph, weight = field.graph, field.operator(x)
         if math.isinf(length_of(time)):
+            if not field.reductions.is_local:
+                raise ValueError(
+                    "expected a finite 'time' for the balanced source of a sharded graph "
+                    f"(got {length_of(time)}): the stationary measure takes the whole graph"
+                )
             measure, classes = measure_and_classes(graph, weight, field.prior)
         else:
             classes = graph.classes_of(field.prior)

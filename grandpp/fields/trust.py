@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from grandpp.linalg import LOCAL, Reductions
 from grandpp.linalg.components import Components
 
 
@@ -70,18 +71,22 @@ def trusted_nodes(index: Tensor | None, x: Tensor) -> Tensor | None:
     return None if trusted.requires_grad else trusted.nonzero().view(-1)
 
 
-def graphs_of(batch: Tensor | None, x: Tensor) -> Components:
+def graphs_of(batch: Tensor | None, x: Tensor, reductions: Reductions = LOCAL) -> Components:
     """The graphs of a PyG batch as parts of its nodes.
 
     Args:
         batch: Graph of each node, an integer tensor ``[N]``; ``None``: one graph.
         x: Node features ``[N, F]``.
+        reductions: How to sum over nodes. (default: those of one process)
 
     Raises:
-        ValueError: For a wrong dtype or shape.
+        ValueError: For a wrong dtype or shape, or the batch of a sharded graph.
     """
     if batch is None:
-        return Components(torch.zeros(x.size(0), dtype=torch.int64, device=x.device), 1)
+        label = torch.zeros(x.size(0), dtype=torch.int64, device=x.device)
+        return Components(label, 1, reductions)
+    if not reductions.is_local:
+        raise ValueError("expected no 'batch' for a sharded graph, which is one graph")
     is_integer = not (batch.is_floating_point() or batch.is_complex() or batch.dtype == torch.bool)
     if batch.shape != (x.size(0),) or not is_integer:
         raise ValueError(

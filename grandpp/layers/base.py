@@ -153,6 +153,7 @@ class DiffusionConv(GraphDiffusion):
         """How to solve for some nodes alone, where that is cheaper than for all."""
         exact = self._exact()
         simple = isinstance(field, LinearDiffusion) and field.product is csr_product
+        simple = simple and field.reductions.is_local
         if exact is None or not simple or save_at is not None:
             return None
         time = torch.as_tensor(self.time, dtype=torch.float64)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.entry import field_entry, solver_entry
+from grandpp.graph import Graph
 from grandpp.layers.base import DiffusionConv, node_indices
 from grandpp.solvers import Solution, Solver
 
@@ -72,6 +73,8 @@ class GRANDConv(DiffusionConv):
         messages are those of :math:`\alpha (A - I)`, self-loops included.
     """
 
+    takes_graphs = True
+
     def __init__(
         self,
         channels: int,
@@ -111,7 +114,9 @@ class GRANDConv(DiffusionConv):
             gradient=gradient,
         )
 
-    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None = None
+    ) -> Tensor:
         """Return the features at time T."""
         return self.solve(x, edge_index, edge_weight).y
 
@@ -119,7 +124,7 @@ class GRANDConv(DiffusionConv):
     def solve(
         self,
         x: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Graph,
         edge_weight: Tensor | None = None,
         *,
         save_at: Sequence[float] | Tensor | None = None,
@@ -129,7 +134,9 @@ class GRANDConv(DiffusionConv):
         """Return the whole solution: states ``[S, N, F]`` at ``save_at``, cost and status.
 
         Args:
-            x, edge_index, edge_weight: As in :meth:`forward`.
+            x, edge_index, edge_weight: As in :meth:`forward`; ``edge_index`` may be a
+                :class:`grandpp.graph.Graph`, also a sharded one, whose nodes here have rows of
+                ``x``.
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
             nodes: The nodes whose states are wanted, indices ``[R]`` or a mask, bool ``[N]``; the
@@ -145,7 +152,7 @@ class GRANDConv(DiffusionConv):
 
     @field_entry
     def bind(
-        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None = None
     ) -> tuple[LinearDiffusion | NonlinearDiffusion, Tensor]:
         """Return the bound field and the initial state; arguments as in :meth:`forward`."""
         return self.prepare(x, edge_index, edge_weight), x

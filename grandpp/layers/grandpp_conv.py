@@ -13,6 +13,7 @@ from grandpp.fields.base import LinearDiffusion, NonlinearDiffusion
 from grandpp.fields.entry import field_entry, solver_entry
 from grandpp.fields.source import DEFAULT_GAIN, TrustedSource
 from grandpp.fields.trust import trusted_nodes
+from grandpp.graph import Graph
 from grandpp.layers.base import DiffusionConv, node_indices
 from grandpp.solvers import Solution, SolveError, Solver, SolveStats, Status
 from grandpp.solvers.linear.at_nodes import ExactAtNodes
@@ -81,6 +82,8 @@ class GRANDPPConv(DiffusionConv):
         ``initial="shifted"`` are taken per graph of ``batch``, or over all nodes without one.
     """
 
+    takes_graphs = True
+
     source_time: float | None = None
     """Time span over which the source is balanced; ``None``: the layer's."""
 
@@ -136,7 +139,7 @@ class GRANDPPConv(DiffusionConv):
     def forward(
         self,
         x: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Graph,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
         batch: Tensor | None = None,
@@ -148,7 +151,7 @@ class GRANDPPConv(DiffusionConv):
     def solve(
         self,
         x: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Graph,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
         batch: Tensor | None = None,
@@ -177,7 +180,7 @@ class GRANDPPConv(DiffusionConv):
     def bind(
         self,
         x: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Graph,
         edge_weight: Tensor | None = None,
         source_index: Tensor | None = None,
         batch: Tensor | None = None,

@@ -7,7 +7,7 @@ from grandpp.linalg.attention import (
     unit_rows,
 )
 from grandpp.linalg.block_matrices import block_diagonal
-from grandpp.linalg.csr import CSR
+from grandpp.linalg.csr import CSR, ShardedCSR
 from grandpp.linalg.eager import eager
 from grandpp.linalg.finite import all_finite, check_range
 from grandpp.linalg.products import (
@@ -18,11 +18,15 @@ from grandpp.linalg.products import (
     sddmm,
     spmm,
 )
+from grandpp.linalg.reductions import LOCAL, Reductions, reductions_of
 from grandpp.linalg.softmax import edge_softmax, normalize_rows, squareplus
 from grandpp.linalg.switch import triton_for, use_triton
 
 __all__ = [
     "CSR",
+    "LOCAL",
+    "Reductions",
+    "ShardedCSR",
     "add_sampled_product",
     "all_finite",
     "attention_product",
@@ -35,6 +39,7 @@ __all__ = [
     "normalize_rows",
     "overwrites",
     "paired_attention_weights",
+    "reductions_of",
     "sampled_product",
     "sddmm",
     "spmm",

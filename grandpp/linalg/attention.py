@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch_geometric.utils import segment
 
-from grandpp.linalg.csr import CSR
+from grandpp.linalg.csr import CSR, ShardedCSR
 from grandpp.linalg.eager import eager
 from grandpp.linalg.products import multiply, sampled_product, sddmm, spmm
 from grandpp.linalg.softmax import edge_softmax, normalize_rows, row_weights, squareplus
@@ -70,6 +70,9 @@ def paired_attention_weights(
     the gradient where they take at most 8 MiB, and else computed again. Elsewhere, on graphs of
     few edges, and for second derivatives or the gradient to ``prior``, several arrays of nnz * H.
     """
+    if isinstance(csr, ShardedCSR):
+        csr, queries, keys = csr.with_columns(*ends.chunk(2, dim=1))
+        ends = torch.cat([queries, keys], dim=1)
     known = ends.dtype in (torch.float32, torch.float64) and prior.dtype == ends.dtype
     small = prior.numel() < _EDGES_ONE_BY_ONE and ends.size(1) > 2
     if ends.device.type != "cpu" or not known or small or triton_for(ends, prior) is not None:

@@ -10,26 +10,38 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from grandpp.linalg import CSR
+from grandpp.linalg import CSR, LOCAL, Reductions
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """The component of each node, int64 ``[N]``, and how many there are."""
+    """The component of each node, int64 ``[N]``, and how many there are.
+
+    Args:
+        label: The components.
+        count: Their number, in all processes.
+        reductions: How to sum over nodes. (default: those of one process)
+    """
 
     label: Tensor
     count: int
+    reductions: Reductions = LOCAL
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum values ``[N]`` or ``[N, F]`` over each node's component, same shape."""
         label = self.label.to(values.device)
         total = values.new_zeros(self.count, *values.shape[1:])
-        return total.index_add(0, label, values)[label]
+        return self.reductions.sum(total.index_add(0, label, values))[label]
 
     def at(self, nodes: Tensor) -> Components:
         """The components of some nodes ``[M]`` alone, which may be far fewer."""
-        numbers, label = self.label.to(nodes.device)[nodes].unique(return_inverse=True)
-        return Components(label, numbers.numel())
+        label = self.label.to(nodes.device)[nodes]
+        if self.reductions.is_local:
+            numbers, label = label.unique(return_inverse=True)
+            return Components(label, numbers.numel())
+        met = label.new_zeros(self.count).index_fill(0, label, 1)
+        number = self.reductions.max(met).cumsum(0)
+        return Components(number[label] - 1, int(number[-1]), self.reductions)
 
 
 @dataclass(frozen=True, eq=False)

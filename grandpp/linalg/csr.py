@@ -7,12 +7,15 @@ both orders are sorted once and kept.
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from grandpp.linalg.reductions import LOCAL, Reductions
 from grandpp.linalg.row_chunks import RowChunks
 
 # torch announces on the first CSR tensor of a process that the layout is in beta and that its
@@ -150,3 +153,68 @@ class CSR(Pattern):
         if heads not in kept:
             kept[heads] = Heads.of(self, heads)
         return kept[heads]
+
+    @property
+    def reductions(self) -> Reductions:
+        """Reductions over the rows of features that this matrix multiplies."""
+        return LOCAL
+
+    def at_columns(self, x: Tensor) -> Tensor:
+        """Features of nodes in the numbering that ``col`` has, for gathers along entries."""
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class ShardedCSR(CSR, ABC):
+    """Rows of a square matrix whose other rows are in other processes.
+
+    Features are those of the rows here, ``[num_rows, F]``; products exchange what they need.
+    Entries are in the order of ``rowptr`` and ``col``, and ``col`` counts on past ``num_rows`` for
+    rows of other processes. Code that would take the pattern for a whole matrix raises.
+    """
+
+    @abstractmethod
+    def multiply(self, weight: Tensor, x: Tensor, spare: Tensor | None = None) -> Tensor:
+        """The product, see :func:`grandpp.linalg.multiply`."""
+
+    @abstractmethod
+    def sampled_product(self, a: Tensor, b: Tensor) -> Tensor:
+        """Inner products at the entries, see :func:`grandpp.linalg.sampled_product`."""
+
+    @abstractmethod
+    def add_sampled_product(self, a: Tensor, b: Tensor, total: Tensor, scale: float) -> None:
+        """Add them to a total, see :func:`grandpp.linalg.add_sampled_product`."""
+
+    @abstractmethod
+    def with_columns(self, rows: Tensor, columns: Tensor) -> tuple[CSR, Tensor, Tensor]:
+        """A whole matrix with the same entries, for work that needs all columns at once.
+
+        Args:
+            rows: Values at the rows here ``[num_rows, ...]``.
+            columns: Values to be had at the columns ``[num_rows, ...]``.
+
+        Returns:
+            A square pattern, whose first ``num_rows`` rows are these and whose others are empty;
+            ``rows``, with zeros for the others; and ``columns`` with those of other processes,
+            which are exchanged once, differentiably.
+        """
+
+    def matrix(self, values: Tensor) -> NoReturn:
+        """Refuse to be taken for a whole matrix."""
+        raise TypeError(
+            "expected the whole graph in one process (got a sharded one): sharded graphs take "
+            "'exact' in linear mode, 'tsit5' and one-step methods of torchdiffeq"
+        )
+
+    def zeros(self, dtype: torch.dtype) -> NoReturn:
+        """Refuse, see :meth:`matrix`."""
+        self.matrix(self.rowptr)
+
+    def heads(self, heads: int) -> NoReturn:
+        """Refuse, see :meth:`matrix`."""
+        self.matrix(self.rowptr)
+
+    @property
+    def chunks(self) -> Any:
+        """Refuse, see :meth:`matrix`."""
+        self.matrix(self.rowptr)

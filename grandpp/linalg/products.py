@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.linalg.csr import CSR, Pattern
+from grandpp.linalg.csr import CSR, Pattern, ShardedCSR
 from grandpp.linalg.eager import eager
 from grandpp.linalg.switch import triton_for
 
@@ -43,6 +43,8 @@ def multiply(csr: CSR, weight: Tensor, x: Tensor, spare: Tensor | None = None) -
             fresh memory for every product costs page faults, and fragments the heap.
             (default: ``None``)
     """
+    if isinstance(csr, ShardedCSR):
+        return csr.multiply(weight, x, spare)
     launchers = triton_for(weight, x)
     if launchers is not None:
         return launchers.multiply(csr, weight, x)
@@ -92,9 +94,12 @@ def channel_blocks(pattern: Pattern, x: Tensor) -> int:
 
     Returns:
         A divisor of F; 1 where the features fit into the cache of a core, or not even a block of a
-        few channels does, or they are gathered too seldom.
+        few channels does, or they are gathered too seldom; 1 for a sharded matrix, whose parts
+        decide for themselves.
     """
     rows, channels = x.shape
+    if isinstance(pattern, ShardedCSR):
+        return 1
     if x.device.type != "cpu" or pattern.col.numel() < _MANY_ENTRIES * rows:
         return 1
     fit = _CACHED_BYTES // max(1, rows * x.element_size())
@@ -106,6 +111,9 @@ def channel_blocks(pattern: Pattern, x: Tensor) -> int:
 
 def add_sampled_product(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: float = 1.0) -> None:
     """Add the inner products of :func:`sddmm`, times a factor, to ``total`` ``[nnz]`` in place."""
+    if isinstance(csr, ShardedCSR):
+        csr.add_sampled_product(a, b, total, scale)
+        return
     if (
         a.device.type != "cpu"
         or a.dtype not in (torch.float32, torch.float64)
@@ -120,6 +128,8 @@ def add_sampled_product(csr: CSR, a: Tensor, b: Tensor, total: Tensor, scale: fl
 
 def sampled_product(csr: CSR, a: Tensor, b: Tensor) -> Tensor:
     """:func:`sddmm` without its gradients; half precision is summed in single."""
+    if isinstance(csr, ShardedCSR):
+        return csr.sampled_product(a, b)
     launchers = triton_for(a, b)
     if launchers is not None:
         return launchers.sampled_product(csr, a, b)

@@ -20,6 +20,7 @@ from grandpp.models.harmonic import LaplaceLearning, PoissonLearning
 from grandpp.models.label_models import CorrectedClassifier, LabelClassifier, LabelSpreading
 from grandpp.models.lanczos_net import AdaLanczosNet, LanczosNet
 from grandpp.models.monet import MoNet
+from grandpp.models.node_dropout import NodeDropout, drop_by_node
 from grandpp.models.propagation import GCNII, PredictThenPropagate, SimplifiedGCN
 from grandpp.models.seeded_clusters import Clusters, diffused_components, seeded_clusters
 from grandpp.models.suggestion import suggest_from_views, suggest_nodes
@@ -42,6 +43,7 @@ __all__ = [
     "LaplaceLearning",
     "Member",
     "MoNet",
+    "NodeDropout",
     "NodeModel",
     "Output",
     "PlainClassifier",
@@ -55,6 +57,7 @@ __all__ = [
     "classify_batched",
     "cluster_labels",
     "diffused_components",
+    "drop_by_node",
     "gat",
     "gcn",
     "graph_views",

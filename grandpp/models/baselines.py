@@ -7,9 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch_geometric.nn import GAT, GCN, MLP, GATConv, GCNConv, GraphSAGE, SAGEConv
 
+from grandpp.graph import Graph, symmetric_normalize
+from grandpp.linalg import spmm
 from grandpp.models.base import PlainClassifier, check_unweighted
 from grandpp.models.encoder import FirstLinear, drop_features
 from grandpp.models.features import SparseFeatures, map_features
+from grandpp.models.node_dropout import NodeDropout, dropout
 
 
 class GraphBaseline(PlainClassifier):
@@ -20,6 +23,9 @@ class GraphBaseline(PlainClassifier):
         weighted: Whether the model takes edge weights. (default: ``True``)
         input_dropout: Dropout on the features. (default: ``0.0``)
     """
+
+    node_dropout: NodeDropout | None = None
+    """Where dropout is drawn by node, see :func:`grandpp.models.drop_by_node`."""
 
     def __init__(self, model: nn.Module, weighted: bool = True, input_dropout: float = 0.0) -> None:
         super().__init__()
@@ -32,7 +38,7 @@ class GraphBaseline(PlainClassifier):
         if not self.weighted:
             check_unweighted(edge_weight, type(self.model).__name__.strip("_"))
         weights = {"edge_weight": edge_weight} if self.weighted else {}
-        x = drop_features(x, self.input_dropout, self.training)
+        x = drop_features(x, self.input_dropout, self.training, self.node_dropout)
         return self.model(x, edge_index, **weights)
 
 
@@ -55,9 +61,36 @@ class FeatureBaseline(PlainClassifier):
         return self.model(drop_features(x, self.input_dropout, self.training))
 
 
+class _GraphGCNConv(GCNConv):
+    """PyG's layer that also takes a prepared graph, also sharded, where repeated loops add up."""
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None = None
+    ) -> Tensor:
+        if not isinstance(edge_index, Graph):
+            return super().forward(x, edge_index, edge_weight)
+        mapped = self.lin(x)
+        prior = edge_index.prior(edge_weight, 1.0, like=mapped)
+        weight = symmetric_normalize(edge_index, prior)
+        return spmm(edge_index.csr, weight, mapped) + self.bias
+
+
+class _NodeDropout(nn.Dropout):
+    """Dropout that may be drawn by node."""
+
+    node_dropout: NodeDropout | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return dropout(x, self.p, self.training, self.node_dropout)
+
+
 class _GCN(GCN):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_module("dropout", _NodeDropout(self.get_submodule("dropout").p))
+
     def init_conv(self, in_channels: int, out_channels: int, **kwargs: Any) -> GCNConv:
-        conv = super().init_conv(in_channels, out_channels, **kwargs)
+        conv = _GraphGCNConv(in_channels, out_channels, **kwargs)
         conv.lin = FirstLinear.of(conv.lin)
         return conv
 

@@ -8,7 +8,6 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
@@ -16,6 +15,7 @@ from grandpp.linalg import all_finite
 from grandpp.models.base import NodeModel, Output
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
+from grandpp.models.node_dropout import NodeDropout, dropout
 from grandpp.solvers import SolveStats
 
 
@@ -46,6 +46,9 @@ class DiffusionClassifier(NodeModel):
         - **input:** see :meth:`NodeModel.classify`
         - **output:** logits ``[N, out_channels]``
     """
+
+    node_dropout: NodeDropout | None = None
+    """Where dropout is drawn by node, see :func:`grandpp.models.drop_by_node`."""
 
     def __init__(
         self,
@@ -83,12 +86,16 @@ class DiffusionClassifier(NodeModel):
             y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index)
             return Output(self.decode(y, wanted), stats)
         y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index, nodes=wanted)
-        return Output(self.decode(y), stats)
+        return Output(self.decode(y, rows=wanted), stats)
 
-    def decode(self, y: Tensor, wanted: Tensor | None = None) -> Tensor:
-        """Return the logits of diffused features; arguments as in :meth:`classify`."""
+    def decode(self, y: Tensor, wanted: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+        """Return the logits of diffused features; arguments as in :meth:`classify`.
+
+        ``rows`` are the nodes that ``y`` is of, where they are not all.
+        """
         z = torch.relu(self.norm(y if wanted is None else y[wanted]))
-        return self.decoder(F.dropout(z, self.dropout, self.training))
+        rows = wanted if rows is None else rows
+        return self.decoder(dropout(z, self.dropout, self.training, self.node_dropout, rows))
 
     def diffuse(
         self,

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.nn import Linear
 
 from grandpp.models.features import SparseFeatures, is_csr, map_features, mean_features
+from grandpp.models.node_dropout import NodeDropout
+from grandpp.models.node_dropout import dropout as drop
 
 
 class FeatureEncoder(nn.Module):
@@ -35,6 +37,8 @@ class FeatureEncoder(nn.Module):
     """
 
     centre: Tensor | None
+    node_dropout: NodeDropout | None = None
+    """Where dropout is drawn by node, see :func:`grandpp.models.drop_by_node`."""
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, x: Tensor | SparseFeatures) -> Tensor:
         """Encode the features."""
-        dropped = drop_entries(x, self.dropout, self.training)
+        dropped = drop_entries(x, self.dropout, self.training, self.node_dropout)
         encoded = map_features(dropped, self.linear.weight, self.linear.bias)
         return encoded if self.centre is None else encoded - self.linear.weight @ self.centre
 
@@ -83,7 +87,10 @@ class FirstLinear(Linear):
 
 
 def drop_entries(
-    x: Tensor | SparseFeatures, dropout: float, training: bool
+    x: Tensor | SparseFeatures,
+    dropout: float,
+    training: bool,
+    by_node: NodeDropout | None = None,
 ) -> Tensor | SparseFeatures:
     """Return features after dropout, sparse ones as :class:`SparseFeatures`.
 
@@ -94,18 +101,28 @@ def drop_entries(
         x: Features ``[N, F]``: dense, ``torch.sparse_csr`` or :class:`SparseFeatures`.
         dropout: Probability of dropping an entry.
         training: Whether to apply dropout.
+        by_node: Draws that belong to nodes, the same for dense and sparse features.
+            (default: ``None``, those of torch's generator)
     """
     if isinstance(x, Tensor) and not is_csr(x):
-        return F.dropout(x, dropout, training)
+        return drop(x, dropout, training, by_node)
     sparse = x if isinstance(x, SparseFeatures) else SparseFeatures.from_csr(x)
     if not training or dropout == 0:
         return sparse
+    if by_node is not None:
+        csr = sparse.csr
+        return sparse.with_values(by_node.entries(sparse.values, csr.row, csr.col_long, dropout))
     return sparse.with_values(F.dropout(sparse.values, dropout, training))
 
 
-def drop_features(x: Tensor | SparseFeatures, dropout: float, training: bool) -> Tensor:
+def drop_features(
+    x: Tensor | SparseFeatures,
+    dropout: float,
+    training: bool,
+    by_node: NodeDropout | None = None,
+) -> Tensor:
     """:func:`drop_entries` as a tensor for PyG's layers; ``torch.sparse_csr`` if sparse."""
-    dropped = drop_entries(x, dropout, training)
+    dropped = drop_entries(x, dropout, training, by_node)
     if isinstance(dropped, Tensor):
         return dropped
     return dropped.matrix() if dropped.filled is None else dropped.filled.dense

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grandpp.linalg import eager
+from grandpp.linalg import Reductions, eager, reductions_of
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import (
     Solution,
@@ -22,6 +22,9 @@ from grandpp.solvers.base import (
     parts_of,
 )
 from grandpp.solvers.checks import check_state
+from grandpp.solvers.explicit.torchdiffeq import ONE_STEP_METHODS, TorchDiffEq
+from grandpp.solvers.explicit.tsit5 import Tsit5
+from grandpp.solvers.linear.exponential import Exact, LinearField
 from grandpp.solvers.linear.steady import Steady
 from grandpp.solvers.registry import Solver, resolve_solver
 from grandpp.vector_field import S, VectorField
@@ -59,17 +62,21 @@ def solve(
     Raises:
         TypeError: If the state is no tensor or tuple of tensors, or f returns another kind.
         ValueError: For a state that is not in float32, float64 or complex, for non-finite times or
-            initial states, for times out of order, or if f does not return a derivative of the
-            state's shape, type and device or works in place on its arguments.
+            initial states, for times out of order, if f does not return a derivative of the
+            state's shape, type and device or works in place on its arguments, or if its state is
+            spread over processes and the solver takes none of these.
         SolveError: If the solve fails and ``throw`` is set.
     """
     method = resolve_solver(solver, **options)
     check_state(y0)
     if isinstance(method, Auto) and _number(t_span[1]) == math.inf:
         method = Steady()
+    reductions = reductions_of(f)
+    if not reductions.is_local:
+        _check_reduces(method, f)
     times = _steady_times if isinstance(method, Steady) else _times
     ts = times(t_span, save_at).to(parts_of(y0)[0].device)
-    if not is_finite(y0):
+    if not reductions.all(is_finite(y0)):
         raise ValueError("expected a finite initial state (got NaN or inf)")
     start, rest = ts[:1], ts[1:]
     # The state saved at t_0 is the initial state itself (solvers want strictly monotone times),
@@ -84,9 +91,36 @@ def solve(
     if at_start:
         ys = _prepend(y0, solution.ys, at_start)
         solution = Solution(rest, ys, solution.stats, solution.status, solution.t_reached)
+    if not reductions.is_local:
+        solution = _agreed(solution, reductions)
     if throw and not solution.successful:
         raise SolveError(solution, method.method)
     return solution
+
+
+def _check_reduces(method: Solver, f: object) -> None:
+    """Refuse a solver that decides by the part of a state that is in this process."""
+    takes = isinstance(method, Exact | Tsit5)
+    if isinstance(method, TorchDiffEq):
+        takes = method.method in ONE_STEP_METHODS and method.gradient != "adjoint"
+    if not (takes or (isinstance(method, Auto) and isinstance(f, LinearField))):
+        gradient = getattr(method, "gradient", None)
+        raise ValueError(
+            "expected a solver for sharded graphs: 'exact' or 'auto' in linear mode, 'tsit5', or "
+            f"{', '.join(ONE_STEP_METHODS)} with gradient='direct' or 'checkpoint' "
+            f"(got '{method.method}'{f' with gradient={gradient!r}' if gradient else ''})"
+        )
+
+
+def _agreed(solution: Solution[S], reductions: Reductions) -> Solution[S]:
+    """The solution with the status that is the same in all processes: a failure, if one failed."""
+    statuses = list(Status)
+    mine = torch.tensor(statuses.index(solution.status), device=parts_of(solution.ys)[0].device)
+    status = statuses[int(reductions.max(mine))]
+    if status is solution.status:
+        return solution
+    start = float(solution.ts[0].detach()) if solution.successful else solution.t_reached
+    return Solution(solution.ts, solution.ys, solution.stats, status, start)
 
 
 def _number(t: float | Tensor) -> float:

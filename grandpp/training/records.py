@@ -36,11 +36,16 @@ RUN_RECORDS = RecordFormat(
 
 def make_record(run: Run, result: RunResult, data: Data, device: str) -> Record:
     """Return the record of a run: choices, result, versions and origin, with stable field names."""
+    return record_of(run, result, split_digest(data), device)
+
+
+def record_of(run: Run, result: RunResult, digest: str, device: str) -> Record:
+    """:func:`make_record` from the digest of a split."""
     head = {name: getattr(run, name) for name in KEY_FIELDS}
     return {
         **head,
         "labels_chosen": run.labels_chosen,
-        "split_digest": split_digest(data),
+        "split_digest": digest,
         **asdict(result),
         "device": device,
         "config": run.choices(),

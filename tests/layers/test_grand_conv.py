@@ -11,7 +11,7 @@ from torch_geometric.nn import GCNConv, MessagePassing, Sequential
 from torch_geometric.testing import assert_module
 
 from grandpp.fields import ATTENTIONS, NORMALIZATIONS, GraphDiffusion
-from grandpp.graph import dirichlet_energy
+from grandpp.graph import dirichlet_energy, prepare_graph
 from grandpp.layers import GRANDConv
 from grandpp.solvers import SolveError, Status, TorchDiffEq
 
@@ -452,3 +452,14 @@ def test_a_weight_of_zero_has_the_one_sided_derivative_as_its_gradient(
         ahead = [loss(weight + k * step * torch.eye(3)[e]) for k in (1, 2)]
         slope = (4 * ahead[0] - ahead[1] - 3 * loss(weight)) / (2 * step)
         torch.testing.assert_close(grad[e], slope.detach(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_prepared_graph_stands_in_place_of_edge_index(karate, features):
+    weight = torch.rand(karate.size(1), dtype=torch.float64)
+    graph = prepare_graph(karate, 34)
+    for conv in (GRANDConv(8).double(), GRANDConv(8, mode="nonlinear").double()):
+        for given in (None, weight):
+            right = conv(features, karate, given)
+            assert torch.equal(conv(features, graph, given), right)
+    with pytest.raises(ValueError, match=r"\[34, 8\].*got \[33, 8\]"):
+        conv(features[1:], graph)

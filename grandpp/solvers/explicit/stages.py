@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from grandpp.linalg import LOCAL, Reductions
 from grandpp.solvers.explicit.tableau import Tableau
 from grandpp.solvers.interpolation import combine
 
@@ -88,10 +89,17 @@ class ErrorNorm:
         atol: Absolute tolerance.
         sections: Lengths of the sections of a flat state, the largest of whose sizes counts.
             (default: ``None``, one)
+        reductions: How to sum over the state. (default: as it is in this process)
     """
 
-    def __init__(self, rtol: float, atol: float, sections: Sequence[int] | None = None) -> None:
-        self.rtol, self.atol = rtol, atol
+    def __init__(
+        self,
+        rtol: float,
+        atol: float,
+        sections: Sequence[int] | None = None,
+        reductions: Reductions = LOCAL,
+    ) -> None:
+        self.rtol, self.atol, self.reductions = rtol, atol, reductions
         self.sections = None if sections is None else [n for n in sections if n]
 
     @torch.no_grad()
@@ -99,9 +107,9 @@ class ErrorNorm:
         """Size of ``x`` where ``scale`` is the size of the state, a scalar tensor."""
         ratio = x / (scale * self.rtol).add_(self.atol)
         if self.sections is None:
-            return _root_mean_square(ratio)
+            return root_mean_square(ratio, self.reductions)
         parts = ratio.reshape(-1).split(self.sections)
-        return torch.stack([_root_mean_square(p) for p in parts]).max()
+        return torch.stack([root_mean_square(p, self.reductions) for p in parts]).max()
 
     @torch.no_grad()
     def error(self, tableau: Tableau, attempt: StepAttempt) -> float:
@@ -114,5 +122,10 @@ class ErrorNorm:
         return float(self(wrong, scale))
 
 
-def _root_mean_square(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x) * x.numel() ** -0.5
+def root_mean_square(x: Tensor, reductions: Reductions = LOCAL) -> Tensor:
+    """The root of the mean square of all entries, over all processes."""
+    if reductions.is_local:
+        return torch.linalg.vector_norm(x) * x.numel() ** -0.5
+    square = torch.linalg.vector_norm(x).square()
+    total, count = reductions.sum(torch.stack([square, torch.full_like(square, x.numel())]))
+    return (total / count).sqrt()

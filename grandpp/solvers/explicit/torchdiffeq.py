@@ -8,6 +8,7 @@ this package's own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from torchdiffeq._impl.odeint import SOLVERS
 from torchdiffeq._impl.rk_common import RKAdaptiveStepsizeODESolver
 from torchdiffeq._impl.solvers import FixedGridODESolver
 
+from grandpp.linalg import Reductions, reductions_of
 from grandpp.solvers.base import (
     Solution,
     Status,
@@ -31,6 +33,7 @@ from grandpp.solvers.base import (
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.explicit import adams_checks
 from grandpp.solvers.explicit.spans import equal_steps, span_by_span
+from grandpp.solvers.explicit.stages import root_mean_square
 from grandpp.solvers.gradients.captured import captured_tensors
 from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpointed
 from grandpp.solvers.gradients.counting import (
@@ -190,7 +193,7 @@ class TorchDiffEq:
 
             return nested_adjoint(adjoint, counted_field, y0, ts, captured)
         if not self.is_fixed_step:
-            kwargs["options"]["norm"] = _detached_norm
+            kwargs["options"]["norm"] = _norm_over(reductions_of(counted_field.f))
         if self.gradient == "direct":
             return _later(odeint(counted_field, y0, ts, **kwargs))
         captured = captured_tensors(counted_field, ts[0], y0, self.gradient)
@@ -267,6 +270,17 @@ def _shorten(counted_field: CountedField, ts: Tensor) -> None:
 def _later(ys: State) -> State:
     """The states without the initial one."""
     return map_parts(lambda y: y[1:], ys)
+
+
+def _norm_over(reductions: Reductions) -> Callable[[State], Tensor]:
+    if reductions.is_local:
+        return _detached_norm
+
+    @torch.no_grad()
+    def norm(y: State) -> Tensor:
+        return torch.stack([root_mean_square(part, reductions) for part in parts_of(y)]).max()
+
+    return norm
 
 
 @torch.no_grad()

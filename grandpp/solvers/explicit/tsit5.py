@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grandpp.linalg import reductions_of
 from grandpp.solvers.base import (
     Solution,
     Status,
@@ -160,7 +161,8 @@ class Tsit5:
         def rejected() -> None:
             stats.rejected += 1
 
-        norm = ErrorNorm(self.rtol, self.atol, layout.sections)
+        reductions = reductions_of(counted_field.f)
+        norm = ErrorNorm(self.rtol, self.atol, layout.sections, reductions)
         loop = AdaptiveLoop(
             layout.rate(counted_field), TSIT5, norm, accepted, rejected, self.first_step
         )

@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grandpp.linalg import reductions_of
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.solvers.base import Solution, SolveError, Status
 from grandpp.solvers.explicit.adaptive_loop import AdaptiveLoop
@@ -165,7 +166,8 @@ class _Sweep:
     def _loop(self, y: Tensor, next_step: float | None) -> AdaptiveLoop:
         equation = self.equation
         sections = equation.layout.sections or (y.numel(),)
-        norm = ErrorNorm(equation.rtol, equation.atol, 2 * sections)
+        reductions = reductions_of(equation.counted_field.f)
+        norm = ErrorNorm(equation.rtol, equation.atol, 2 * sections, reductions)
         self.ends.clear()
         self.pair.products.clear()
         return AdaptiveLoop(

@@ -241,6 +241,9 @@ def is_stochastic(csr: CSR, weight: Tensor) -> bool:
     ones = torch.ones(csr.num_cols, 1, dtype=weight.dtype, device=weight.device)
     off = (multiply(csr, weight, ones) - 1).abs().amax()
     lowest = weight.amin() if weight.numel() else off
+    if not csr.reductions.is_local:
+        off, negative = csr.reductions.max(torch.stack([off, -lowest]))
+        lowest = -negative
     # Entries that are not finite belong to another failure.
     return not bool((off > slack) | (lowest < -slack))
 

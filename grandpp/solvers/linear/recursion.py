@@ -151,7 +151,9 @@ class Recursion:
     def _room(self) -> int:
         """Number of states that fit into the memory limit."""
         first = self.inputs[0]
-        size = first.numel() * first.element_size() * (2 if self.chebyshev else 1)
+        # The largest of all processes, as all have to compute the same states again.
+        rows = self.csr.reductions.most_rows(first.size(0))
+        size = rows * first.size(1) * first.element_size() * (2 if self.chebyshev else 1)
         return self.csr.copies * _KEPT_BYTES // max(1, size)
 
     def ascending(self, checkpoints: Checkpoints, bottom: int) -> Iterator[Tensor]:
