@@ -33,7 +33,7 @@ class PartitionOptions(ReportOptions, DataOptions):
     parts: int = option("number of parts, one for each rank", parse=positive_int, metavar="P")
     out: Path = option("folder of the shards, which must not exist or be empty", metavar="DIR")
     labels_per_class: int = option(
-        "labelled training nodes per class", parse=positive_int, metavar="K"
+        "labelled training nodes of every class in the split", parse=positive_int, metavar="K"
     )
     dataset: str | None = option(
         "data set by name, or a file or folder of your own, read into memory; or give --edges",

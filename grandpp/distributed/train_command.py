@@ -42,7 +42,9 @@ class ShardedOptions(ReportOptions, RecordOptions):
     """Options of the command."""
 
     shards: Path = option("folder that 'grandpp partition' wrote", positional=True, metavar="DIR")
-    model: str = option("one of {choices}", default="grand++-l", choices=MODELS, metavar="NAME")
+    model: str = option(
+        "model to train: {choices}", default="grand++-l", choices=MODELS, metavar="NAME"
+    )
     processes: int | None = option(
         "start so many ranks on this machine, one per part, without torchrun",
         default=None,
