@@ -75,7 +75,8 @@ class GRANDPPConv(DiffusionConv):
         ``time=float("inf")`` one factorisation or Krylov solve. In linear mode with beta = 0 it
         conserves, at time T, the degree-weighted mean over a component of an undirected graph or a
         closed class of a directed graph (for the random walk on an undirected graph at every
-        time), so the state has a limit.
+        time), so the state has a limit. In single precision the exact solver conserves it to its
+        own tolerance.
 
         The balanced source subtracts a mean per closed class; transient nodes of directed graphs
         subtract that of their component. The mean of ``source="paper"`` and the constant of

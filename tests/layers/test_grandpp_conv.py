@@ -93,6 +93,28 @@ def test_balanced_source_conserves_the_stationary_mean_and_the_papers_does_not(
             torch.testing.assert_close(left, d / d.sum())
 
 
+@pytest.mark.parametrize("solver", ["exact", "auto"])
+def test_the_mean_is_conserved_to_the_tolerance_of_the_solver_in_single_precision(
+    solver, karate, features
+):
+    drifts = []
+    for rtol in (1e-2, 1e-5):
+        torch.manual_seed(0)
+        options = {"rtol": rtol} if solver == "exact" else {"rtol": rtol, "atol": rtol}
+        conv = GRANDPPConv(8, time=4.0, source_gain=1.0, solver=solver, **options)
+        with torch.no_grad():
+            for parameter in conv.attention.parameters():
+                parameter.normal_()  # far from the random walk, which moves no degrees
+            exact = copy.deepcopy(conv).double()
+            # Of the source alone, in double precision: what the solver does to it is left out.
+            single, _ = conv.bind(features.float(), karate, source_index=torch.arange(4))
+            double, _ = exact.bind(features, karate, source_index=torch.arange(4))
+        size = double.source.abs().max()
+        drifts.append(float((single.source.double() - double.source).abs().max() / size))
+    assert 1e-5 < drifts[0] < 1e-2
+    assert drifts[1] < 1e-5
+
+
 def test_deep_limit_of_the_balanced_source_is_poisson_learning_and_not_constant(karate, features):
     # Propositions 8 and 9: the limit solves (I - A) z = g s and differs from node to node.
     conv = make(
