@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from grandpp.data.features import scale_features
+from grandpp.data.features import binary, scale_features
 from grandpp.distributed.exchange import RankReductions
 from grandpp.distributed.gradients import sum_gradients
 from grandpp.distributed.job import Job, broadcast
@@ -159,7 +159,7 @@ class ShardedTraining:
         model = run.settings.build(shard.info["features"], shard.info["classes"]).to(dtype)
         by_node = NodeDropout(seed, shard.nodes)
         drop_by_node(model, by_node)
-        x = _features(shard.x, dtype, run.settings.features)
+        x = _features(shard, dtype, run.settings.features)
         return cls(model, shard, job, x, masks, labelled, by_node)
 
     @property
@@ -319,10 +319,20 @@ class ShardedTraining:
         return {**choices, **sizes, "split_digest": info["split"]["digest"]}
 
 
-def _features(
-    x: Tensor | SparseFeatures, dtype: torch.dtype, form: str | None
-) -> Tensor | SparseFeatures:
-    if isinstance(x, SparseFeatures):
-        scaled = scale_features(x.csr.matrix(x.values), form)
-        return SparseFeatures(x.csr, scaled.values().to(dtype))
-    return scale_features(x, form).to(dtype)
+def _features(shard: Shard, dtype: torch.dtype, form: str | None) -> Tensor | SparseFeatures:
+    """Features of the nodes here ``[n, F]`` in the form that a run has.
+
+    Raises:
+        ValueError: In every rank, if features are to be binary and no rank has a 0.
+    """
+    is_sparse = isinstance(shard.x, SparseFeatures)
+    x: Tensor = shard.x.csr.matrix(shard.x.values) if is_sparse else shard.x  # type: ignore
+    if form == "binary":
+        # One part may have no 0 where others do.
+        entries = int((x.values() if is_sparse else x).count_nonzero())
+        if shard.graph.reductions.all(entries == x.numel()):
+            raise ValueError("expected some features of 0 for features='binary' (got none)")
+        x = binary(x)
+    else:
+        x = scale_features(x, form)
+    return SparseFeatures(shard.x.csr, x.values().to(dtype)) if is_sparse else x.to(dtype)  # type: ignore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from grandpp.distributed import read_shard
 from grandpp.distributed.job import Job
 from grandpp.distributed.training import Checkpoints, ShardedTraining, train_shard
 from grandpp.graph import dirichlet_energy
-from grandpp.models import NodeDropout, drop_by_node, sparse_if_sparse
+from grandpp.models import NodeDropout, drop_by_node, sparse_if_sparse, to_dense
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.settings import build_optimizer
 
@@ -99,6 +99,29 @@ def test_losses_gradients_and_predictions_are_those_of_the_whole_graph(
     predicted = whole([(nodes, here) for _, _, nodes, here, _ in found])
     np.testing.assert_allclose(predicted, logits, rtol=0, atol=1e-8 * float(logits.abs().max()))
     assert np.array_equal(predicted.argmax(1), logits.argmax(1))
+
+
+def binary_in(rank, folder, parts, full):
+    """Binary features where the ranks in ``full`` have no 0: all alike here, or the refusal."""
+    shard = read_shard(folder, rank, parts)
+    x = torch.full((len(shard.nodes), shard.info["features"]), 0.5)
+    if rank not in full:
+        x[:, 0] = 0
+    shard = replace(shard, x=x)
+    try:
+        training = ShardedTraining.begin(
+            run_of("grand++-l", features="binary"), shard, Job(rank, parts), torch.float64
+        )
+    except ValueError as error:
+        return str(error)
+    return bool((to_dense(training.x) == 1).all())
+
+
+def test_binary_features_may_have_no_zero_in_one_part_but_not_in_all(tmp_path):
+    folder = shards_of(undirected(), tmp_path, 2)
+    assert in_ranks(2, binary_in, folder, 2, (0,)) == [True, False]
+    for said in in_ranks(2, binary_in, folder, 2, (0, 1)):
+        assert "expected some features of 0" in said
 
 
 @pytest.fixture
