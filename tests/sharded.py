@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import tempfile
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -194,3 +195,8 @@ def whole(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Rows of all shards in the order of the graph."""
     nodes = np.concatenate([nodes for nodes, _ in parts])
     return np.concatenate([rows for _, rows in parts])[np.argsort(nodes)]
+
+
+def ignores_interrupts():
+    """Exit code 0 where Ctrl-C does not reach this process."""
+    return 0 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else 5

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -136,7 +138,9 @@ def run_ranks(target: Callable[..., int], arguments: tuple[Any, ...], count: int
             process = context.Process(
                 target=_start, args=(target, arguments, environment, threads), daemon=True
             )
-            process.start()
+            # A rank interrupted while it starts would print where it was: this process ends them.
+            with _ignoring_interrupts():
+                process.start()
             ranks.append(process)
         return _wait(ranks)
     finally:
@@ -144,6 +148,19 @@ def run_ranks(target: Callable[..., int], arguments: tuple[Any, ...], count: int
             if process.is_alive():
                 process.kill()
             process.join()
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Let processes that are started inside ignore Ctrl-C, as they inherit it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start(

@@ -16,10 +16,10 @@ import pytest
 import torch
 from commands import main_of
 from partitions import planted
-from sharded import in_ranks, shards_of, undirected
+from sharded import ignores_interrupts, in_ranks, shards_of, undirected
 
 from grandpp.distributed import LostRankError, partition_command, read_shard, train_command
-from grandpp.distributed.job import Job, first_error
+from grandpp.distributed.job import Job, first_error, run_ranks
 from grandpp.distributed.training import ShardedTraining
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.records import read_records
@@ -243,3 +243,9 @@ def test_torchrun_starts_killed_ranks_again_and_they_go_on(tmp_path):
     _, error = launcher.communicate(timeout=240)
     assert launcher.returncode == 0, error
     assert len(read_records(out)) == 1 and "lost another rank" in error
+
+
+def test_ctrl_c_reaches_the_process_that_ends_the_ranks_alone():
+    before = signal.getsignal(signal.SIGINT)
+    assert run_ranks(ignores_interrupts, (), 2) == 0
+    assert signal.getsignal(signal.SIGINT) is before
