@@ -12,6 +12,7 @@ import torch
 from torch_geometric.data import Data
 
 from grandpp.training.batches import check_batches, run_batches
+from grandpp.training.interrupts import Interrupts
 from grandpp.training.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
@@ -99,8 +100,9 @@ def run_sweep(
     with (
         Progress(left, progress) as bar,
         _open(graphs, todo, device, bar, limits, workers, backend, scheduler) as pool,
+        Interrupts() as interrupts,
     ):
-        _drive(numbered, pool, file, bar, on_record)
+        _drive(numbered, pool, file, bar, on_record, interrupts)
 
 
 def _check(
@@ -155,6 +157,7 @@ def _drive(
     file: RecordFile,
     bar: Progress,
     on_record: Callable[[Record], None],
+    interrupts: Interrupts,
 ) -> None:
     """Keep every worker busy until nothing is left; write each record as it comes."""
     waiting = list(range(len(todo)))[::-1]
@@ -166,6 +169,7 @@ def _drive(
         bar.finish(slot, record)
 
     while waiting or pending:
+        interrupts.check()
         while waiting and len(pending) < pool.workers:
             slot = waiting.pop()
             run, which = todo[slot]

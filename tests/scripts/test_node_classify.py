@@ -312,7 +312,7 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_to_the_same_file(main, t
     workers = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(workers, timeout=10)
