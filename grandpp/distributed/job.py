@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -107,6 +107,16 @@ def broadcast(content: bytes, job: Job, source: int = 0) -> bytes:
     with communicating():
         dist.broadcast(buffer, source)
     return buffer.numpy().tobytes()
+
+
+def leave(code: int) -> NoReturn:
+    """End this rank at once, without the destructors of a backend that has lost another rank.
+
+    They wait for it, or abort the process: the exit code would be that of a crash.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def run_ranks(target: Callable[..., int], arguments: tuple[Any, ...], count: int) -> int:

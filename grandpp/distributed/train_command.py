@@ -12,7 +12,7 @@ import numpy as np
 
 from grandpp.distributed.arrays import ShardError
 from grandpp.distributed.exchange import LostRankError
-from grandpp.distributed.job import Job, broadcast, first_error, is_rank, joined, run_ranks
+from grandpp.distributed.job import Job, broadcast, first_error, is_rank, joined, leave, run_ranks
 from grandpp.distributed.read import Shard, read_info, read_shard
 from grandpp.distributed.training import Checkpoints, check_settings, train_shard
 from grandpp.studies.low_label.diffusion_settings import GRANDPPSettings, GRANDSettings
@@ -93,7 +93,7 @@ def train_rank(options: ShardedOptions, console: Console) -> int:
             return _train(options, console, job)
     except LostRankError as error:
         console.complain(error)
-        return 1
+        return leave(1) if is_rank() else 1
 
 
 def _train(options: ShardedOptions, console: Console, job: Job) -> int:
