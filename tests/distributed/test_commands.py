@@ -94,6 +94,18 @@ def test_what_is_wrong_is_one_line_and_exit_code_two(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_data_set_that_does_not_exist_is_the_one_thing_that_is_said(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(partition_command, "metis_is_there", lambda: False)
+    options = ["--labels-per-class", "1", "--parts", "2", "--out", str(tmp_path / "k")]
+    assert partition(["--dataset", "NOSUCH", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "NOSUCH" in error and "pymetis" not in error
+    assert partition(["--dataset", "KarateClub", "--protocol", "no_val", *options]) == 0
+    assert "pymetis is not installed" in capsys.readouterr().err
+
+
 def test_one_part_is_trained_in_this_process_and_recorded_once(tmp_path, capsys):
     folder, out = shards_of(undirected(), tmp_path, 1), tmp_path / "runs.jsonl"
     arguments = [str(folder), "--epochs", "3", "--out", str(out), "--quiet", "--json", *SMALL]
