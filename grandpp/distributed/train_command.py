@@ -20,7 +20,8 @@ from grandpp.studies.low_label.network_settings import LayeredSettings
 from grandpp.studies.low_label.report import accuracy_table
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.atomic_files import check_target
-from grandpp.training.command import USER_ERRORS, Command, Console
+from grandpp.training.command import Command, Console
+from grandpp.training.memory import is_out_of_memory
 from grandpp.training.options import (
     RecordOptions,
     ReportOptions,
@@ -32,6 +33,7 @@ from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import RUN_RECORDS, Record, record_of
 from grandpp.training.settings import Run
+from grandpp.training.user_errors import USER_ERRORS, is_user_error
 
 MODELS: tuple[str, ...] = ("grand-l", "grand-nl", "grand++-l", "grand++-nl", "gcn")
 _SOLVER = "tsit5"  # of nonlinear models, whose own solver takes no sharded graphs
@@ -94,6 +96,10 @@ def train_rank(options: ShardedOptions, console: Console) -> int:
     except LostRankError as error:
         console.complain(error)
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return console.out_of_memory(error)
 
 
 def _train(options: ShardedOptions, console: Console, job: Job) -> int:
@@ -101,6 +107,8 @@ def _train(options: ShardedOptions, console: Console, job: Job) -> int:
     try:
         prepared = _prepare(options, job)
     except USER_ERRORS as error:
+        if not is_user_error(error):
+            raise
         where = f"rank {job.rank}: " if job.size > 1 and not isinstance(error, ShardError) else ""
         wrong = f"{where}{error}"
     if wrong := first_error(wrong, job):

@@ -18,6 +18,7 @@ from grandpp.training.memory import keep_freed_memory
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
+from grandpp.training.user_errors import keep_user_error
 
 CPU = torch.device("cpu")
 # Graphs reach a process once per sweep; a task then only names its sweep and graph.
@@ -92,8 +93,12 @@ def run_cached(
             count[slot] += 1
 
     data = _graphs[sweep][which]
-    with _one_run, threads.limit(run, data):
-        return record_run(run, data, CPU, on_epoch)
+    try:
+        with _one_run, threads.limit(run, data):
+            return record_run(run, data, CPU, on_epoch)
+    except Exception as error:
+        keep_user_error(error)
+        raise
 
 
 def _end_with(parent: int, folder: Path) -> None:
