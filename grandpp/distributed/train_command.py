@@ -21,6 +21,7 @@ from grandpp.studies.low_label.report import accuracy_table
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.atomic_files import check_target
 from grandpp.training.command import Command, Console
+from grandpp.training.loggers import LogOptions, followed
 from grandpp.training.memory import is_out_of_memory
 from grandpp.training.options import (
     RecordOptions,
@@ -40,7 +41,7 @@ _SOLVER = "tsit5"  # of nonlinear models, whose own solver takes no sharded grap
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardedOptions(ReportOptions, RecordOptions):
+class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
     """Options of the command."""
 
     shards: Path = option("folder that 'grandpp partition' wrote", positional=True, metavar="DIR")
@@ -164,7 +165,8 @@ def _run(options: ShardedOptions, job: Job, run: Run, shard: Shard) -> Record:
     if options.checkpoint is not None:
         checkpoints = Checkpoints(options.checkpoint, options.resume)
     shown = Progress([run], not options.quiet) if job.leads else None
-    with shown or contextlib.nullcontext():
+    logger = options.log if job.leads else None
+    with shown or contextlib.nullcontext(), followed(logger, [run]) as following:
         if shown is not None:
             shown.start(run)
 
@@ -172,10 +174,12 @@ def _run(options: ShardedOptions, job: Job, run: Run, shard: Shard) -> Record:
             if shown is not None:
                 shown.show(np.array([epoch]))
 
-        result = train_shard(run, shard, job, checkpoints=checkpoints, on_epoch=on_epoch)
+        log = following.logs[0]
+        result = train_shard(run, shard, job, checkpoints=checkpoints, on_epoch=on_epoch, log=log)
         record = record_of(run, result, shard.info["split"]["digest"], "cpu")
         record["processes"] = job.size
         record["partition"] = shard.info["method"]
+        following.records = [record]
         if shown is not None:
             shown.finish(0, record)
     return record

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from grandpp.training.loggers import Logger
 from grandpp.training.loop import record_run
 from grandpp.training.memory import keep_freed_memory
 from grandpp.training.records import Record
@@ -75,7 +76,12 @@ def start_worker(sweep: str, folder: Path, parent: int) -> None:
 
 
 def run_cached(
-    sweep: str, which: int, run: Run, slot: int, threads: Threads = ONE_THREAD
+    sweep: str,
+    which: int,
+    run: Run,
+    slot: int,
+    threads: Threads = ONE_THREAD,
+    logger: Logger | None = None,
 ) -> Record:
     """A run on one of the graphs that this process keeps.
 
@@ -85,6 +91,7 @@ def run_cached(
         run: The run.
         slot: Number of the run, whose epochs are counted where the parent can see it.
         threads: Threads of each run. (default: one)
+        logger: Follows the run. (default: ``None``)
     """
     count = _counters.get(sweep)
 
@@ -95,7 +102,7 @@ def run_cached(
     data = _graphs[sweep][which]
     try:
         with _one_run, threads.limit(run, data):
-            return record_run(run, data, CPU, on_epoch)
+            return record_run(run, data, CPU, on_epoch, logger)
     except Exception as error:
         keep_user_error(error)
         raise
