@@ -354,14 +354,16 @@ def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 @contextmanager
 def _whole_writes() -> Iterator[None]:
     """Let Ctrl-C wait until the journal is written: a lock left behind holds others up."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()  # signals belong to it
+    if not is_main or before in (signal.SIG_IGN, None):
+        yield
         return
     caught: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
         if caught:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from grandpp.studies.low_label.tune import COMMAND, settings_row
 from grandpp.training.loggers import EpochValues
 
 optuna = pytest.importorskip("optuna")
+from optuna.storages.journal import JournalFileBackend  # noqa: E402
+
 from grandpp.studies.low_label import tuning  # noqa: E402
 
 main = main_of(COMMAND, "grandpp tune")
@@ -98,6 +101,33 @@ def test_a_search_that_is_interrupted_and_resumed_equals_an_undisturbed_one(bowl
     other = tmp_path / "other.journal"
     assert main([*command, "--study", str(other), "--seed", "1"]) == 0
     assert results_of(other)[1:] != right[1:]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_while_the_journal_is_written_waits_for_it(bowl, tmp_path, ignored):
+    study, write = tmp_path / "s.journal", JournalFileBackend.append_logs
+    sent = []
+
+    def interrupted(self, logs):
+        if len(study.read_bytes().splitlines()) > 30 and not sent:
+            sent.append(1)
+            signal.raise_signal(signal.SIGINT)
+        write(self, logs)
+
+    command = [*BASE, "--model", "gcn", "--epochs", "5", "--trials", "4", "--study", str(study)]
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        if ignored:  # as in the background of a shell script
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(JournalFileBackend, "append_logs", interrupted)
+            code = main(command)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sent and code == (0 if ignored else 130)
+    assert not list(tmp_path.glob("*.lock"))
+    assert main(command) == 0
+    assert len(results_of(study)) == 4
 
 
 def test_the_best_settings_are_those_of_the_validation_nodes_of_later_splits(bowl, capsys):
