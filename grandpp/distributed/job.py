@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
+from tqdm import tqdm
 
 from grandpp.distributed.exchange import communicating
 
@@ -154,9 +155,10 @@ def run_ranks(target: Callable[..., int], arguments: tuple[Any, ...], count: int
             ranks.append(process)
         return _wait(ranks)
     finally:
-        for process in ranks:
+        for process in ranks:  # all at once: one that is left would say that it lost the others
             if process.is_alive():
                 process.kill()
+        for process in ranks:
             process.join()
 
 
@@ -180,6 +182,9 @@ def _start(
     threads: int,
 ) -> None:
     os.environ.update(environment)
+    # No other process writes to the bar of this one. A lock between processes, the default of tqdm,
+    # is a semaphore that nobody removes, and Python then warns of, where this process is killed.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(threads)
     try:
         sys.exit(target(*arguments))
