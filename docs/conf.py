@@ -14,9 +14,10 @@ sys.path.insert(0, str(HERE.parent))
 # Pictures are drawn without a screen, and numbers do not depend on the number of cores.
 os.environ["MPLBACKEND"] = "Agg"
 
-import grandpp  # noqa: E402
 from api_pages import write_pages  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
+
+import grandpp  # noqa: E402
 
 project = "grandpp"
 author = "The grandpp authors"
@@ -44,10 +45,31 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_custom_sections = ["Shape", "Shapes"]
 
+# The gallery: every docs/gallery/plot_*.py is run, one after the other.
+EXAMPLES = sorted((HERE / "gallery").glob("plot_*.py"))
+if EXAMPLES:
+    extensions.append("sphinx_gallery.gen_gallery")
+    sphinx_gallery_conf = {
+        "examples_dirs": "gallery",
+        "gallery_dirs": "auto_gallery",
+        "filename_pattern": "/plot_",
+        "within_subsection_order": "FileNameSortKey",
+        "show_memory": False,
+        "parallel": False,
+        "abort_on_example_error": True,
+        "write_computation_times": False,
+        "download_all_examples": False,
+        "remove_config_comments": True,
+        "doc_module": ("grandpp",),
+        "reference_url": {"grandpp": None},
+        "backreferences_dir": None,
+    }
+
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["wide_equations.css"]
 html_title = f"grandpp {release}"
 html_show_sphinx = False
-templates_path = ["_templates"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -60,6 +82,13 @@ def skip_foreign(_app: Sphinx, _kind: str, _name: str, member: Any, skip: bool, 
     return skip or not module.startswith("grandpp")
 
 
+def leave_out_gallery(_app: Sphinx, _name: str, source: list[str]) -> None:
+    """Drop the link to a gallery without examples."""
+    source[0] = source[0].replace("\nauto_gallery/index\n", "\n")
+
+
 def setup(app: Sphinx) -> None:
     """Register the hooks above."""
     app.connect("autodoc-skip-member", skip_foreign)
+    if not EXAMPLES:
+        app.connect("source-read", leave_out_gallery)

@@ -6,16 +6,22 @@ others refer to it. ``docs/conf.py`` calls :func:`write_pages` before Sphinx rea
 
 from __future__ import annotations
 
+import argparse
 import ast
 import inspect
 import pkgutil
+import re
 import textwrap
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import grandpp
+from grandpp.__main__ import COMMANDS
+from grandpp.training.command import Command, OneLineParser
+from grandpp.training.options import add_options
 
 ORDER = (
     "grandpp.estimator", "grandpp.layers", "grandpp.fields", "grandpp.solvers", "grandpp.linalg",
@@ -83,7 +89,7 @@ def top_level() -> list[tuple[str, str]]:
 
 
 def write_pages(folder: Path) -> list[Entry]:
-    """Write ``index.rst`` and a page per package into the folder; return what they describe.
+    """Write ``index.rst``, ``commands.rst`` and a page per package; return the public names.
 
     Args:
         folder: Where the pages go. Pages that would not change are left alone, so that Sphinx
@@ -94,6 +100,7 @@ def write_pages(folder: Path) -> list[Entry]:
     for module in packages():
         mine = [entry for entry in found if entry.package == module.__name__]
         _write(folder / f"{module.__name__}.rst", _page(module, mine))
+    _write(folder / "commands.rst", _commands())
     _write(folder / "index.rst", _index())
     return found
 
@@ -127,9 +134,31 @@ def _index() -> str:
         "Every public name, by package. The names that most programs need come from ``grandpp``",
         "itself:", "",
         ".. list-table::", "   :header-rows: 1", "", "   * - name", "     - described at", *rows,
-        "", "Packages", "--------", "", ".. list-table::", "", *about, "",
-        ".. toctree::", "   :hidden:", "", *(f"   {page}" for page in pages), "",
+        "", ":doc:`commands` has the options of every command.", "",
+        "Packages", "--------", "", ".. list-table::", "", *about, "",
+        ".. toctree::", "   :hidden:", "", "   commands", *(f"   {page}" for page in pages), "",
     ])  # fmt: skip
+
+
+def _commands() -> str:
+    """What ``grandpp COMMAND --help`` prints, for every command."""
+    lines = ["Commands", "========", "", "What ``grandpp COMMAND --help`` prints.", ""]
+    for name, (module, about) in COMMANDS.items():
+        title = f"grandpp {name}"
+        text = textwrap.indent(_help(import_module(module).COMMAND, title), "   ")
+        lines += [title, "-" * len(title), "", f"{about[0].upper()}{about[1:]}.", ""]
+        lines += [".. code-block:: text", "", text, ""]
+    return "\n".join(lines)
+
+
+def _help(command: Command[Any], program: str) -> str:
+    parser = OneLineParser(
+        prog=program,
+        description=command.about,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=88),
+    )
+    add_options(parser, command.options)
+    return parser.format_help()
 
 
 def _first_line(module: ModuleType) -> str:
@@ -150,9 +179,7 @@ def _page(module: ModuleType, mine: list[Entry]) -> str:
     others = [entry for entry in mine if entry.home != package]
     if others:
         lines += ["Described elsewhere", "-------------------", ""]
-        lines += [
-            f"- ``{e.path}`` is :py:obj:`{e.home}.{_name_at(e)}`." for e in others
-        ]
+        lines += [f"- ``{e.path}`` is :py:obj:`{e.home}.{_name_at(e)}`." for e in others]
     return "\n".join([*lines, ""])
 
 
@@ -177,16 +204,28 @@ def _overview(module: ModuleType, here: list[Entry]) -> list[str]:
 def _summary(text: str) -> str:
     """The first sentence of a docstring, in one line."""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    end = paragraph.find(". ")
-    return paragraph if end < 0 else paragraph[: end + 1]
+    end = re.search(r"(?<! al)\.(?= [A-Z`*])", paragraph)
+    return paragraph[: end.end()] if end else paragraph
 
 
 def _object(entry: Entry) -> list[str]:
     directive = {"class": "autoclass", "exception": "autoexception"}.get(entry.kind, "autofunction")
     lines = [f".. {directive}:: {entry.path}"]
     if entry.kind != "function":
-        lines += ["   :members:", "   :show-inheritance:"]
+        known = _described_bases(getattr(import_module(entry.package), entry.name))
+        lines += ["   :members:", "   :show-inheritance:", f"   :inherited-members: {known}"]
     return [*lines, ""]
+
+
+def _described_bases(cls: type) -> str:
+    """Bases whose members are not repeated: those of other packages, and public ones."""
+    public = {id(getattr(module, name)) for module in packages() for name in module.__all__}
+    bases = [base for base in cls.__mro__[1:] if not _is_private(base, public)]
+    return ", ".join(dict.fromkeys(base.__name__ for base in bases))
+
+
+def _is_private(base: type, public: set[int]) -> bool:
+    return base.__module__.startswith("grandpp.") and id(base) not in public
 
 
 def _data(module: ModuleType, name: str) -> list[str]:

@@ -78,7 +78,9 @@ def imported() -> dict[str, set[str]]:
             else:
                 continue
             parts = [name.split(".") for name in names]
-            found[own] |= {p[1] for p in parts if p[0] == "grandpp" and len(p) > 1 and p[1] in known}
+            found[own] |= {
+                p[1] for p in parts if p[0] == "grandpp" and len(p) > 1 and p[1] in known
+            }
         found[own].discard(own)
     return found
 

@@ -118,7 +118,9 @@ def few_labels() -> str:
     rows: list[tuple[str, ...]] = []
     for name in SETS:
         for k in (1, 2):
-            rows.append((name, str(k), BASE, accuracy(name, k, BASE), last_epoch(name, k, BASE), ""))
+            rows.append(
+                (name, str(k), BASE, accuracy(name, k, BASE), last_epoch(name, k, BASE), "")
+            )
             for model, shown in ((UNTRAINED, f"{UNTRAINED} (no training)"), (OURS, f"**{OURS}**")):
                 own = accuracy(name, k, model)
                 own = f"**{own}**" if model == OURS else own
