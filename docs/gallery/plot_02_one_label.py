@@ -16,9 +16,9 @@ where :math:`I` are the labelled nodes, :math:`\hat y_i` is the cluster of node 
 :math:`c_i` its confidence, scaled so that all nodes of the second sum count as much as one label
 per class.
 
-Low label rates are the subject of Thorpe et al., *GRAND++* (2022), section 4. The clusters are
-this library's own; Calder et al., *Poisson Learning* (2020), which uses the graph alone, is what
-they are compared with here.
+Sources: low label rates are the subject of Thorpe et al., *GRAND++* (2022), section 4. The
+clusters are this library's own; Calder et al., *Poisson Learning* (2020), which uses the graph
+alone, is what they are compared with here.
 """
 
 import matplotlib.pyplot as plt

@@ -55,8 +55,7 @@ assert main(words.split()) == 0
 # %%
 # Train on both parts
 # -------------------
-# ``--processes 2`` starts one process per part on this machine; on several machines torchrun
-# does.
+# ``--processes 2`` starts one process per part here; on several machines torchrun does. does.
 
 words = f"train-sharded {folder}/parts --processes 2 --epochs 10 --json --quiet"
 print("grandpp", words.replace(f"{folder}/", ""))
