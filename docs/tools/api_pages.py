@@ -26,9 +26,9 @@ from grandpp.training.options import add_options
 ORDER = (
     "grandpp.estimator", "grandpp.layers", "grandpp.fields", "grandpp.solvers", "grandpp.linalg",
     "grandpp.models", "grandpp.data", "grandpp.sequence", "grandpp.image", "grandpp.image.flow",
-    "grandpp.distributed", "grandpp.training",
+    "grandpp.graph", "grandpp.distributed", "grandpp.training",
 )  # fmt: skip
-"""Packages in the order of the pages; others follow by name."""
+"""Packages, and a module of its own, in the order of the pages; others follow by name."""
 
 KINDS = {"class": "Classes", "exception": "Exceptions", "function": "Functions", "data": "Data"}
 
@@ -56,6 +56,7 @@ def packages() -> list[ModuleType]:
         for info in pkgutil.walk_packages(grandpp.__path__, "grandpp.")
         if info.ispkg
     ]
+    found.append(import_module("grandpp.graph"))
     public = {module.__name__: module for module in found if hasattr(module, "__all__")}
     first = [public[name] for name in ORDER]
     return first + [public[name] for name in sorted(public) if name not in ORDER]

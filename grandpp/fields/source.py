@@ -20,7 +20,7 @@ from grandpp.graph import degree
 from grandpp.linalg.components import Classes, Components
 
 DEFAULT_GAIN = 0.2
-"""Chosen on validation nodes, see the README."""
+"""Chosen on validation nodes, see ``docs/results.md``."""
 
 # Sources at one in so many nodes, or fewer, are known by these nodes to the solver.
 _MANY = 8

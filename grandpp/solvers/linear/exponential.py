@@ -64,9 +64,9 @@ class Exact:
 
     Args:
         rtol: Bound on the error from one saved time to the next, before rounding, relative to
-            :math:`|y_0| + \min(T, 1 / r)\, |s|` with the fastest rate r (2 alpha for linear diffusion), the
-            least that the effect of a source can have grown to: in the maximum norm for
-            uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
+            :math:`|y_0| + \min(T, 1 / r)\, |s|` with the fastest rate r (2 alpha for linear
+            diffusion), the least that the effect of a source can have grown to: in the maximum
+            norm for uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
         max_nfe: Budget of products of one forward solve.
 
     Raises:
