@@ -16,9 +16,9 @@ where :math:`I` are the labelled nodes, :math:`\hat y_i` is the cluster of node 
 :math:`c_i` its confidence, scaled so that all nodes of the second sum count as much as one label
 per class.
 
-Low label rates are the subject of Thorpe et al., *GRAND++* (2022), section 4. The clusters are
-this library's own; Calder et al., *Poisson Learning* (2020), which uses the graph alone, is what
-they are compared with here.
+Sources: low label rates are the subject of Thorpe et al., *GRAND++* (2022), section 4. The
+clusters are this library's own; Calder et al., *Poisson Learning* (2020), which uses the graph
+alone, is what they are compared with here.
 """
 
 import matplotlib.pyplot as plt
@@ -70,8 +70,8 @@ for name, label in found.items():
     print(f"{name:17} {np.mean(label[rest] == truth[rest]):.1%} of the other nodes right")
 
 # %%
-# The map
-# -------
+# What to look at
+# ---------------
 # Nodes with similar diffused features lie close together (t-SNE). Stars are the given labels.
 # Compare each map with the true classes on the left: propagated labels spill over into groups of
 # other classes that have no label of their own, and clusters, which read the words, do so less.

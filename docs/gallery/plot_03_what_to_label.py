@@ -63,7 +63,8 @@ for n in numbers:
 # ---------------
 # Left: the eight suggested nodes lie in different parts of the graph. Right: the suggested nodes
 # against random ones. The band is the range over the draws: random nodes can be as good, by luck,
-# and are much worse on average while labels are few.
+# and are worse on average while labels are few. The curve of the suggested nodes need not rise
+# everywhere, because each number of nodes has clusters of its own.
 
 graph = to_networkx(data, to_undirected=True)
 place = nx.spring_layout(graph, seed=2, iterations=60)

@@ -66,7 +66,12 @@ for gamma in (0.0, 0.1, 1.0):
 figure, panels = plt.subplots(1, 5, figsize=(14, 3.6), layout="constrained")
 for axes, (name, states) in zip(panels, fields.items(), strict=False):
     shown = axes.imshow(
-        states[..., 0], aspect="auto", cmap="RdBu_r", vmin=-0.6, vmax=0.6, extent=(0, n, end, 0)
+        states[..., 0].numpy(),
+        aspect="auto",
+        cmap="RdBu_r",
+        vmin=-0.6,
+        vmax=0.6,
+        extent=(0, n, end, 0),
     )
     axes.set_title(name, fontsize=11)
     axes.set_xlabel("node")

@@ -72,9 +72,9 @@ models = {"NODE": fit("node"), "HBNODE": fit("hbnode")}
 # What to look at
 # ---------------
 # Left: accuracy on held-out digits. Middle: evaluations per batch, forward (filled) and backward
-# (open). Those of HBNODE stay as they are, and those of NODE grow while it learns, the backward
-# ones most. Right: held-out digits with the class that HBNODE predicts, and the true class in
-# brackets where they differ.
+# (open). Those of HBNODE hardly change, and those of NODE grow while it learns, the backward ones
+# most. Right: held-out digits with the class that HBNODE predicts, and the true class in brackets
+# where they differ.
 
 figure = plt.figure(figsize=(12, 3.8), layout="constrained")
 parts = figure.subfigures(1, 3, width_ratios=[1, 1, 1])

@@ -13,6 +13,9 @@ community, and what still varies over a graph after time :math:`T` is the commun
 
 Diffusion slowly forgets what the small eigenvalues of :math:`I - A` carry, and two communities
 have a small one. The time is learned: it may be an ``nn.Parameter``.
+
+Source: Fey and Lenssen, *Fast Graph Representation Learning with PyTorch Geometric* (2019), for
+the batches.
 """
 
 import matplotlib.pyplot as plt

@@ -146,7 +146,9 @@ for nodes, marker, size in (
     )
 nx.draw_networkx_labels(club, place, font_size=8, ax=axes)
 shown = plt.cm.ScalarMappable(cmap="Greys", norm=plt.Normalize(-0.3, 1))
-figure.colorbar(shown, ax=axes, label="weight of the edge in the explanation", shrink=0.8)
+figure.colorbar(
+    shown, ax=axes, ticks=[0, 0.5, 1], label="weight of the edge in the explanation", shrink=0.8
+)
 axes.set_title(f"why node {node} is in its group")
 axes.axis("off")
 plt.show()

@@ -55,8 +55,7 @@ assert main(words.split()) == 0
 # %%
 # Train on both parts
 # -------------------
-# ``--processes 2`` starts one process per part on this machine; on several machines torchrun
-# does.
+# ``--processes 2`` starts one process per part here; on several machines torchrun does. does.
 
 words = f"train-sharded {folder}/parts --processes 2 --epochs 10 --json --quiet"
 print("grandpp", words.replace(f"{folder}/", ""))
@@ -65,9 +64,8 @@ done = subprocess.run(command, check=True, capture_output=True, text=True)
 record = json.loads(done.stdout.splitlines()[0])
 model, processes = record["model"], record["processes"]
 print(f"{model} on {processes} processes: {record['test_accuracy']:.1%} right")
-print(
-    f"products per epoch: {record['nfe_forward']:.1f} forward, {record['nfe_backward']:.1f} backward"
-)
+forward, backward = record["nfe_forward"], record["nfe_backward"]
+print(f"products per epoch: {forward:.1f} forward, {backward:.1f} backward")
 
 # %%
 # What to look at
