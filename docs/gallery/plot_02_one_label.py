@@ -70,8 +70,8 @@ for name, label in found.items():
     print(f"{name:17} {np.mean(label[rest] == truth[rest]):.1%} of the other nodes right")
 
 # %%
-# The map
-# -------
+# What to look at
+# ---------------
 # Nodes with similar diffused features lie close together (t-SNE). Stars are the given labels.
 # Compare each map with the true classes on the left: propagated labels spill over into groups of
 # other classes that have no label of their own, and clusters, which read the words, do so less.

@@ -64,9 +64,8 @@ done = subprocess.run(command, check=True, capture_output=True, text=True)
 record = json.loads(done.stdout.splitlines()[0])
 model, processes = record["model"], record["processes"]
 print(f"{model} on {processes} processes: {record['test_accuracy']:.1%} right")
-print(
-    f"products per epoch: {record['nfe_forward']:.1f} forward, {record['nfe_backward']:.1f} backward"
-)
+forward, backward = record["nfe_forward"], record["nfe_backward"]
+print(f"products per epoch: {forward:.1f} forward, {backward:.1f} backward")
 
 # %%
 # What to look at
