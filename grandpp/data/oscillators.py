@@ -72,7 +72,7 @@ class DampedOscillators(SequenceData):
     Example:
         >>> data = DampedOscillators(train=8, validation=4, test=4)
         >>> data.train.x.shape
-        torch.Size([12, 8, 2])
+        torch.Size([8, 12, 2])
     """
 
     def __init__(

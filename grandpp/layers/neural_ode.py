@@ -79,7 +79,7 @@ class NeuralODE(nn.Module):
 
     Example:
         >>> from grandpp.fields import MLPField
-        >>> ode = NeuralODE(MLPField(2, (8,), 2), kind="hbnode", gradient="adjoint")
+        >>> ode = NeuralODE(MLPField(2, (8,)), kind="hbnode", gradient="adjoint")
         >>> ode(torch.randn(5, 2)).shape
         torch.Size([5, 2])
     """

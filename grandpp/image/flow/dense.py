@@ -35,8 +35,8 @@ class DenseFlow(Bijection):
 
     Example:
         >>> flow = DenseFlow((2,), hidden=(8,))
-        >>> flow.log_prob(torch.randn(5, 2)).shape
-        torch.Size([5])
+        >>> flow.inverse(torch.zeros(5, 2)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(
