@@ -37,7 +37,7 @@ WAYS = ("plain", "kept")
 
 
 class Model(nn.Module):
-    """What the README shows: a map, the layer, a map."""
+    """What README and docs show: a map, the layer, a map."""
 
     def __init__(self, in_channels: int, channels: int, classes: int, span: float) -> None:
         super().__init__()

@@ -24,6 +24,16 @@ from grandpp.linalg import CSR, check_range, normalize_rows
 from grandpp.linalg.components import Classes, find_classes
 from grandpp.linalg.tensor_cache import Prepared
 
+__all__ = [
+    "Graph",
+    "check_edge_index",
+    "degree",
+    "dirichlet_energy",
+    "prepare_graph",
+    "row_normalize",
+    "symmetric_normalize",
+]
+
 _DIFFERENCES = 2**22  # of features along edges that are held at once
 
 
@@ -179,6 +189,11 @@ def prepare_graph(edge_index: Tensor, num_nodes: int) -> Graph:
 
     Raises:
         ValueError, IndexError: See :func:`check_edge_index`.
+
+    Example:
+        >>> graph = prepare_graph(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
+        >>> graph.num_nodes, graph.csr.col.tolist()  # both neighbours of each node, itself among them
+        (2, [0, 1, 0, 1])
     """
     if torch.is_inference_mode_enabled():
         # What is built here cannot be used by autograd later, so it is not remembered.
@@ -240,6 +255,11 @@ def dirichlet_energy(x: Tensor, edge_index: Tensor, edge_weight: Tensor | None =
 
     Returns:
         Scalar tensor.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1], [1, 0]])
+        >>> float(dirichlet_energy(torch.tensor([[0.0], [2.0]]), edge_index))
+        2.0
     """
     check_edge_index(edge_index, x.size(0))
     weight = x.new_ones(()).expand(edge_index.size(1)) if edge_weight is None else edge_weight

@@ -19,7 +19,7 @@ from grandpp.training.options import add_options
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [README, *sorted(p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts)]
 # Letters that stand for values, in commands that print a row of a table each.
 PLACEHOLDERS = {"D": "Cora", "M": "gcn", "K": "1", "N": "1", "E": "1", "G": "0.1"}
 
@@ -87,7 +87,8 @@ def test_links_and_pictures_lead_to_files_that_are_small():
                 continue
             file, _, heading = target.partition("#")
             found = (page.parent / file).resolve() if file else page
-            assert found.is_file(), target
+            # Pages of the reference are written when the site is built.
+            assert found.exists() or found.parent == ROOT / "docs/api", target
             if heading:
                 headings = re.findall(r"^#+ (.+)$", found.read_text(), re.M)
                 slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
@@ -130,7 +131,7 @@ def test_every_example_in_python_runs(own_graph, monkeypatch, capsys):
     # Two epochs of the examples' hundred.
     monkeypatch.setattr("grandpp.estimator.classifier.NodeClassifier.fit", _short_fit())
     examples = blocks(README, "python")
-    assert len(examples) == 3
+    assert len(examples) == 2
     for example in examples:
         torch.manual_seed(0)
         exec(compile(example, "README.md", "exec"), {})

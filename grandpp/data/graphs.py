@@ -112,6 +112,11 @@ def load_dataset(
         Dense features take less than 100 MB, except for CoauthorCS: 0.5 GB, or 17 MB as
         ``torch.sparse_csr``, of which no dense copy is made. Copy a graph with sparse features by
         ``data.clone()``; torch does not support :func:`copy.deepcopy` of this layout.
+
+    Example:
+        >>> data = load_dataset("KarateClub")
+        >>> data.num_nodes, data.num_edges, data.num_classes
+        (34, 156, 4)
     """
     own = _load_own(name, root, sparse)
     if own is not None:

@@ -68,6 +68,11 @@ class DampedOscillators(SequenceData):
 
     Raises:
         ValueError: For a number below 1.
+
+    Example:
+        >>> data = DampedOscillators(train=8, validation=4, test=4)
+        >>> data.train.x.shape
+        torch.Size([8, 12, 2])
     """
 
     def __init__(

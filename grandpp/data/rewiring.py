@@ -70,6 +70,12 @@ def rewire(data: Data, kind: str = "gdc", **options: Any) -> Data:
         ValueError: If the kind is unknown, an option is out of range, or the graph not supported.
         TypeError: If the kind has no such option.
         IndexError: If an edge names a node that does not exist.
+
+    Example:
+        >>> from grandpp.data import load_dataset
+        >>> data = load_dataset("KarateClub")
+        >>> rewire(data, "gdc", top_k=3).num_nodes == data.num_nodes
+        True
     """
     if kind not in _KINDS:
         raise ValueError(f"expected 'kind' to be one of {', '.join(REWIRINGS)} (got {kind!r})")

@@ -69,6 +69,12 @@ def low_label_split(
         ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
             small for ``num_development``, or a class has too few nodes (its number, what it has
             and needs).
+
+    Example:
+        >>> from grandpp.data import load_dataset
+        >>> data = low_label_split(load_dataset("KarateClub"), 1, seed=0, protocol="no_val")
+        >>> int(data.train_mask.sum()), int(data.test_mask.sum())
+        (4, 30)
     """
     per_class, seed = _numbers(labels_per_class, seed, protocol)
     check_data(data)

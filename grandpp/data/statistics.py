@@ -43,6 +43,11 @@ def graph_statistics(data: Data) -> GraphStatistics:
     Args:
         data: undirected graph with ``x``, ``edge_index`` (both orientations) and ``y``, -1 where
             no label is known.
+
+    Example:
+        >>> from grandpp.data import load_dataset
+        >>> round(graph_statistics(load_dataset("KarateClub")).homophily, 3)
+        0.756
     """
     source, target = data.edge_index
     ends = data.y[data.edge_index]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class LowPrecision(nn.Module):
-    """Evaluate a field under bfloat16 autocast and return its derivative in the type of the state.
+    r"""Evaluate a field under bfloat16 autocast and return its derivative in the type of the state.
 
     The state, its error estimate and the sums over stages stay float32: a state kept in bfloat16
     would lose every step smaller than 1/256 of it.
@@ -19,8 +19,8 @@ class LowPrecision(nn.Module):
         As ``field``; the derivative has the type of h.
 
     Note:
-        The derivative is rounded to 8 bits, an error of about 0.002 |f| that no step size can
-        lower: adaptive methods need a tolerance of 1e-3 or more. It pays on a GPU with hardware for
+        The derivative is rounded to 8 bits, an error of about :math:`0.002\,|f|` that no step
+        size can lower: adaptive methods need a tolerance of 1e-3 or more. It pays on a GPU with hardware for
         bfloat16 and wide layers.
     """
 

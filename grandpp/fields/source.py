@@ -20,7 +20,7 @@ from grandpp.graph import degree
 from grandpp.linalg.components import Classes, Components
 
 DEFAULT_GAIN = 0.2
-"""Chosen on validation nodes, see the README."""
+"""Chosen on validation nodes, see ``docs/results.md``."""
 
 # Sources at one in so many nodes, or fewer, are known by these nodes to the solver.
 _MANY = 8
@@ -57,11 +57,10 @@ class TrustedSource(nn.Module):
     class with a single trusted node has no source then. In nonlinear mode pi is that of A(x(0)).
 
     Means are taken over closed classes: a closed class is a strongly connected set of nodes that
-        receives
-    nothing from others, in an undirected graph a component. No source at any other (transient)
-    node can make the state drift, and such nodes are compared with the plain mean of all trusted
-    nodes in their weakly connected component. The paper's mean and the constant of ``"shifted"``
-    are those of a graph of the batch.
+    receives nothing from others, in an undirected graph a component. No source at any other
+    (transient) node can make the state drift, and such nodes are compared with the plain mean of
+    all trusted nodes in their weakly connected component. The paper's mean and the constant of
+    ``"shifted"`` are those of a graph of the batch.
 
     Nodes may be trusted in part: a weight w_i in [0, 1] multiplies s_i and the share of node i in
     the mean, so balance holds as before; trusted nodes have weight 1.

@@ -23,6 +23,10 @@ def trust_weights(index: Tensor | None, num_nodes: int, like: Tensor) -> Tensor:
         ValueError: For a wrong dtype or shape, weights outside [0, 1], or an integer tensor that
             looks like a mask: of type uint8, or N > 2 zeros and ones.
         IndexError: For an index outside [0, N).
+
+    Example:
+        >>> trust_weights(torch.tensor([2, 0]), 4, torch.empty(0))
+        tensor([1., 0., 1., 0.])
     """
     if index is None:
         return like.new_zeros(num_nodes)

@@ -54,6 +54,11 @@ class ODEClassifier(nn.Module):
 
     Note:
         An evaluation costs about 18 H W hidden² operations per image, mostly in the middle layer.
+
+    Example:
+        >>> model = ODEClassifier("anode", (1, 8, 8), channels=3, hidden=8, tolerance=1e-3)
+        >>> model(torch.randn(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
 
     def __init__(

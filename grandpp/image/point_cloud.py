@@ -43,7 +43,7 @@ POINT_CLOUD_SOLVERS = ("tsit5", "dopri5")
 
 
 def point_cloud(seed: int, inner: int = 40, outer: int = 80) -> tuple[Tensor, Tensor]:
-    """Draw a disc |r| < 0.5 and a ring 0.85 < |r| < 1, both uniformly.
+    """Draw a disc, radius below 0.5, and a ring, radius 0.85 to 1, both uniformly.
 
     Args:
         seed: Seed of the random points.

@@ -49,6 +49,11 @@ class CGNNConv(DiffusionConv):
         The equation is linear with a source: ``solver="auto"`` and ``"exact"`` cost about
         :math:`\tau + 6 \sqrt\tau` products, :math:`\tau = \alpha T / 2`, and a few times
         the square root of that for undirected graphs. A node without edges gets a self-loop.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> CGNNConv(4, time=10.0)(torch.eye(3, 4), edge_index).shape
+        torch.Size([3, 4])
     """
 
     def __init__(

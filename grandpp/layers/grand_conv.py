@@ -71,6 +71,14 @@ class GRANDConv(DiffusionConv):
         Explainers, message-passing hooks and a subclass's ``message()``, ``aggregate()``,
         ``update()`` or ``propagate()`` work with every solver but ``"exact"`` and ``"steady"``; the
         messages are those of :math:`\alpha (A - I)`, self-loops included.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])  # the path 0 - 1 - 2
+        >>> conv = GRANDConv(4, time=3.0)
+        >>> conv(torch.ones(3, 4), edge_index)  # constant features are a fixed point
+        tensor([[1., 1., 1., 1.],
+                [1., 1., 1., 1.],
+                [1., 1., 1., 1.]], grad_fn=...)
     """
 
     takes_graphs = True

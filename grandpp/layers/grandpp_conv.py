@@ -33,7 +33,8 @@ class GRANDPPConv(DiffusionConv):
     Args:
         channels: Size F of the node features, unchanged by the layer.
         source: ``"balanced"`` or ``"paper"``. (default: ``"balanced"``)
-        source_gain: The factor g, to which the accuracy is very sensitive, see the README.
+        source_gain: The factor g, to which the accuracy is very sensitive, see "The source's
+            gain" in ``docs/results.md``.
             (default: ``0.2``)
         learn_gain: Learn g, starting from ``source_gain``. (default: ``False``)
         initial: ``"features"``, ``"shifted"`` or ``"zero"``. (default: ``"features"``)
@@ -81,6 +82,13 @@ class GRANDPPConv(DiffusionConv):
         The balanced source subtracts a mean per closed class; transient nodes of directed graphs
         subtract that of their component. The mean of ``source="paper"`` and the constant of
         ``initial="shifted"`` are taken per graph of ``batch``, or over all nodes without one.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])  # the path 0 - 1 - 2
+        >>> conv = GRANDPPConv(4, time=float("inf"))
+        >>> trusted = torch.tensor([True, False, True])
+        >>> conv(torch.eye(3, 4), edge_index, source_index=trusted).shape
+        torch.Size([3, 4])
     """
 
     takes_graphs = True

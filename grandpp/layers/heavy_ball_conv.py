@@ -85,6 +85,13 @@ class HeavyBallConv(DiffusionConv):
         T sqrt(2 alpha) + 10 products (more for attention) for each of h and m. Without damping
         and source the linear kinds conserve :math:`\tfrac12 |m|_D^2 + \tfrac\alpha2 \langle h,
         (I - A) h\rangle_D` for the random walk on an undirected graph.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> conv = HeavyBallConv(4, kind="wave", gamma=0.5, time=2.0)
+        >>> solution = conv.solve(torch.eye(3, 4), edge_index, save_at=[1.0, 2.0])
+        >>> solution.ys.shape, solution.stats.methods
+        (torch.Size([2, 3, 4]), [(0.0, 'exact')])
     """
 
     source_time: float | None = None

@@ -76,6 +76,12 @@ class NeuralODE(nn.Module):
         Under autocast the solve runs in the dtype of the parameters and returns it;
         :class:`grandpp.fields.LowPrecision` evaluates only the field in bfloat16. In half precision
         the solve computes in float32 and returns the dtype of x.
+
+    Example:
+        >>> from grandpp.fields import MLPField
+        >>> ode = NeuralODE(MLPField(2, (8,)), kind="hbnode", gradient="adjoint")
+        >>> ode(torch.randn(5, 2)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

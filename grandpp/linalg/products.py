@@ -213,6 +213,13 @@ def spmm(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
         Dense matrix ``[num_rows, F]`` or ``[num_rows, H, F]``.
 
     Cost: forward nnz*F multiply-adds per head and no memory of size nnz*F; each gradient the same.
+
+    Example:
+        >>> from grandpp.linalg import CSR
+        >>> csr = CSR.from_coo(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), 2, 2)
+        >>> spmm(csr, torch.tensor([1.0, 2.0, 3.0]), torch.eye(2))
+        tensor([[1., 2.],
+                [0., 3.]])
     """
     return _SpMM.apply(csr, weight, x)
 

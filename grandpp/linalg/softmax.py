@@ -27,6 +27,12 @@ def normalize_rows(csr: CSR, values: Tensor) -> Tensor:
 
     Returns:
         Values of the same shape and type. A row whose values are all 0 stays 0, with gradient 0.
+
+    Example:
+        >>> from grandpp.linalg import CSR
+        >>> csr = CSR.from_coo(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), 2, 2)
+        >>> normalize_rows(csr, torch.tensor([1.0, 3.0, 5.0]))
+        tensor([0.2500, 0.7500, 1.0000])
     """
     if values.dtype in (torch.float16, torch.bfloat16):
         return normalize_rows(csr, values.float()).to(values.dtype)
@@ -48,6 +54,12 @@ def edge_softmax(csr: CSR, scores: Tensor, prior: Tensor | None = None) -> Tenso
     Returns:
         Values of the shape and type of ``scores`` that sum to 1 in every row with a positive
         prior, and are 0 in the others.
+
+    Example:
+        >>> from grandpp.linalg import CSR
+        >>> csr = CSR.from_coo(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), 2, 2)
+        >>> edge_softmax(csr, torch.zeros(3))
+        tensor([0.5000, 0.5000, 1.0000])
     """
     if scores.dtype in (torch.float16, torch.bfloat16):
         wide = None if prior is None else prior.float()

@@ -113,7 +113,7 @@ class AdaLanczosNet(LanczosNet):
     of eigenvectors are unstable.
 
     Args:
-        in_channels, hidden, out_channels, **kwargs: As :class:`LanczosNet`.
+        in_channels, hidden, out_channels, kwargs: As :class:`LanczosNet`.
         embedding: Size of z. (default: ``16``)
     """
 

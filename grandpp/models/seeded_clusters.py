@@ -133,6 +133,12 @@ def seeded_clusters(
         ValueError: If a class has no labelled node.
 
     Cost: ``iterations`` products of sizes [N, p] and [p, C].
+
+    Example:
+        >>> embedding = torch.nn.functional.normalize(torch.tensor([[3.0, 1], [2, 1], [1, 3], [1, 2]]))
+        >>> found = seeded_clusters(embedding, torch.tensor([0, 2]), torch.tensor([0, -1, 1, -1]), 2)
+        >>> found.label.tolist()
+        [0, 0, 1, 1]
     """
     nodes, rows = check_labelled(labelled, label, num_classes)
     known = rows.to(embedding)

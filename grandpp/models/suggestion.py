@@ -51,6 +51,12 @@ def suggest_nodes(
         ValueError: As :func:`suggest_from_views`.
 
     Cost: that of :func:`graph_views` and of :func:`suggest_from_views`.
+
+    Example:
+        >>> from grandpp.data import load_dataset
+        >>> data = load_dataset("KarateClub")
+        >>> suggest_nodes(data.x, data.edge_index, None, 4).shape
+        torch.Size([4])
     """
     free = _unlabelled(num_nodes(x), labelled, label)
     _check(number, free, proba)

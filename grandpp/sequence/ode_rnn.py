@@ -77,6 +77,12 @@ class ODERNN(nn.Module):
     Note:
         Cost: one solve per interval over the elements that have not ended. They share its steps, so
         that the results of a batch and of its elements alone agree up to the tolerance.
+
+    Example:
+        >>> model = ODERNN("hbnode", input_size=2, hidden_size=8, output_size=1, batch_first=True)
+        >>> times = torch.rand(4, 10).cumsum(1)  # every sequence at its own times
+        >>> model(torch.randn(4, 10, 2), times).outputs.shape
+        torch.Size([4, 10, 1])
     """
 
     def __init__(

@@ -61,6 +61,12 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
     Raises:
         ValueError: For an unknown name, or a value out of range.
         TypeError: For an option the method does not take, or no solver.
+
+    Example:
+        >>> resolve_solver("dopri5", rtol=1e-3).rtol
+        0.001
+        >>> resolve_solver("exact").method
+        'exact'
     """
     if not isinstance(solver, str):
         if not callable(getattr(solver, "solve", None)):

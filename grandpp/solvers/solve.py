@@ -66,6 +66,11 @@ def solve(
             state's shape, type and device or works in place on its arguments, or if its state is
             spread over processes and the solver takes none of these.
         SolveError: If the solve fails and ``throw`` is set.
+
+    Example:
+        >>> solution = solve(lambda t, y: -y, torch.ones(1), (0.0, 1.0), solver="tsit5", rtol=1e-6)
+        >>> round(float(solution.y), 4), solution.status.name
+        (0.3679, 'SUCCESS')
     """
     method = resolve_solver(solver, **options)
     check_state(y0)

@@ -129,6 +129,16 @@ def paired_difference(
 
     Raises:
         ValueError: If two runs to be paired used different splits.
+
+    Example:
+        >>> def runs(*accuracies):
+        ...     return [
+        ...         {"split": i, "seed": 0, "split_digest": "", "test_accuracy": value}
+        ...         for i, value in enumerate(accuracies)
+        ...     ]
+        >>> found = paired_difference(runs(0.8, 0.7, 0.9), runs(0.7, 0.7, 0.7))
+        >>> found.n, round(found.mean, 3), round(found.half_width, 3)
+        (3, 0.1, 0.248)
     """
     own, other = ([r for r in rs if r["test_accuracy"] is not None] for rs in (records, baseline))
     digests = {r["split"]: r["split_digest"] for r in other}
@@ -247,6 +257,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     and clipped at 1. The family-wise error rate stays below the level under any dependence.
 
     Own code, because scipy has no such correction and statsmodels would be a dependency for it.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")

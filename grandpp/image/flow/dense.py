@@ -32,6 +32,11 @@ class DenseFlow(Bijection):
 
     Shape:
         x ``[B, *shape]``; latents ``[B, prod(shape)]``.
+
+    Example:
+        >>> flow = DenseFlow((2,), hidden=(8,))
+        >>> flow.inverse(torch.zeros(5, 2)).shape
+        torch.Size([5, 2])
     """
 
     def __init__(

@@ -36,7 +36,7 @@ from grandpp.vector_field import AnyField, State
 
 @dataclass(frozen=True)
 class Proximal:
-    """A fixed-step proximal method.
+    r"""A fixed-step proximal method.
 
     Args:
         method: ``"prox_be"``, ``"prox_cn"``, ``"prox_bdf2"`` to ``"prox_bdf4"``, or the
@@ -45,8 +45,8 @@ class Proximal:
             again where the step changes.
         inner: Name of an inner solver, or an object. One that stagnates (a Jacobian far from
             symmetric) is replaced by ``"newton_krylov"`` for the rest of the solve.
-        inner_tol: Tolerance on RMS(residual / (1 + |z|)) of a step's equation, and on its
-            gradient; raised to what the precision of the state allows.
+        inner_tol: Tolerance on :math:`\mathrm{RMS}(r / (1 + |z|))`, r the residual of a step's
+            equation, and on its gradient; raised to what the precision of the state allows.
         max_inner: Most inner iterations per equation; also bounds the backward solve.
         max_nfe: Evaluation budget of one forward solve.
         gradient: ``"implicit"``, the only choice.

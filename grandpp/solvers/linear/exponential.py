@@ -57,16 +57,16 @@ class LinearField(VectorField, Protocol):
 
 @dataclass(frozen=True)
 class Exact:
-    """Uniformisation (Grassmann 1977) or Chebyshev expansion with an a-priori error bound.
+    r"""Uniformisation (Grassmann 1977) or Chebyshev expansion with an a-priori error bound.
 
     For linear diffusion, and for linear systems on a graph (:mod:`grandpp.solvers.linear.system`)
     such as heavy balls.
 
     Args:
         rtol: Bound on the error from one saved time to the next, before rounding, relative to
-            |y0| + min(T, 1 / r) |s| with the fastest rate r (2 alpha for linear diffusion), the
-            least that the effect of a source can have grown to: in the maximum norm for
-            uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
+            :math:`|y_0| + \min(T, 1 / r)\, |s|` with the fastest rate r (2 alpha for linear
+            diffusion), the least that the effect of a source can have grown to: in the maximum
+            norm for uniformisation, in the degree-weighted Euclidean norm for Chebyshev.
         max_nfe: Budget of products of one forward solve.
 
     Raises:

@@ -81,7 +81,7 @@ class Variant:
 
 
 CLUSTER_LABELS = 1.0
-"""Chosen on validation nodes, see the README."""
+"""Chosen on validation nodes, see ``docs/results.md``."""
 
 _LINEAR = {"mode": "linear", "solver": "exact"}
 

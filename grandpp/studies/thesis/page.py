@@ -170,11 +170,11 @@ def _model_notes(records: Sequence[Record]) -> list[str]:
         notes.append("GRAND and GRAND++ are the thesis's equations. GRAND's code tuned these "
                      "settings with a further term, beta x(0) with learned beta, which brings "
                      "GRAND-l on Cora to the thesis's accuracy at 20 labels (--learn-beta of "
-                     "node_classify, see the README).")  # fmt: skip
+                     "node_classify, see docs/results.md).")  # fmt: skip
         notes.append("GRAND's code chooses the time up to 3 T on the validation nodes too, for "
                      "every epoch, and so does a public copy of GRAND++'s; whether the thesis's "
                      "numbers are of that kind it does not say. Ours are at T: --best-time of "
-                     "node_classify reports the others beside them (see the README).")  # fmt: skip
+                     "node_classify reports the others beside them (see docs/results/few-labels.md).")  # fmt: skip
     return notes
 
 
