@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from grandpp.fields import Augmented, ConvField, Dynamics
 from grandpp.fields.precision import LowPrecision
+from grandpp.fields.time_plane import as_channels_last
 from grandpp.layers.neural_ode import KINDS, NeuralODE, make_dynamics
 from grandpp.solvers import Solution, Solver
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
@@ -134,8 +135,16 @@ def _dynamics(kind: str, extra: int) -> Dynamics:
     return Augmented(extra) if kind == "anode" else make_dynamics(kind)
 
 
+class _ConvStack(nn.Sequential):
+    """Layers on images whose channels are side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = super().forward(as_channels_last(x))
+        return out.contiguous()
+
+
 def _velocity(own: int, channels: int, hidden: int) -> nn.Module:
-    return nn.Sequential(
+    return _ConvStack(
         nn.Conv2d(own, hidden, 1),
         nn.LeakyReLU(_SLOPE),
         nn.Conv2d(hidden, hidden, 3, padding=1),
