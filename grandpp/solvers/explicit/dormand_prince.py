@@ -11,7 +11,7 @@ from grandpp.solvers.explicit.tsit5 import Tsit5
 
 @dataclass(frozen=True)
 class DormandPrince(Tsit5):
-    r"""Explicit Runge-Kutta method of order 5(4) by Dormand and Prince (1980), with PI step control.
+    r"""Explicit Runge-Kutta method of order 5(4) by Dormand and Prince (1980), steps by PI control.
 
     The coefficients of torchdiffeq's ``"dopri5"`` with the steps, the gradients and the counts of
     :class:`~grandpp.solvers.Tsit5`, whose arguments it has.
