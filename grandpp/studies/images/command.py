@@ -125,6 +125,8 @@ def _run_all(options: ImageOptions, console: Console, found: list[Record]) -> No
 
 def _load(options: ImageOptions, console: Console) -> ImageSplit:
     split = load_images(options.dataset, options.root, progress=not console.quiet)
+    if split.partial:
+        console.notice(f"{split.name}: {split.note}")
     split = split.subset(options.train, options.test)
     if split.image_shape != IMAGE_SHAPES[options.dataset]:
         raise ValueError(

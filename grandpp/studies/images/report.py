@@ -27,8 +27,8 @@ def efficacy(row: Mapping[str, float]) -> float:
 def image_table(records: Sequence[Record]) -> str:
     """One line per data set, model, tolerance and solver; means over runs that reached the end."""
     head = ("data set", "model", "tol", "solver", "parameters", "runs", "failed", "epochs",
-            "accuracy %", "train loss", "nfe forward", "nfe backward", "last forward", "last backward",
-            "efficacy", "s/epoch")  # fmt: skip
+            "accuracy %", "train loss", "nfe forward", "nfe backward", "last forward",
+            "last backward", "efficacy", "s/epoch")  # fmt: skip
     names = ("dataset", "model", "tolerance", "solver", "amp", "parameters")
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
