@@ -1,4 +1,4 @@
-"""The pages in docs: examples run, tables and pictures follow their data, every name is described."""
+"""The pages in docs: examples run, tables and pictures follow their data, names are described."""
 
 from __future__ import annotations
 
