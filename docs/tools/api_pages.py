@@ -233,7 +233,7 @@ def _data(module: ModuleType, name: str) -> list[str]:
     """A constant or a type alias: its value where it is short, and the text below it."""
     shown = textwrap.shorten(repr(getattr(module, name)), 100, placeholder=" ...")
     text = _data_text(module, name)
-    lines = [f".. py:data:: {module.__name__}.{name}", f"   :value: {shown}", ""]
+    lines = [f".. py:data:: {name}", f"   :value: {shown}", ""]
     return [*lines, textwrap.indent(text, "   "), ""]
 
 

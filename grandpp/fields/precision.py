@@ -20,8 +20,8 @@ class LowPrecision(nn.Module):
 
     Note:
         The derivative is rounded to 8 bits, an error of about :math:`0.002\,|f|` that no step
-        size can lower: adaptive methods need a tolerance of 1e-3 or more. It pays on a GPU with hardware for
-        bfloat16 and wide layers.
+        size can lower: adaptive methods need a tolerance of 1e-3 or more. It pays on a GPU with
+        hardware for bfloat16 and wide layers.
     """
 
     def __init__(self, field: nn.Module) -> None:

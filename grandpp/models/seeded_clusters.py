@@ -135,10 +135,10 @@ def seeded_clusters(
     Cost: ``iterations`` products of sizes [N, p] and [p, C].
 
     Example:
-        >>> embedding = torch.nn.functional.normalize(torch.tensor([[3.0, 1], [2, 1], [1, 3], [1, 2]]))
-        >>> found = seeded_clusters(embedding, torch.tensor([0, 2]), torch.tensor([0, -1, 1, -1]), 2)
+        >>> embedding = torch.nn.functional.normalize(torch.tensor([[3.0, 1], [2, 1], [1, 3]]))
+        >>> found = seeded_clusters(embedding, torch.tensor([0, 2]), torch.tensor([0, -1, 1]), 2)
         >>> found.label.tolist()
-        [0, 0, 1, 1]
+        [0, 0, 1]
     """
     nodes, rows = check_labelled(labelled, label, num_classes)
     known = rows.to(embedding)

@@ -174,7 +174,8 @@ def _model_notes(records: Sequence[Record]) -> list[str]:
         notes.append("GRAND's code chooses the time up to 3 T on the validation nodes too, for "
                      "every epoch, and so does a public copy of GRAND++'s; whether the thesis's "
                      "numbers are of that kind it does not say. Ours are at T: --best-time of "
-                     "node_classify reports the others beside them (see docs/results/few-labels.md).")  # fmt: skip
+                     "node_classify reports the others beside them (see "
+                     "docs/results/few-labels.md).")  # fmt: skip
     return notes
 
 
