@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "grandpp.studies.low_label.classify",
         "train node classifiers on few labels and compare their accuracies",
     ),
+    "tune": (
+        "grandpp.studies.low_label.tune",
+        "search the settings of a model by Optuna, resumably",
+    ),
     "partition": (
         "grandpp.distributed.partition_command",
         "cut a graph into shards, one for each process of a training",

@@ -192,7 +192,7 @@ def prepare_graph(edge_index: Tensor, num_nodes: int) -> Graph:
 
     Example:
         >>> graph = prepare_graph(torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
-        >>> graph.num_nodes, graph.csr.col.tolist()  # with self-loops
+        >>> graph.num_nodes, graph.csr.col.tolist()  # sources, row by row
         (2, [0, 1, 0, 1])
     """
     if torch.is_inference_mode_enabled():

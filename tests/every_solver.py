@@ -26,7 +26,7 @@ def gradients_of(solver: str) -> tuple[str, ...]:
     """Names of the gradients that a solver of nonlinear fields offers."""
     if solver.startswith("prox_"):
         return ("implicit",)
-    if solver == "tsit5":
+    if solver in ("tsit5", "dormand_prince"):
         return ("direct", "checkpoint", "adjoint")
     if solver in METHODS:
         checkpoint = ("checkpoint",) if solver in ONE_STEP_METHODS else ()

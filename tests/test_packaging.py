@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,28 @@ def test_a_wheel_holds_every_module_and_data_file_the_command_and_nothing_else(c
         if path.suffix in (".py", ".csv") or path.name == "py.typed"
     }
     assert inside == expected
+
+
+def test_a_source_distribution_has_what_the_tests_read(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    ignored = ("__pycache__", "*.egg-info", "build", "dist", "_build", "*.jsonl", "*.lock", ".*")
+    folders = ("grandpp", "tests", "scripts", "benchmarks", "docs", "results", ".ci", ".github")
+    for name in folders:
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns(*ignored))
+    wanted = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    for path in ROOT.iterdir():
+        if path.is_file() and path.name not in (".git", ".gitignore"):
+            shutil.copy(path, tmp_path / path.name)
+            wanted.add(path.name)
+    program = "from setuptools import build_meta as b; print(b.build_sdist('out'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(tmp_path / "out" / done.stdout.split()[-1]) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert wanted <= inside
+    assert not any("__pycache__" in name for name in inside)
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 """Check a built site: ``python docs/tools/check_site.py docs/_build``.
 
 No internal link or picture may be dead, and every public name must have an entry in the reference.
-Prints numbers of pages, links, executed examples and public names; exits with 1 after a fault.
+Prints numbers of pages, links, executed examples and public names; after a fault the exit code
+is 1.
 """
 
 from __future__ import annotations

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from grandpp.data.cifar import read_cifar10
+from grandpp.data.cifar_binary import BINARY_FOLDER, read_cifar10_binary
 from grandpp.data.digests import IMAGE_SETS
 from grandpp.data.errors import DatasetIntegrityError
+from grandpp.data.files import missing_files, search_folders
 from grandpp.data.locate import locate
 from grandpp.data.mnist import read_mnist
 
@@ -33,6 +35,7 @@ class ImageSplit:
         test_images: ``[M, C, H, W]``.
         test_labels: ``[M]``.
         note: Description of how the two parts were made.
+        partial: Whether published images are missing from the folders. (default: ``False``)
     """
 
     name: str
@@ -41,6 +44,7 @@ class ImageSplit:
     test_images: Tensor
     test_labels: Tensor
     note: str
+    partial: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -89,14 +93,16 @@ def load_images(
     """Load an image data set with a training and a test part.
 
     Sources: MNIST (LeCun et al., 1998), idx files, packed or not, in ``<folder>/MNIST/raw``;
-    CIFAR-10 (Krizhevsky, 2009), ``<folder>/CIFAR10/raw/cifar-10-python.tar.gz``; ``digits`` (UCI,
-    8x8 pixels), which is part of scikit-learn. Folders and cache are those of
+    CIFAR-10 (Krizhevsky, 2009), ``<folder>/CIFAR10/raw/cifar-10-python.tar.gz``, or the binary
+    version, ``<folder>/CIFAR10/raw/cifar-10-batches-bin/*.bin``; ``digits`` (UCI, 8x8 pixels),
+    which is part of scikit-learn. Folders and cache are those of
     :func:`grandpp.data.load_dataset`. Packed files must have the published SHA-256, the archive
     of CIFAR-10 before anything in it is unpickled.
 
-    If the folders have only the 10,000 test digits of MNIST, 8,000 of them are the training part
-    and 2,000 the test part; ``digits`` are divided into 1,438 and 359. Both are shuffled by
-    ``seed`` first, because the files are ordered by writer.
+    A part of the binary version is taken for what it is: the note says how many images of how many
+    there are. If the folders have only the 10,000 test digits of MNIST, 8,000 of them are the
+    training part and 2,000 the test part; ``digits`` are divided into 1,438 and 359. Both are
+    shuffled by ``seed`` first, because the files are ordered by writer.
 
     Args:
         name: One of :data:`IMAGE_DATASETS`.
@@ -121,9 +127,12 @@ def load_images(
     if name == "digits":
         return _divided(name, *_digits(), seed, "digits of scikit-learn")
     parts: Sequence[tuple[NDArray[np.uint8], NDArray[np.int64]]]
+    missing = ""
     try:
         if name == "mnist":
             parts = read_mnist(root, download=download, progress=progress, check_size=check_size)
+        elif (folder := _binary_cifar(root)) is not None:
+            parts, missing = read_cifar10_binary(folder)
         else:
             content = locate(name, IMAGE_SETS[name], root, download=download, progress=progress)
             parts = read_cifar10(*content.values())
@@ -131,8 +140,21 @@ def load_images(
         raise DatasetIntegrityError(f"the files of {name} cannot be read: {error}") from error
     pairs = [(_pixels(images), torch.from_numpy(labels)) for images, labels in parts]
     if len(pairs) == 1:
-        return _divided(name, *pairs[0], seed, "MNIST test digits")
-    return ImageSplit(name, *pairs[0], *pairs[1], "training and test images as published")
+        return replace(_divided(name, *pairs[0], seed, "MNIST test digits"), partial=True)
+    note = missing or "training and test images as published"
+    return ImageSplit(name, *pairs[0], *pairs[1], note, partial=bool(missing))
+
+
+def _binary_cifar(root: str | Path | None) -> Path | None:
+    """The folder of the binary version, if no folder before it has the archive."""
+    archive = IMAGE_SETS["cifar10"]
+    for folder in search_folders(root):
+        raw = folder / archive.folder
+        if not missing_files(raw, archive.files):
+            return None
+        if (raw / BINARY_FOLDER).is_dir():
+            return raw / BINARY_FOLDER
+    return None
 
 
 def _digits() -> tuple[Tensor, Tensor]:

@@ -105,7 +105,8 @@ def sbm(
         Cost is O(num_edges log num_edges + num_nodes * num_features), with no loop over nodes.
 
     Example:
-        >>> data = sbm(50, 120, num_classes=3, num_features=30, words_per_node=5.0)
+        >>> sizes = {"num_nodes": 50, "num_edges": 120, "num_classes": 3, "num_features": 30}
+        >>> data = sbm(**sizes, words_per_node=5.0)
         >>> data.x.shape, data.edge_index.shape
         (torch.Size([50, 30]), torch.Size([2, 240]))
     """

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
+from tqdm import tqdm
 
 from grandpp.distributed.exchange import communicating
 
@@ -109,6 +110,16 @@ def broadcast(content: bytes, job: Job, source: int = 0) -> bytes:
     return buffer.numpy().tobytes()
 
 
+def leave(code: int) -> NoReturn:
+    """End this rank at once, without the destructors of a backend that has lost another rank.
+
+    They wait for it, or abort the process: the exit code would be that of a crash.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def run_ranks(target: Callable[..., int], arguments: tuple[Any, ...], count: int) -> int:
     """Call a function in several new processes of this machine, as the ranks of a job.
 
@@ -144,9 +155,10 @@ def run_ranks(target: Callable[..., int], arguments: tuple[Any, ...], count: int
             ranks.append(process)
         return _wait(ranks)
     finally:
-        for process in ranks:
+        for process in ranks:  # all at once: one that is left would say that it lost the others
             if process.is_alive():
                 process.kill()
+        for process in ranks:
             process.join()
 
 
@@ -170,6 +182,9 @@ def _start(
     threads: int,
 ) -> None:
     os.environ.update(environment)
+    # No other process writes to the bar of this one. A lock between processes, the default of tqdm,
+    # is a semaphore that nobody removes, and Python then warns of, where this process is killed.
+    tqdm.set_lock(threading.RLock())
     torch.set_num_threads(threads)
     try:
         sys.exit(target(*arguments))

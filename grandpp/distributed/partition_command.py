@@ -75,6 +75,7 @@ def partition(options: PartitionOptions, console: Console) -> int:
     check_folder(options.out)
     if (options.dataset is None) == (options.edges is None):
         raise ValueError("expected either --dataset or --edges")
+    edges, nodes = _graph(options)
     method = options.method
     if method is None and options.parts > 1 and not metis_is_there():
         console.notice(
@@ -82,7 +83,6 @@ def partition(options: PartitionOptions, console: Console) -> int:
             "edges: pip install 'grandpp[distributed]'"
         )
     method = method or ("metis" if metis_is_there() else "label_propagation")
-    edges, nodes = _graph(options)
     info = write_shards(options.out, edges, nodes, options.parts, method)
     console.emit({k: v for k, v in info.items() if k != "part_digests"})
     console.show(summary(info))

@@ -12,7 +12,7 @@ import numpy as np
 
 from grandpp.distributed.arrays import ShardError
 from grandpp.distributed.exchange import LostRankError
-from grandpp.distributed.job import Job, broadcast, first_error, is_rank, joined, run_ranks
+from grandpp.distributed.job import Job, broadcast, first_error, is_rank, joined, leave, run_ranks
 from grandpp.distributed.read import Shard, read_info, read_shard
 from grandpp.distributed.training import Checkpoints, check_settings, train_shard
 from grandpp.studies.low_label.diffusion_settings import GRANDPPSettings, GRANDSettings
@@ -20,7 +20,9 @@ from grandpp.studies.low_label.network_settings import LayeredSettings
 from grandpp.studies.low_label.report import accuracy_table
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.atomic_files import check_target
-from grandpp.training.command import USER_ERRORS, Command, Console
+from grandpp.training.command import Command, Console
+from grandpp.training.loggers import LogOptions, followed
+from grandpp.training.memory import is_out_of_memory
 from grandpp.training.options import (
     RecordOptions,
     ReportOptions,
@@ -32,13 +34,14 @@ from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
 from grandpp.training.records import RUN_RECORDS, Record, record_of
 from grandpp.training.settings import Run
+from grandpp.training.user_errors import USER_ERRORS, is_user_error
 
 MODELS: tuple[str, ...] = ("grand-l", "grand-nl", "grand++-l", "grand++-nl", "gcn")
 _SOLVER = "tsit5"  # of nonlinear models, whose own solver takes no sharded graphs
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShardedOptions(ReportOptions, RecordOptions):
+class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
     """Options of the command."""
 
     shards: Path = option("folder that 'grandpp partition' wrote", positional=True, metavar="DIR")
@@ -93,7 +96,11 @@ def train_rank(options: ShardedOptions, console: Console) -> int:
             return _train(options, console, job)
     except LostRankError as error:
         console.complain(error)
-        return 1
+        return leave(1) if is_rank() else 1
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return console.out_of_memory(error)
 
 
 def _train(options: ShardedOptions, console: Console, job: Job) -> int:
@@ -101,6 +108,8 @@ def _train(options: ShardedOptions, console: Console, job: Job) -> int:
     try:
         prepared = _prepare(options, job)
     except USER_ERRORS as error:
+        if not is_user_error(error):
+            raise
         where = f"rank {job.rank}: " if job.size > 1 and not isinstance(error, ShardError) else ""
         wrong = f"{where}{error}"
     if wrong := first_error(wrong, job):
@@ -156,7 +165,8 @@ def _run(options: ShardedOptions, job: Job, run: Run, shard: Shard) -> Record:
     if options.checkpoint is not None:
         checkpoints = Checkpoints(options.checkpoint, options.resume)
     shown = Progress([run], not options.quiet) if job.leads else None
-    with shown or contextlib.nullcontext():
+    logger = options.log if job.leads else None
+    with shown or contextlib.nullcontext(), followed(logger, [run]) as following:
         if shown is not None:
             shown.start(run)
 
@@ -164,10 +174,12 @@ def _run(options: ShardedOptions, job: Job, run: Run, shard: Shard) -> Record:
             if shown is not None:
                 shown.show(np.array([epoch]))
 
-        result = train_shard(run, shard, job, checkpoints=checkpoints, on_epoch=on_epoch)
+        log = following.logs[0]
+        result = train_shard(run, shard, job, checkpoints=checkpoints, on_epoch=on_epoch, log=log)
         record = record_of(run, result, shard.info["split"]["digest"], "cpu")
         record["processes"] = job.size
         record["partition"] = shard.info["method"]
+        following.records = [record]
         if shown is not None:
             shown.finish(0, record)
     return record

@@ -29,6 +29,7 @@ from grandpp.models import (
 )
 from grandpp.solvers import SolveStats
 from grandpp.training.atomic_files import write_whole
+from grandpp.training.loggers import EpochValues, RunLog
 from grandpp.training.memory import PeakMemory
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult
 from grandpp.training.settings import Run, build_optimizer
@@ -57,6 +58,7 @@ def train_shard(
     *,
     checkpoints: Checkpoints | None = None,
     on_epoch: Callable[[int], object] = lambda epoch: None,
+    log: RunLog | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> RunResult:
     """Train and evaluate, all ranks together; the result is the same in every rank.
@@ -70,6 +72,7 @@ def train_shard(
         job: The ranks.
         checkpoints: Where to write and resume. (default: ``None``)
         on_epoch: Called with the number of every epoch. (default: nothing)
+        log: Gets the values of every epoch, those of all ranks. (default: ``None``)
         dtype: Type of parameters and states. (default: ``torch.float32``)
 
     Raises:
@@ -89,8 +92,12 @@ def train_shard(
             for epoch in range(done + 1, run.settings.epochs + 1):
                 if result.out_of_patience(run.settings.patience):
                     break
-                training.train_epoch(epoch, optimizer)
-                training.evaluate(epoch, result)
+                began = time.perf_counter()
+                loss = training.train_epoch(epoch, optimizer)
+                val_accuracy = training.evaluate(epoch, result)
+                if log is not None:
+                    seconds = time.perf_counter() - began
+                    log.epoch(training.epoch_values(epoch, loss, val_accuracy, seconds))
                 if checkpoints is not None and job.leads:
                     training.save(checkpoints.path, run, optimizer, epoch, result)
                 on_epoch(epoch)
@@ -206,8 +213,8 @@ class ShardedTraining:
         self.model.eval()
         return self.model.classify(self.x, self.graph, None, self.masks["train_mask"]).logits
 
-    def evaluate(self, epoch: int, result: RunResult) -> None:
-        """Record the accuracies after an epoch."""
+    def evaluate(self, epoch: int, result: RunResult) -> float | None:
+        """Record the accuracies after an epoch; return that on validation nodes, if any."""
         right = self.predict().argmax(dim=-1) == self.shard.y
         masks = [self.masks[name] for name in ("val_mask", "test_mask")]
         counts = torch.stack([v.sum() for m in masks for v in (right & m, m)])
@@ -218,6 +225,14 @@ class ShardedTraining:
             result.test_accuracy, result.best_epoch = test, epoch
         elif result.val_accuracy is None or val > result.val_accuracy:
             result.val_accuracy, result.test_accuracy, result.best_epoch = val, test, epoch
+        return val
+
+    def epoch_values(
+        self, epoch: int, loss: float, val_accuracy: float | None, seconds: float
+    ) -> EpochValues:
+        """What an epoch was like, for a logger."""
+        forward, backward = (n[-1] if n else None for n in (self.nfe_forward, self.nfe_backward))
+        return EpochValues(epoch, loss, val_accuracy, forward, backward, seconds)
 
     @torch.no_grad()
     def energy(self) -> float | None:

@@ -78,7 +78,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
 
     Example:
         >>> from grandpp.data import low_label_split, sbm
-        >>> graph = sbm(60, 150, num_classes=2, num_features=20, words_per_node=4.0)
+        >>> sizes = {"num_nodes": 60, "num_edges": 150, "num_classes": 2, "num_features": 20}
+        >>> graph = sbm(**sizes, words_per_node=4.0)
         >>> data = low_label_split(graph, labels_per_class=3, seed=0, protocol="no_val")
         >>> clf = NodeClassifier("grand-l", epochs=2).fit(data)
         >>> clf.predict_proba().shape

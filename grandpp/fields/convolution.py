@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 
 from grandpp.fields.dense import ACTIVATIONS, check_sizes
+from grandpp.fields.time_plane import as_channels_last, convolve_with_time
 
 
 class ConvStackField(nn.Module):
@@ -43,7 +44,7 @@ class ConvStackField(nn.Module):
         check_sizes([*sizes, kernel], activation)
         if kernel % 2 == 0:
             raise ValueError(f"expected an odd 'kernel', which keeps the size (got {kernel})")
-        self.layers = nn.ModuleList(
+        self.layers: Sequence[nn.Conv2d] = nn.ModuleList(  # type: ignore[assignment]
             nn.Conv2d(size + 1, following, kernel, padding=kernel // 2)
             for size, following in pairwise(sizes)
         )
@@ -51,7 +52,7 @@ class ConvStackField(nn.Module):
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
         """Evaluate the derivative."""
-        plane = t.to(h.dtype).expand(h.size(0), 1, *h.shape[2:])
+        h = as_channels_last(h)
         for n, layer in enumerate(self.layers):
-            h = layer(torch.cat([h if n == 0 else self.activation(h), plane], dim=1))
-        return h
+            h = convolve_with_time(layer, t, h if n == 0 else self.activation(h))
+        return h.contiguous()

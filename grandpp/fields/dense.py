@@ -7,6 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from grandpp.fields.time_plane import as_channels_last, convolve_with_time
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "relu": nn.ReLU,
@@ -100,11 +102,9 @@ class ConvField(nn.Module):
 
     def forward(self, t: Tensor, h: Tensor) -> Tensor:
         """Evaluate the derivative."""
-        plane = t.to(h.dtype).expand(h.size(0), 1, *h.shape[2:])
-        h = self.activation(self.inner(torch.cat([h, plane], dim=1)))
-        h = self.activation(self.middle(torch.cat([h, plane], dim=1)))
-        out: Tensor = self.outer(torch.cat([h, plane], dim=1))
-        return out
+        h = self.activation(convolve_with_time(self.inner, t, as_channels_last(h)))
+        h = self.activation(convolve_with_time(self.middle, t, h))
+        return convolve_with_time(self.outer, t, h).contiguous()
 
 
 class DrivenField(nn.Module):

@@ -19,9 +19,10 @@ class LowPrecision(nn.Module):
         As ``field``; the derivative has the type of h.
 
     Note:
-        The derivative is rounded to 8 bits, an error of about :math:`0.002\,|f|` that no step
-        size can lower: adaptive methods need a tolerance of 1e-3 or more. It pays on a GPU with
-        hardware for bfloat16 and wide layers.
+        The derivative is rounded to 8 bits, an error of about 0.002 times its size that no step
+        size can lower: adaptive methods need a tolerance of 1e-3 or more, and ``"dormand_prince"`` passes
+        less of it on than ``"tsit5"``. It pays with hardware for bfloat16 products, a GPU or a CPU
+        with AMX, and wide layers.
     """
 
     def __init__(self, field: nn.Module) -> None:

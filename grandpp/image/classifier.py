@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from grandpp.fields import Augmented, ConvField, Dynamics
 from grandpp.fields.precision import LowPrecision
+from grandpp.fields.time_plane import as_channels_last
 from grandpp.layers.neural_ode import KINDS, NeuralODE, make_dynamics
-from grandpp.solvers import Solution, Solver
+from grandpp.solvers import Solution, Solver, Tsit5
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 
 _SLOPE = 0.3
@@ -117,11 +118,14 @@ class ODEClassifier(nn.Module):
         """Solve with another tolerance from now on.
 
         Raises:
-            TypeError: If the solver is not an adaptive method of torchdiffeq.
+            TypeError: If the solver is no explicit method with error control.
         """
         solver = self.flow.solver
-        if not isinstance(solver, TorchDiffEq) or solver.is_fixed_step:
-            raise TypeError(f"expected an adaptive method of torchdiffeq (got '{solver.method}')")
+        fixed = isinstance(solver, TorchDiffEq) and solver.is_fixed_step
+        if fixed or not isinstance(solver, TorchDiffEq | Tsit5):
+            raise TypeError(
+                f"expected an explicit adaptive method, like 'dopri5' (got '{solver.method}')"
+            )
         self.flow.solver = replace(solver, rtol=tolerance, atol=tolerance)
 
 
@@ -139,8 +143,16 @@ def _dynamics(kind: str, extra: int) -> Dynamics:
     return Augmented(extra) if kind == "anode" else make_dynamics(kind)
 
 
+class _ConvStack(nn.Sequential):
+    """Layers on images whose channels are side by side."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = super().forward(as_channels_last(x))
+        return out.contiguous()
+
+
 def _velocity(own: int, channels: int, hidden: int) -> nn.Module:
-    return nn.Sequential(
+    return _ConvStack(
         nn.Conv2d(own, hidden, 1),
         nn.LeakyReLU(_SLOPE),
         nn.Conv2d(hidden, hidden, 3, padding=1),

@@ -7,12 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch_geometric.nn import GAT, GCN, MLP, GATConv, GCNConv, GraphSAGE, SAGEConv
 
-from grandpp.graph import Graph, symmetric_normalize
-from grandpp.linalg import spmm
 from grandpp.models.base import PlainClassifier, check_unweighted
 from grandpp.models.encoder import FirstLinear, drop_features
-from grandpp.models.features import SparseFeatures, map_features
+from grandpp.models.features import SparseFeatures
 from grandpp.models.node_dropout import NodeDropout, dropout
+from grandpp.models.sparse_convolutions import SparseGATConv, SparseGCNConv, SparseSAGEConv
 
 
 class GraphBaseline(PlainClassifier):
@@ -61,20 +60,6 @@ class FeatureBaseline(PlainClassifier):
         return self.model(drop_features(x, self.input_dropout, self.training))
 
 
-class _GraphGCNConv(GCNConv):
-    """PyG's layer that also takes a prepared graph, also sharded, where repeated loops add up."""
-
-    def forward(
-        self, x: Tensor, edge_index: Tensor | Graph, edge_weight: Tensor | None = None
-    ) -> Tensor:
-        if not isinstance(edge_index, Graph):
-            return super().forward(x, edge_index, edge_weight)
-        mapped = self.lin(x)
-        prior = edge_index.prior(edge_weight, 1.0, like=mapped)
-        weight = symmetric_normalize(edge_index, prior)
-        return spmm(edge_index.csr, weight, mapped) + self.bias
-
-
 class _NodeDropout(nn.Dropout):
     """Dropout that may be drawn by node."""
 
@@ -90,7 +75,7 @@ class _GCN(GCN):
         self.add_module("dropout", _NodeDropout(self.get_submodule("dropout").p))
 
     def init_conv(self, in_channels: int, out_channels: int, **kwargs: Any) -> GCNConv:
-        conv = _GraphGCNConv(in_channels, out_channels, **kwargs)
+        conv = SparseGCNConv(in_channels, out_channels, **kwargs)
         conv.lin = FirstLinear.of(conv.lin)
         return conv
 
@@ -98,25 +83,14 @@ class _GCN(GCN):
 class _GAT(GAT):
     def init_conv(self, in_channels: int, out_channels: int, **kwargs: Any) -> GATConv:
         conv = super().init_conv(in_channels, out_channels, **kwargs)
+        conv.__class__ = SparseGATConv  # PyG's method computes the channels of a head
         conv.lin = FirstLinear.of(conv.lin)
         return conv
 
 
-class _MapFirst(SAGEConv):
-    """PyG's layer with the linear map before the mean over neighbours; the two commute.
-
-    PyG aggregates the features themselves: dense, with 1433 numbers per edge on Cora.
-    """
-
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        mapped = map_features(x, self.lin_l.weight)
-        out = self.propagate(edge_index, x=(mapped, mapped), size=None)
-        return out + self.lin_l.bias + map_features(x, self.lin_r.weight)
-
-
 class _GraphSAGE(GraphSAGE):
     def init_conv(self, in_channels: int, out_channels: int, **kwargs: Any) -> SAGEConv:
-        return _MapFirst(in_channels, out_channels, **kwargs)
+        return SparseSAGEConv(in_channels, out_channels, **kwargs)
 
 
 def gcn(

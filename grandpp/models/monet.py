@@ -7,42 +7,12 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import GMMConv
-from torch_geometric.utils import add_remaining_self_loops, degree, softmax
 
+from grandpp.graph import prepare_graph
 from grandpp.models.base import PlainClassifier, check_unweighted
 from grandpp.models.encoder import drop_features
-from grandpp.models.features import SparseFeatures, map_features
-
-_LEAST = 1e-15  # added to squared widths, as in PyG's layer
-
-
-class _GaussianConv(GMMConv):
-    """PyG's layer without a root weight and with one set of Gaussians, for sparse features too.
-
-    Args:
-        normalize: Divide the Gaussians of the edges to a node by their sum.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernels: int, normalize: bool) -> None:
-        options = {"dim": 2, "kernel_size": kernels, "aggr": "add", "root_weight": False}
-        super().__init__(in_channels, out_channels, **options)
-        self.normalize = normalize
-
-    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> Tensor:
-        mapped = map_features(x, self.g.t())
-        out = self.propagate(edge_index, x=(mapped, None), edge_attr=edge_attr, size=None)
-        return out + self.bias
-
-    def message(self, x_j: Tensor, edge_attr: Tensor, index: Tensor, size_i: int | None) -> Tensor:
-        """Weigh the mapped features of every edge's source."""
-        if not self.normalize:
-            return super().message(x_j, edge_attr)
-        distance = (edge_attr.unsqueeze(1) - self.mu).square() / (_LEAST + self.sigma.square())
-        # Gaussians over their sum, also where all of them underflow.
-        weight = softmax(-0.5 * distance.sum(-1), index, num_nodes=size_i)
-        mapped = x_j.view(-1, self.kernel_size, self.out_channels)
-        return (mapped * weight.unsqueeze(-1)).sum(1)
+from grandpp.models.features import SparseFeatures
+from grandpp.models.sparse_convolutions import GaussianConv
 
 
 class MoNet(PlainClassifier):
@@ -86,7 +56,7 @@ class MoNet(PlainClassifier):
         sizes = [in_channels, *[hidden] * (layers - 1), out_channels]
         self.input_dropout, self.dropout = input_dropout, dropout
         self.places = nn.ModuleList(nn.Linear(2, 2) for _ in range(layers))
-        convs = [_GaussianConv(a, b, kernels, normalize) for a, b in pairwise(sizes)]
+        convs = [GaussianConv(a, b, kernels, normalize) for a, b in pairwise(sizes)]
         for conv in convs:
             # PyG draws widths around 0, where the gradient of a Gaussian explodes.
             nn.init.normal_(conv.mu, std=0.1)
@@ -99,11 +69,12 @@ class MoNet(PlainClassifier):
         """Return logits; there is no solve."""
         check_unweighted(edge_weight, "MoNet on degrees")
         h = drop_features(x, self.input_dropout, self.training)
-        edge_index, _ = add_remaining_self_loops(edge_index, num_nodes=h.size(0))
-        scale = degree(edge_index[1], h.size(0), self.places[0].weight.dtype).rsqrt()
-        ends = torch.stack([scale[edge_index[1]], scale[edge_index[0]]], dim=1)
+        graph = prepare_graph(edge_index, h.size(0))
+        csr = graph.csr
+        scale = csr.rowptr.diff().to(next(self.parameters()).dtype).rsqrt()
+        ends = torch.stack([scale[csr.row], scale[csr.col_long]], dim=1)
         for i, (place, conv) in enumerate(zip(self.places, self.convs, strict=True)):
             if i > 0:
                 h = F.dropout(h.relu(), self.dropout, self.training)
-            h = conv(h, edge_index, place(ends).tanh())
+            h = conv(h, graph, place(ends).tanh())
         return h

@@ -135,8 +135,10 @@ def seeded_clusters(
     Cost: ``iterations`` products of sizes [N, p] and [p, C].
 
     Example:
-        >>> embedding = torch.nn.functional.normalize(torch.tensor([[3.0, 1], [2, 1], [1, 3]]))
-        >>> found = seeded_clusters(embedding, torch.tensor([0, 2]), torch.tensor([0, -1, 1]), 2)
+        >>> points = torch.tensor([[3.0, 1.0], [2.0, 1.0], [1.0, 3.0], [1.0, 2.0]])
+        >>> embedding = torch.nn.functional.normalize(points)
+        >>> seeds, labels = torch.tensor([0, 2]), torch.tensor([0, -1, 1, -1])
+        >>> found = seeded_clusters(embedding, seeds, labels, 2)
         >>> found.label.tolist()
         [0, 0, 1]
     """

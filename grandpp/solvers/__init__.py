@@ -2,6 +2,7 @@
 
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import Solution, SolveError, SolveStats, Status
+from grandpp.solvers.explicit.dormand_prince import DormandPrince
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 from grandpp.solvers.explicit.tsit5 import Tsit5
 from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
@@ -19,6 +20,7 @@ __all__ = [
     "Auto",
     "BoundField",
     "CommutatorFree",
+    "DormandPrince",
     "Exact",
     "Proximal",
     "Solution",

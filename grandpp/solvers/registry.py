@@ -9,6 +9,7 @@ from torch import Tensor
 
 from grandpp.solvers.auto import Auto
 from grandpp.solvers.base import Solution
+from grandpp.solvers.explicit.dormand_prince import DormandPrince
 from grandpp.solvers.explicit.torchdiffeq import FIXED_STEP_METHODS, METHODS, TorchDiffEq
 from grandpp.solvers.explicit.tsit5 import Tsit5
 from grandpp.solvers.implicit.adaptive_bdf import AdaptiveProximal
@@ -41,6 +42,7 @@ _CLASSES: dict[str, type[Any]] = {
     "prox_adaptive": AdaptiveProximal,
     "commutator_free": CommutatorFree,
     "tsit5": Tsit5,
+    "dormand_prince": DormandPrince,
     **dict.fromkeys(METHODS, TorchDiffEq),
 }
 
@@ -56,7 +58,8 @@ def resolve_solver(solver: str | Solver, **options: Any) -> Solver:
         **options: Those of the solver's class, see :func:`solver_options`: ``step_size`` for
             fixed-step methods, ``rtol`` and ``atol`` for adaptive ones, ``gradient`` and
             ``max_nfe`` for all time-stepping methods, ``inner``, ``inner_tol`` and ``max_inner``
-            for proximal ones, ``rtol`` for ``"exact"``, ``first_step`` for ``"tsit5"``.
+            for proximal ones, ``rtol`` for ``"exact"``, ``first_step`` for ``"tsit5"``
+            and ``"dormand_prince"``.
 
     Raises:
         ValueError: For an unknown name, or a value out of range.

@@ -1,5 +1,6 @@
 """Settings, training, records and statistics of runs."""
 
+from grandpp.training.loggers import EpochValues, Logger, RunLog
 from grandpp.training.loop import train_run
 from grandpp.training.pools import WorkerError
 from grandpp.training.reading import load_records
@@ -11,10 +12,13 @@ from grandpp.training.statistics import PairedDifference, Summary, paired_differ
 from grandpp.training.sweep import run_sweep
 
 __all__ = [
+    "EpochValues",
+    "Logger",
     "ModelSettings",
     "PairedDifference",
     "Record",
     "Run",
+    "RunLog",
     "RunResult",
     "Summary",
     "TrainedSettings",

@@ -21,6 +21,7 @@ from torch_geometric.data import Data
 
 from grandpp.models import Member, classify_batched
 from grandpp.solvers import SolveStats
+from grandpp.training.loggers import Logger, RunLog, followed
 from grandpp.training.loop import TrainingRun, check_selection, split_of
 from grandpp.training.memory import PeakMemory
 from grandpp.training.random_stream import RandomStream
@@ -35,12 +36,18 @@ def record_batch(
     data: Data,
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
+    logger: Logger | None = None,
 ) -> list[Record]:
     """Split the graph for every run of a batch, train them together, and return their records."""
-    here = copy.copy(data).to(device)  # once: the splits share its edges
-    splits = [with_views(run, split_of(run, here), data) for run in runs]
-    results = train_batch(runs, splits, device, on_epoch)
-    return [make_record(*done, str(device)) for done in zip(runs, results, splits, strict=True)]
+    with followed(logger, runs) as following:
+        here = copy.copy(data).to(device)  # once: the splits share its edges
+        splits = [with_views(run, split_of(run, here), data) for run in runs]
+        logs = None if logger is None else following.logs
+        results = train_batch(runs, splits, device, on_epoch, logs)
+        done = zip(runs, results, splits, strict=True)
+        records = [make_record(*each, str(device)) for each in done]
+        following.records = records
+    return records
 
 
 def train_batch(
@@ -48,6 +55,7 @@ def train_batch(
     splits: Sequence[Data],
     device: torch.device,
     on_epoch: Callable[[int], object] = lambda place: None,
+    logs: Sequence[RunLog | None] | None = None,
 ) -> list[RunResult]:
     """Train and evaluate several runs at once; each has the result of :func:`train_run`.
 
@@ -58,6 +66,7 @@ def train_batch(
         splits: The graph with the masks of each run; the edges and features are the same.
         device: Where to run.
         on_epoch: Called after every epoch of every run, with its place in the batch.
+        logs: Get the values of every epoch, one per run. (default: ``None``)
 
     Returns:
         One result per run: accuracies and failures are those of a single run, up to rounding,
@@ -80,9 +89,14 @@ def train_batch(
     batch = _Batch.begin(runs, splits, device)
     with PeakMemory(device) as memory:
         for epoch in range(1, settings.epochs + 1):
+            began = 0.0 if logs is None else time.perf_counter()
             batch.train_epoch()
             batch.evaluate(epoch)
             for entry in batch.alive:
+                log = None if logs is None else logs[entry.place]
+                if log is not None:
+                    share = (time.perf_counter() - began) / len(batch.alive)
+                    log.epoch(entry.run.epoch_values(epoch, share))
                 on_epoch(entry.place)
             batch.finish([e for e in batch.alive if e.result.out_of_patience(settings.patience)])
             if not batch.alive:
@@ -173,6 +187,7 @@ class _Batch:
         torch.stack(losses).sum().backward()
         for entry, output, loss in zip(entries, outputs, losses, strict=True):
             entry.stats, entry.loss = output.stats, loss.detach()
+            entry.run.loss = entry.loss
 
     @torch.no_grad()
     def evaluate(self, epoch: int) -> None:

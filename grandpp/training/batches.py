@@ -12,6 +12,7 @@ import torch
 from torch_geometric.data import Data
 
 from grandpp.training.batch import check_batch, record_batch
+from grandpp.training.loggers import Logger
 from grandpp.training.options import option, positive_int
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
@@ -81,6 +82,7 @@ def run_batches(
     bar: Progress,
     on_record: Callable[[Record], None],
     threads: Threads | None = None,
+    logger: Logger | None = None,
 ) -> None:
     """Do one batch after the other; write its records when it ends.
 
@@ -92,6 +94,7 @@ def run_batches(
         bar: Shows the epochs of all runs.
         on_record: Called with each record.
         threads: Threads of a batch. (default: ``None``, those that torch has)
+        logger: Follows every run. (default: ``None``)
     """
     epochs = np.zeros(len(runs), dtype=np.int64)
     waiting = plan_batches(runs, size)
@@ -110,7 +113,7 @@ def run_batches(
             bar.start(batched[0])
             data = runs[left[0]][1]
             with threads.limit(batched[0], data, len(left)) if threads else nullcontext():
-                records = record_batch(batched, data, device, on_epoch)
+                records = record_batch(batched, data, device, on_epoch, logger)
             added = [file.add(record) for record in records]
             alone = all(added)
         if not alone:

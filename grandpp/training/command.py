@@ -12,17 +12,18 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import torch
 
-from grandpp.data import DatasetError
-from grandpp.solvers import SolveError
 from grandpp.training.json_lines import to_json
-from grandpp.training.memory import keep_freed_memory
+from grandpp.training.memory import is_out_of_memory, keep_freed_memory
 from grandpp.training.options import add_options, read_options
 from grandpp.training.pools import WorkerError
+from grandpp.training.user_errors import USER_ERRORS, is_user_error
 
 O = TypeVar("O")  # noqa: E741 - the options
 
-USER_ERRORS = (ValueError, TypeError, IndexError, ImportError, OSError, DatasetError, SolveError)
-"""Errors that are reported in one line, with exit code 2; all others are faults of the program."""
+_OUT_OF_MEMORY = (
+    "memory did not suffice{}: take a smaller model, smaller batches or fewer workers; a graph too "
+    "large for one process is cut into parts by 'grandpp partition', for 'grandpp train-sharded'"
+)
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -79,6 +80,17 @@ class Console:
         self._line(f"interrupted{kept}")
         return 130
 
+    def stopped(self, message: object) -> int:
+        """Print why the command could not go on and what is kept; return the exit code 2."""
+        kept = "" if self.kept is None else f"; {self.kept()}"
+        return self.complain(f"{message}{kept}")
+
+    def out_of_memory(self, error: BaseException) -> int:
+        """Print that memory did not suffice and what to try; return the exit code 2."""
+        # The message of torch's allocator begins with a place in its source.
+        first = str(error).partition("\n")[0].rpartition("DefaultCPUAllocator: ")[2]
+        return self.stopped(_OUT_OF_MEMORY.format(f" ({first})" if first else ""))
+
     def _line(self, text: str) -> None:
         sys.stderr.write(f"{self.program}: {' '.join(text.split())}\n")
 
@@ -112,8 +124,11 @@ def run_command(
         program: Its name in messages and in the help. (default: ``grandpp NAME``)
 
     Returns:
-        0, or the exit code of the command; 2 after an error of the user, with one line on stderr;
-        130 after Ctrl-C.
+        0, or the exit code of the command; 2 after an error of the user or where memory did not
+        suffice, with one line on stderr; 130 after Ctrl-C.
+
+    Raises:
+        Exception: Faults of the program, see :func:`grandpp.training.user_errors.is_user_error`.
     """
     program = program or f"grandpp {command.name}"
     parser = OneLineParser(
@@ -133,10 +148,15 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except WorkerError as error:
-        kept = "" if console.kept is None else f"; {console.kept()}"
-        return console.complain(f"{error}{kept}")
+        return console.stopped(error)
     except USER_ERRORS as error:
+        if not is_user_error(error, str(getattr(command.run, "__module__", "")).partition(".")[0]):
+            raise
         return console.complain(error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return console.out_of_memory(error)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -22,6 +22,7 @@ from grandpp.models import DiffusionClassifier, NodeModel, sparse_if_sparse
 from grandpp.solvers import SolveStats
 from grandpp.training.best_time import record_best_time
 from grandpp.training.chosen_labels import count_missed_classes, coverage_split, met_classes
+from grandpp.training.loggers import EpochValues, Logger, RunLog, followed
 from grandpp.training.memory import PeakMemory
 from grandpp.training.records import Record, make_record
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult, accuracy
@@ -43,17 +44,22 @@ def record_run(
     data: Data,
     device: torch.device,
     on_epoch: Callable[[], object] = lambda: None,
+    logger: Logger | None = None,
 ) -> Record:
-    """Split the graph, train, and return the record."""
-    if run.labels_chosen is None:
-        split = with_views(run, split_of(run, data), data)
-        result = train_run(run, split, device, on_epoch)
-    else:
-        split = coverage_split(run, data)
-        part, classes_met = met_classes(with_views(run, split, data))
-        result = train_run(run, part, device, on_epoch)
-        count_missed_classes(result, split, part, classes_met)
-    return make_record(run, result, split, str(device))
+    """Split the graph, train, and return the record; arguments as of :func:`train_run`."""
+    with followed(logger, [run]) as following:
+        log = following.logs[0]
+        if run.labels_chosen is None:
+            split = with_views(run, split_of(run, data), data)
+            result = train_run(run, split, device, on_epoch, log)
+        else:
+            split = coverage_split(run, data)
+            part, classes_met = met_classes(with_views(run, split, data))
+            result = train_run(run, part, device, on_epoch, log)
+            count_missed_classes(result, split, part, classes_met)
+        record = make_record(run, result, split, str(device))
+        following.records = [record]
+    return record
 
 
 def train_run(
@@ -61,6 +67,7 @@ def train_run(
     data: Data,
     device: torch.device,
     on_epoch: Callable[[], object] = lambda: None,
+    log: RunLog | None = None,
 ) -> RunResult:
     """Train and evaluate; on the CPU the same run gives the same bits again.
 
@@ -70,6 +77,7 @@ def train_run(
             here if its settings name a rewiring and :func:`run_sweep` has not done so.
         device: Where to run.
         on_epoch: Called after every epoch, for a progress bar.
+        log: Gets the values of every epoch. (default: ``None``: nothing is computed for it)
 
     Returns:
         The result; a failed solve is reported in its ``status``, not as an accuracy.
@@ -89,9 +97,12 @@ def train_run(
         try:
             # A model without parameters is evaluated once, as its epoch 0.
             for epoch in range(1, run.settings.epochs + 1) if optimizer else (0,):
+                began = 0.0 if log is None else time.perf_counter()
                 if optimizer:
                     training.train_epoch(optimizer)
                 training.evaluate(epoch, result)
+                if log is not None:
+                    log.epoch(training.epoch_values(epoch, time.perf_counter() - began))
                 if optimizer:
                     on_epoch()
                 if result.out_of_patience(run.settings.patience):
@@ -148,6 +159,9 @@ class TrainingRun:
             (default: ``None``, made from those of ``data``)
         best_time: Look for the best time of the trajectory. (default: ``None``)
         nfe_forward, nfe_backward: Evaluations of every epoch so far.
+        loss: Loss of the last training epoch, on the device. (default: ``None``, before the first)
+        val_accuracy: Validation accuracy after the last epoch. (default: ``None``, if there is
+            none)
     """
 
     model: NodeModel
@@ -159,6 +173,8 @@ class TrainingRun:
     clusters: str | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
+    loss: Tensor | None = None
+    val_accuracy: float | None = None
 
     def __post_init__(self) -> None:
         self.data = without_unknown(self.data)
@@ -216,7 +232,19 @@ class TrainingRun:
         optimizer.step()
         if not all(all_finite(p) for p in (loss, *self.model.parameters())):
             raise DivergedError(DIVERGED)
+        self.loss = loss.detach()
         self.count(stats)
+
+    def epoch_values(self, epoch: int, seconds: float) -> EpochValues:
+        """What an epoch was like, for a logger, after its evaluation."""
+        return EpochValues(
+            epoch,
+            None if self.loss is None else float(self.loss),
+            self.val_accuracy,
+            self.nfe_forward[-1] if self.nfe_forward else None,
+            self.nfe_backward[-1] if self.nfe_backward else None,
+            seconds,
+        )
 
     def count(self, stats: SolveStats | None) -> None:
         """Record the evaluations of an epoch, after its backward pass."""
@@ -238,7 +266,7 @@ class TrainingRun:
         data = self.data
         test = accuracy(logits, data.y, data.test_mask)
         result.last_test_accuracy, result.epochs = test, epoch
-        val = accuracy(logits, data.y, data.val_mask)
+        val = self.val_accuracy = accuracy(logits, data.y, data.val_mask)
         if val is None:
             result.test_accuracy, result.best_epoch = test, epoch
             return

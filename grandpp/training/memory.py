@@ -1,4 +1,4 @@
-"""Peak memory of a block of code.
+"""Peak memory of a block of code, and errors that say that there was too little.
 
 Own code, because psutil cannot reset the peak that Linux records for a process.
 """
@@ -66,6 +66,15 @@ def _resident_peak_mib() -> float:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be allocated, by Python, NumPy or torch."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # torch has no class of its own for this on the CPU.
+    words = ("DefaultCPUAllocator", "Cannot allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def keep_freed_memory() -> bool:

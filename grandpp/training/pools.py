@@ -23,6 +23,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.training.loggers import Logger
 from grandpp.training.loop import record_run
 from grandpp.training.options import option, positive_int
 from grandpp.training.records import Record
@@ -114,6 +115,7 @@ class InProcess(AbstractContextManager["InProcess"]):
         device: Where to run.
         on_epoch: Called after every epoch, with the epochs of all runs.
         threads: Threads of each run. (default: ``None``, those that torch has)
+        logger: Follows every run. (default: ``None``)
     """
 
     workers = 1
@@ -126,10 +128,11 @@ class InProcess(AbstractContextManager["InProcess"]):
         device: torch.device,
         on_epoch: Callable[[NDArray[np.int64]], object],
         threads: Threads | None = None,
+        logger: Logger | None = None,
     ) -> None:
         self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
         self._graphs, self._device, self._on_epoch = graphs, device, on_epoch
-        self._threads = threads
+        self._threads, self._logger = threads, logger
 
     def __exit__(self, *exception: object) -> None:
         return None
@@ -144,7 +147,7 @@ class InProcess(AbstractContextManager["InProcess"]):
         future: Future[Record] = Future()
         data, threads = self._graphs[which], self._threads
         with threads.limit(run, data) if threads else nullcontext():
-            future.set_result(record_run(run, data, self._device, on_epoch))
+            future.set_result(record_run(run, data, self._device, on_epoch, self._logger))
         return future
 
 
@@ -160,14 +163,21 @@ class Processes(AbstractContextManager["Processes"]):
         runs: Number of runs.
         workers: Number of processes.
         threads: Threads of each run. (default: one)
+        logger: Follows every run. (default: ``None``)
     """
 
     lost: tuple[type[BaseException], ...] = (BrokenProcessPool,)
 
     def __init__(
-        self, graphs: Sequence[Data], runs: int, workers: int, threads: Threads = ONE_THREAD
+        self,
+        graphs: Sequence[Data],
+        runs: int,
+        workers: int,
+        threads: Threads = ONE_THREAD,
+        logger: Logger | None = None,
     ) -> None:
         self.workers, self._threads, self._sweep = workers, threads, uuid.uuid4().hex
+        self._logger = logger
         self._folder = tempfile.TemporaryDirectory(prefix="grandpp-", ignore_cleanup_errors=True)
         folder = Path(self._folder.name)
         StoredGraphs(folder).store(graphs)
@@ -192,7 +202,7 @@ class Processes(AbstractContextManager["Processes"]):
         try:
             with _deaf_to_interrupts():
                 return self._executor.submit(
-                    run_cached, self._sweep, which, run, slot, self._threads
+                    run_cached, self._sweep, which, run, slot, self._threads, self._logger
                 )
         except BrokenProcessPool as error:
             future: Future[Record] = Future()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.training.loggers import Logger
 from grandpp.training.loop import record_run
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
@@ -34,6 +35,7 @@ class Dask(AbstractContextManager["Dask"]):
         workers: Runs at once; ``None`` for one per thread of the cluster.
         scheduler: Address of the scheduler, for example ``"tcp://node1:8786"``.
         threads: Threads of each run. (default: one)
+        logger: Follows every run. (default: ``None``)
 
     Raises:
         ValueError: If dask is not installed, there is no address, or no worker at it.
@@ -47,11 +49,12 @@ class Dask(AbstractContextManager["Dask"]):
         workers: int | None,
         scheduler: str | None,
         threads: Threads = ONE_THREAD,
+        logger: Logger | None = None,
     ) -> None:
         distributed = _library("distributed", "dask", "dask[distributed]")
         if scheduler is None:
             raise ValueError("expected the scheduler's address for the backend dask (got none)")
-        self._sweep, self._threads = uuid.uuid4().hex, threads
+        self._sweep, self._threads, self._logger = uuid.uuid4().hex, threads, logger
         self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
         self.lost: tuple[type[BaseException], ...] = (CancelledError, distributed.KilledWorker)
         self._client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
@@ -73,7 +76,9 @@ class Dask(AbstractContextManager["Dask"]):
         """Hand the run to the scheduler."""
         # Not pure: a second sweep on the same cluster must not be handed the results of this one.
         executor = self._client.get_executor(pure=False)
-        return executor.submit(run_cached, self._sweep, which, run, slot, self._threads)
+        return executor.submit(
+            run_cached, self._sweep, which, run, slot, self._threads, self._logger
+        )
 
 
 def _dask_plugin(sweep: str, graphs: Sequence[Data]) -> Any:
@@ -100,6 +105,7 @@ class Ray(AbstractContextManager["Ray"]):
         workers: Runs at once; ``None`` for one per processor of the cluster.
         scheduler: Address of the cluster; ``None`` for this machine.
         threads: Threads of each run. (default: one)
+        logger: Follows every run. (default: ``None``)
 
     Raises:
         ValueError: If ray is not installed.
@@ -113,9 +119,10 @@ class Ray(AbstractContextManager["Ray"]):
         workers: int | None,
         scheduler: str | None,
         threads: Threads = ONE_THREAD,
+        logger: Logger | None = None,
     ) -> None:
         self._ray = ray = _library("ray", "ray", "ray")
-        self._threads = threads
+        self._threads, self._logger = threads, logger
         self.epochs: NDArray[np.int64] = np.zeros(runs, dtype=np.int64)
         self.lost: tuple[type[BaseException], ...] = (CancelledError, ray.exceptions.RayError)
         ray.init(address=scheduler, num_cpus=None if scheduler else workers, logging_level="ERROR",
@@ -129,12 +136,12 @@ class Ray(AbstractContextManager["Ray"]):
 
     def submit(self, slot: int, which: int, run: Run) -> Future[Record]:
         """Hand the run to the cluster."""
-        return self._perform.remote(self._graphs[which], run, self._threads).future()
+        return self._perform.remote(self._graphs[which], run, self._threads, self._logger).future()
 
 
-def _perform_on_ray(data: Data, run: Run, threads: Threads) -> Record:
+def _perform_on_ray(data: Data, run: Run, threads: Threads, logger: Logger | None) -> Record:
     with threads.limit(run, data):
-        return record_run(run, data, CPU)
+        return record_run(run, data, CPU, logger=logger)
 
 
 def _library(module: str, backend: str, package: str) -> Any:

@@ -12,6 +12,8 @@ import torch
 from torch_geometric.data import Data
 
 from grandpp.training.batches import check_batches, run_batches
+from grandpp.training.interrupts import Interrupts
+from grandpp.training.loggers import Logger
 from grandpp.training.pools import BACKENDS, InProcess, Pool, Processes, WorkerError
 from grandpp.training.progress import Progress
 from grandpp.training.record_file import RecordFile
@@ -36,6 +38,7 @@ def run_sweep(
     backend: str = "loky",
     scheduler: str | None = None,
     batch_splits: int | None = None,
+    logger: Logger | None = None,
 ) -> None:
     """Do the runs that are not in a file of records yet, and report every record.
 
@@ -62,6 +65,8 @@ def run_sweep(
         batch_splits: Runs of a model, which differ in split and seed alone, that are trained at
             once in this process, see :func:`grandpp.training.batch.train_batch`; a batch's
             records are written when it ends. (default: ``None``, one run after the other)
+        logger: Follows every run that is done, in the process that does it; runs that the file
+            holds are not followed. (default: ``None``)
 
     Raises:
         ValueError: If ``out`` holds something else than records, its folder does not exist,
@@ -91,16 +96,17 @@ def run_sweep(
         limits = threads_per_run(todo[:1] if batch_splits else todo, threads)
     if batch_splits is not None:
         with Progress(left, progress) as bar:
-            run_batches(todo, batch_splits, device, file, bar, on_record, limits)
+            run_batches(todo, batch_splits, device, file, bar, on_record, limits, logger)
         return
     graphs = list({id(data): data for _, data in todo}.values())
     which = {id(data): n for n, data in enumerate(graphs)}
     numbered = [(run, which[id(data)]) for run, data in todo]
     with (
         Progress(left, progress) as bar,
-        _open(graphs, todo, device, bar, limits, workers, backend, scheduler) as pool,
+        _open(graphs, todo, device, bar, limits, workers, backend, scheduler, logger) as pool,
+        Interrupts() as interrupts,
     ):
-        _drive(numbered, pool, file, bar, on_record)
+        _drive(numbered, pool, file, bar, on_record, interrupts)
 
 
 def _check(
@@ -135,18 +141,19 @@ def _open(
     workers: int | None,
     backend: str,
     scheduler: str | None,
+    logger: Logger | None,
 ) -> InProcess | Processes | Dask | Ray:
     runs = len(todo)
     if threads is None:  # a GPU, which one run fills
-        return InProcess(graphs, runs, device, bar.show)
+        return InProcess(graphs, runs, device, bar.show, logger=logger)
     if backend == "dask":
-        return Dask(graphs, runs, workers, scheduler, threads)
+        return Dask(graphs, runs, workers, scheduler, threads, logger)
     if backend == "ray":
-        return Ray(graphs, runs, workers, scheduler, threads)
+        return Ray(graphs, runs, workers, scheduler, threads, logger)
     needed = auto_workers(todo, threads) if workers is None else min(workers, runs)
     if needed == 1:
-        return InProcess(graphs, runs, device, bar.show, threads)
-    return Processes(graphs, runs, needed, threads)
+        return InProcess(graphs, runs, device, bar.show, threads, logger)
+    return Processes(graphs, runs, needed, threads, logger)
 
 
 def _drive(
@@ -155,6 +162,7 @@ def _drive(
     file: RecordFile,
     bar: Progress,
     on_record: Callable[[Record], None],
+    interrupts: Interrupts,
 ) -> None:
     """Keep every worker busy until nothing is left; write each record as it comes."""
     waiting = list(range(len(todo)))[::-1]
@@ -166,6 +174,7 @@ def _drive(
         bar.finish(slot, record)
 
     while waiting or pending:
+        interrupts.check()
         while waiting and len(pending) < pool.workers:
             slot = waiting.pop()
             run, which = todo[slot]

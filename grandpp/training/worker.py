@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from grandpp.training.loggers import Logger
 from grandpp.training.loop import record_run
 from grandpp.training.memory import keep_freed_memory
 from grandpp.training.records import Record
 from grandpp.training.settings import Run
 from grandpp.training.threads import ONE_THREAD, Threads
+from grandpp.training.user_errors import keep_user_error
 
 CPU = torch.device("cpu")
 # Graphs reach a process once per sweep; a task then only names its sweep and graph.
@@ -74,7 +76,12 @@ def start_worker(sweep: str, folder: Path, parent: int) -> None:
 
 
 def run_cached(
-    sweep: str, which: int, run: Run, slot: int, threads: Threads = ONE_THREAD
+    sweep: str,
+    which: int,
+    run: Run,
+    slot: int,
+    threads: Threads = ONE_THREAD,
+    logger: Logger | None = None,
 ) -> Record:
     """A run on one of the graphs that this process keeps.
 
@@ -84,6 +91,7 @@ def run_cached(
         run: The run.
         slot: Number of the run, whose epochs are counted where the parent can see it.
         threads: Threads of each run. (default: one)
+        logger: Follows the run. (default: ``None``)
     """
     count = _counters.get(sweep)
 
@@ -92,8 +100,12 @@ def run_cached(
             count[slot] += 1
 
     data = _graphs[sweep][which]
-    with _one_run, threads.limit(run, data):
-        return record_run(run, data, CPU, on_epoch)
+    try:
+        with _one_run, threads.limit(run, data):
+            return record_run(run, data, CPU, on_epoch, logger)
+    except Exception as error:
+        keep_user_error(error)
+        raise
 
 
 def _end_with(parent: int, folder: Path) -> None:

@@ -58,6 +58,17 @@ def cifar_batch(seed: int, count: int = 3) -> dict[bytes, object]:
     }
 
 
+def write_binary_cifar(folder: Path, names=("data_batch_1", "test_batch"), count: int = 3):
+    """Write files of the binary version; returns the batches by their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    batches = {name: cifar_batch(i, count) for i, name in enumerate(names)}
+    for name, batch in batches.items():
+        records = zip(batch[b"labels"], batch[b"data"], strict=True)
+        content = b"".join(bytes([label]) + pixels.tobytes() for label, pixels in records)
+        (folder / f"{name}.bin").write_bytes(content)
+    return batches
+
+
 def write_cifar(raw: Path, **replaced: object) -> dict[str, dict[bytes, object]]:
     """Write the archive; a batch can be replaced by another object, or left out by None."""
     raw.mkdir(parents=True, exist_ok=True)

@@ -94,6 +94,18 @@ def test_what_is_wrong_is_one_line_and_exit_code_two(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_data_set_that_does_not_exist_is_the_one_thing_that_is_said(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(partition_command, "metis_is_there", lambda: False)
+    options = ["--labels-per-class", "1", "--parts", "2", "--out", str(tmp_path / "k")]
+    assert partition(["--dataset", "NOSUCH", *options]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "NOSUCH" in error and "pymetis" not in error
+    assert partition(["--dataset", "KarateClub", "--protocol", "no_val", *options]) == 0
+    assert "pymetis is not installed" in capsys.readouterr().err
+
+
 def test_one_part_is_trained_in_this_process_and_recorded_once(tmp_path, capsys):
     folder, out = shards_of(undirected(), tmp_path, 1), tmp_path / "runs.jsonl"
     arguments = [str(folder), "--epochs", "3", "--out", str(out), "--quiet", "--json", *SMALL]
@@ -129,6 +141,20 @@ def test_options_that_do_not_go_together_are_named(tmp_path, capsys):
         assert train([folder, *more]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and words in error
+
+
+def test_too_little_memory_is_one_line(tmp_path, capsys, monkeypatch):
+    def fails(*arguments, **options):
+        raise RuntimeError("alloc_cpu.cpp:1. DefaultCPUAllocator: can't allocate memory")
+
+    folder = str(shards_of(undirected(), tmp_path, 1))
+    monkeypatch.setattr(ShardedTraining, "loss", fails)
+    assert train([folder, "--quiet", *SMALL]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "memory did not suffice (can't allocate memory)" in error
+    monkeypatch.setattr(train_command, "read_shard", fails)
+    assert train([folder, "--quiet", *SMALL]) == 2
+    assert "memory did not suffice" in capsys.readouterr().err
 
 
 def _died(rank, folder):
@@ -220,6 +246,22 @@ def test_processes_of_this_machine_train_and_report_in_one_line(tmp_path):
     (folder / "part-00001" / "y.npy").unlink()
     done = subprocess.run([*command, *more], capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "y.npy" in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_ranks_without_a_word_but_one_line(tmp_path):
+    folder, checkpoint = shards_of(undirected(), tmp_path, 2), tmp_path / "run.pt"
+    command = [sys.executable, "-m", "grandpp", "train-sharded", str(folder), "--processes", "2"]
+    command += ["--epochs", "100000", "--checkpoint", str(checkpoint), "--quiet", *SMALL]
+    # A group of its own, which gets the signal as that of a terminal does.
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not checkpoint.exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    os.killpg(job.pid, signal.SIGINT)
+    _, error = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert error.split() == ["grandpp", "train-sharded:", "interrupted"]
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from grandpp.estimator import label, predict, suggest
 from grandpp.estimator.figures import draw_map
 from grandpp.estimator.report import label_homophily
 from grandpp.training.command import run_command
+from grandpp.training.loop import TrainingRun
 
 
 @pytest.fixture
@@ -151,6 +152,17 @@ def test_wrong_input_is_refused_in_one_line_and_leaves_no_file(files, kind, caps
     assert {p.name for p in files.iterdir()} <= {
         "edges.csv", "features.csv", "labels.csv", "model.pt"
     }  # fmt: skip
+
+
+def test_too_little_memory_is_one_line_and_leaves_no_file(files, monkeypatch, capsys):
+    def fails(*args, **kwargs):
+        raise RuntimeError("[alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(TrainingRun, "train_epoch", fails)
+    assert run(label, files, "--out", files / "out.csv") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "memory did not suffice (can't allocate memory)" in error
+    assert not (files / "out.csv").exists()
 
 
 def test_an_interrupt_leaves_no_file(files, monkeypatch, capsys):

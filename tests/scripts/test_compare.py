@@ -35,10 +35,15 @@ def test_two_files_one_of_them_compressed_give_one_table(capsys, tmp_path):
     assert [Path(f).read_bytes() for f in files] == before
 
 
-def test_json_prints_one_line_per_row_and_nothing_else(capsys, tmp_path):
+def test_json_prints_one_line_per_row_and_the_table_to_stderr(capsys, tmp_path):
     path = write(tmp_path / "a.jsonl", [*BASE, *OTHER])
-    assert main([path, "--json", "--baseline", "gcn", "--metric", "val_accuracy"]) == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    arguments = [path, "--baseline", "gcn", "--metric", "val_accuracy"]
+    assert main(arguments) == 0
+    table = capsys.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == table
+    rows = [json.loads(line) for line in out.splitlines()]
     assert [r["model"] for r in rows] == ["gcn", "grand-l"]
     assert rows[1]["difference"] == pytest.approx(-0.032)
     assert rows[1]["verdict"] == "worse (p = 0.005)"

@@ -24,6 +24,7 @@ from grandpp.data import sbm
 from grandpp.data.download import DownloadError
 from grandpp.studies.low_label.classify import COMMAND
 from grandpp.training import read_records, record_key
+from grandpp.training.loop import TrainingRun
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "node_classify.py"
 DATA = os.environ.get("GRANDPP_DATA")
@@ -57,6 +58,18 @@ def test_main_job_without_files_or_network_runs_on_the_embedded_set_and_says_so(
     assert out.startswith("sbm, 1 labels per class, protocol grand")
     assert "grand++-l" in out
     assert "paired diff. to grand-l" in out
+
+
+def test_too_little_memory_is_one_line_that_says_what_is_kept(main, capsys, monkeypatch):
+    def fails(*args, **kwargs):
+        raise MemoryError
+
+    monkeypatch.setattr(TrainingRun, "train_epoch", fails)
+    command = ["--labels-per-class", "1", "--model", "gcn", "--dataset", "KarateClub"]
+    assert main([*command, "--protocol", "no_val", *FAST]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "memory did not suffice: take" in error
+    assert error.endswith("; 0 finished runs are shown\n")
 
 
 def test_json_prints_one_complete_record_per_run_and_nothing_else(main, capsys):
@@ -312,7 +325,7 @@ def test_a_sweep_that_is_interrupted_and_killed_goes_on_to_the_same_file(main, t
     workers = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "interrupted" in err
     assert "Traceback" not in err
     _, alive = psutil.wait_procs(workers, timeout=10)

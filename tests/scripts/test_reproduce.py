@@ -85,6 +85,32 @@ def test_the_tables_of_t_tests_are_part_of_table_43(capsys, tmp_path):
     assert "1.05" in capsys.readouterr().out
 
 
+def test_json_prints_one_line_per_cell_or_test_and_the_table_to_stderr(capsys, tmp_path):
+    records = [*reproduced_of("grand-l", [0.50, 0.52, 0.61, 0.40, 0.55]),
+               *reproduced_of("grand++-l", [0.53, 0.56, 0.63, 0.45, 0.57])]  # fmt: skip
+    path = write(tmp_path / "a.jsonl", records)
+    arguments = ["--report-only", "--records", path, "--results", str(tmp_path)]
+    lines = {}
+    for table in ("4.3", "4.4", "4.5"):
+        command = ["--table", table, *arguments]
+        if table == "4.3":
+            command += ["--models", "grand++-l"]
+        assert main(command) == 0
+        plain = capsys.readouterr().out
+        assert main([*command, "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert err == plain
+        lines[table] = [json.loads(line) for line in out.splitlines()]
+    assert {row["model"] for row in lines["4.3"]} == {"grand++-l"}
+    (cell,) = (row for row in lines["4.3"] if row["splits"])
+    assert (cell["dataset"], cell["labels"], cell["splits"]) == ("Cora", 1, 5)
+    assert cell["mean"] == pytest.approx(0.548) and cell["thesis_mean"] == 0.5494
+    (unpaired,), (paired,) = lines["4.4"], lines["4.5"]
+    assert (unpaired["dataset"], unpaired["labels"], unpaired["thesis_t"]) == ("Cora", 1, 1.05)
+    assert paired["difference"] == pytest.approx(0.032) and paired["pairs"] == 5
+    assert paired["thesis_difference"] == pytest.approx(0.0106)
+
+
 def test_ctrl_c_keeps_what_is_done(monkeypatch, trained, capsys, tmp_path):
     counted = module.run_sweep
 

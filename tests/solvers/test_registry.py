@@ -16,7 +16,7 @@ from grandpp.solvers.implicit.schemes import PROXIMAL_METHODS
 
 
 def test_the_names_are_those_of_all_methods():
-    own = {"auto", "exact", "steady", "prox_adaptive", "tsit5", "commutator_free"}
+    own = {"auto", "exact", "steady", "prox_adaptive", "tsit5", "dormand_prince", "commutator_free"}
     assert set(SOLVER_NAMES) == own | set(PROXIMAL_METHODS) | set(SOLVERS)
     assert len(SOLVER_NAMES) == len(set(SOLVER_NAMES))
 

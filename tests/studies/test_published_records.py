@@ -16,10 +16,10 @@ COMMANDS = [
     ("walker2d", "sequences", "--dataset walker2d --model hbnode node --runs 3 --epochs 12 "
      "--windows 6144 --lr 0.01 --tolerance 1e-7", 6),
     ("plane-vibration", "sequences", "--dataset plane-vibration --runs 3", 15),
-    ("mnist", "images", f"--dataset mnist --tol 1e-3 --train 960 --test 500 --batch-size 32 "
-     f"--epochs 2 {MODELS}", 5),
-    ("digits", "images", "--dataset digits --model node anode sonode --model hbnode ghbnode "
-     "--tolerances 1e-3 1e-4 1e-5 1e-6", 5),
+    ("mnist", "images", "--dataset mnist --solver dopri5 --tol 1e-3 --train 960 --test 500 "
+     f"--batch-size 32 --epochs 2 {MODELS}", 5),
+    ("digits", "images", "--dataset digits --solver dopri5 --model node anode sonode "
+     "--model hbnode ghbnode --tolerances 1e-3 1e-4 1e-5 1e-6", 5),
 ]  # fmt: skip
 
 STARTS = {"point_cloud": "train_point_cloud", "sequences": "load_sequences",

@@ -79,7 +79,7 @@ def threads_of_torch():
 def test_few_epochs_are_done_in_this_process_and_many_in_others(runs, monkeypatch):
     opened = []
 
-    def processes(graphs, runs, workers, threads):
+    def processes(graphs, runs, workers, threads, logger):
         opened.append((workers, threads))
         raise WorkerError("enough seen")
 
@@ -164,7 +164,7 @@ def test_a_run_that_another_command_has_finished_by_now_is_not_done_again(
 def test_two_commands_in_step_part_after_the_first_run_done_twice(runs, tmp_path, monkeypatch):
     out, order = tmp_path / "runs.jsonl", []
 
-    def perform_like_the_other(config, data, device, on_epoch):
+    def perform_like_the_other(config, data, device, on_epoch, logger):
         record = record_run(config, data, device, on_epoch)
         if not order:
             RecordFile(out, RUN_RECORDS).add({**record, "test_accuracy": 0.123})

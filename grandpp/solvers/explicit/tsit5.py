@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ from grandpp.solvers.explicit.stages import (
     interpolate,
     is_end,
 )
-from grandpp.solvers.explicit.tableau import TSIT5
+from grandpp.solvers.explicit.tableau import TSIT5, Tableau
 from grandpp.solvers.gradients.adjoint import Equation, adjoint_states
 from grandpp.solvers.gradients.captured import autocast_state, captured_tensors
 from grandpp.solvers.gradients.checkpoints import GRADIENTS, Replayed, checkpointed
@@ -80,6 +80,8 @@ class Tsit5:
     max_nfe: int = 100_000
     gradient: str = "direct"
     method: str = "tsit5"
+
+    tableau: ClassVar[Tableau] = TSIT5
 
     def __post_init__(self) -> None:
         check_positive(self, "rtol", "atol", "first_step", "max_nfe")
@@ -130,7 +132,7 @@ class Tsit5:
             equation = Equation(
                 counted_field,
                 layout,
-                TSIT5,
+                self.tableau,
                 self.rtol,
                 self.atol,
                 counted_field.stats.next_step,
@@ -141,7 +143,7 @@ class Tsit5:
         sign = math.copysign(1.0, float(ts[-1].detach() - ts[0].detach()))
 
         def replay(f: AnyField, step: Step, times: Tensor) -> Replayed:
-            return _replay(layout, f, step, times, sign, ts[-1].detach())
+            return _replay(self.tableau, layout, f, step, times, sign, ts[-1].detach())
 
         found, tape = checkpointed(counted_field, replay, y, ys, ts, None, captured)
         return owned(tape, layout.split(found[1:]))
@@ -164,7 +166,7 @@ class Tsit5:
         reductions = reductions_of(counted_field.f)
         norm = ErrorNorm(self.rtol, self.atol, layout.sections, reductions)
         loop = AdaptiveLoop(
-            layout.rate(counted_field), TSIT5, norm, accepted, rejected, self.first_step
+            layout.rate(counted_field), self.tableau, norm, accepted, rejected, self.first_step
         )
         states = torch.stack(loop.run(y, ts))
         stats.next_step = loop.next_step
@@ -172,13 +174,19 @@ class Tsit5:
 
 
 def _replay(
-    layout: FlatState, f: AnyField, step: Step, times: Tensor, sign: float, end: Tensor
+    tableau: Tableau,
+    layout: FlatState,
+    f: AnyField,
+    step: Step,
+    times: Tensor,
+    sign: float,
+    end: Tensor,
 ) -> Replayed:
     """Take a step again through times from its start to its end."""
     rate, size = layout.rate(f), sign * float(step.size)
     (y,) = parts_of(step.y)
     real = y.dtype.to_real()
-    nodes = torch.tensor(TSIT5.nodes, dtype=times.dtype, device=times.device)
+    nodes = torch.tensor(tableau.nodes, dtype=times.dtype, device=times.device)
     moments = within_span(nodes * size + times[0], end.to(times), size).to(real).unbind()
     start = times[0] if times.requires_grad else step.t
     places = [
@@ -187,6 +195,6 @@ def _replay(
     # Where nothing but the end was saved, its slope belongs to the next step.
     if all(isinstance(place, float) and is_end(place) for place in places):
         moments = moments[:-1]
-    attempt = attempt_step(rate, TSIT5, y, rate(times[0].to(real), y), moments, size)
-    saved = [interpolate(TSIT5, attempt, place) for place in places]
+    attempt = attempt_step(rate, tableau, y, rate(times[0].to(real), y), moments, size)
+    saved = [interpolate(tableau, attempt, place) for place in places]
     return Replayed(torch.stack([y, *saved]), end=attempt.end)

@@ -131,6 +131,8 @@ def _prepare(
     split = load_images(
         settings.dataset, options.root, seed=settings.seed, progress=not console.quiet
     )
+    if split.partial:
+        console.notice(f"{split.name}: {split.note}")
     split = split.subset(settings.train, options.test)
     task = FlowTask(flow, split.train_images.to(device), split.test_images.to(device),
         lr=settings.lr, batch_size=settings.batch_size, seed=settings.seed)  # fmt: skip

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from grandpp.fields.precision import LowPrecision
 from grandpp.image.classifier import ODEClassifier
 from grandpp.studies.images.augmentation import random_flip, random_shift
 
@@ -137,7 +138,8 @@ def nfe_at_tolerance(
 ) -> dict[str, float]:
     """Evaluations that a trained classifier needs at another tolerance (hbnode.md Fig. 7).
 
-    As in Chen et al. (2018, Fig. 3): the parameters stay, the tolerance changes.
+    As in Chen et al. (2018, Fig. 3): the parameters stay, the tolerance changes. Evaluations are
+    those in float32, whatever the model was trained with: rounding to bfloat16 costs steps.
 
     Args:
         model: The classifier; its tolerance and its gradients are afterwards as before.
@@ -153,11 +155,12 @@ def nfe_at_tolerance(
         SolveError: If a solve fails.
         TypeError: If the solver has no tolerance to change.
     """
-    before = model.flow.solver
+    before, field = model.flow.solver, model.flow.field
     parameters = [p for p in model.parameters() if p.requires_grad]
     device = parameters[0].device
     forward, backward, right = [], [], 0
     model.set_tolerance(tolerance)
+    model.flow.field = field.field if isinstance(field, LowPrecision) else field
     try:
         for part, targets in zip(images.split(batch_size), labels.split(batch_size), strict=True):
             target = targets.to(device)
@@ -169,7 +172,7 @@ def nfe_at_tolerance(
             backward.append(solution.stats.nfe_backward)
             right += int((logits.argmax(1) == target).sum())
     finally:
-        model.flow.solver = before
+        model.flow.solver, model.flow.field = before, field
     return {
         "tolerance": tolerance,
         "nfe_forward": sum(forward) / len(forward),

@@ -53,7 +53,8 @@ Run a command with --out again after an interruption: runs already in the file a
 --checkpoint is a folder with one file per run.
 Columns: "nfe" counts evaluations of the field per batch of training, the mean over all epochs, and
 "last" those of the last epoch; "efficacy" is the test accuracy in percent by the sum of both in the
-last epoch. With --tolerances a second table counts those of the trained models on test images.
+last epoch; "+-" is the standard error of a mean over several runs. With --tolerances a second table
+counts those of the trained models on test images.
 """
 
 
@@ -124,6 +125,8 @@ def _run_all(options: ImageOptions, console: Console, found: list[Record]) -> No
 
 def _load(options: ImageOptions, console: Console) -> ImageSplit:
     split = load_images(options.dataset, options.root, progress=not console.quiet)
+    if split.partial:
+        console.notice(f"{split.name}: {split.note}")
     split = split.subset(options.train, options.test)
     if split.image_shape != IMAGE_SHAPES[options.dataset]:
         raise ValueError(
@@ -142,8 +145,9 @@ def _run_one(
     """Train one model, then count its evaluations."""
     device = resolve_device(options.device)
     model = image_classifier(
-        config.dataset, config.model, seed=config.seed, tolerance=config.tolerance, amp=config.amp
-    ).to(device)
+        config.dataset, config.model, seed=config.seed, tolerance=config.tolerance,
+        solver=config.solver, amp=config.amp,
+    ).to(device)  # fmt: skip
     train = (split.train_images, split.train_labels)
     test = (split.test_images, split.test_labels)
     task = ImageClassification(

@@ -25,19 +25,20 @@ def efficacy(row: Mapping[str, float]) -> float:
 
 
 def image_table(records: Sequence[Record]) -> str:
-    """One line per data set, model and tolerance; means over runs that reached the end."""
-    head = ("data set", "model", "tol", "parameters", "runs", "failed", "epochs", "accuracy %",
-            "train loss", "nfe forward", "nfe backward", "last forward", "last backward",
-            "efficacy", "s/epoch")  # fmt: skip
-    names = ("dataset", "model", "tolerance", "parameters")
+    """One line per data set, model, tolerance and solver; means over runs that reached the end."""
+    head = ("data set", "model", "tol", "solver", "parameters", "runs", "failed", "epochs",
+            "accuracy %", "train loss", "nfe forward", "nfe backward", "last forward",
+            "last backward", "efficacy", "s/epoch")  # fmt: skip
+    names = ("dataset", "model", "tolerance", "solver", "amp", "parameters")
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(tuple(record[name] for name in names), []).append(record)
     rows = []
     for group, runs in groups.items():
-        dataset, model, tolerance, parameters = group
+        dataset, model, tolerance, solver, amp, parameters = group
         good = [r for r in runs if r["status"] == "success" and r["history"]]
-        cells = [dataset, model, f"{tolerance:g}", str(parameters), str(len(runs)),
+        cells = [dataset, model, f"{tolerance:g}", f"{solver} bf16" if amp else solver,
+                 str(parameters), str(len(runs)),
                  str(len(runs) - len(good))]  # fmt: skip
         rows.append([*cells, *(_measured(good) if good else ())])
     return aligned(head, rows)
@@ -47,17 +48,26 @@ def _measured(good: Sequence[Record]) -> list[str]:
     last = [r["history"][-1] for r in good]
     epochs = [row for r in good for row in r["history"]]
     accuracies = [100 * row["test_accuracy"] for row in last]
-    spread = f" +- {stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+    costs = ("nfe_forward", "nfe_backward")
+    means = [[fmean(row[c] for row in r["history"]) for r in good] for c in costs]
     lengths = sorted({len(r["history"]) for r in good})
     return [
         "-".join(str(n) for n in dict.fromkeys((lengths[0], lengths[-1]))),
-        f"{fmean(accuracies):.2f}{spread}",
+        _mean(accuracies, 2),
         f"{fmean(row['loss'] for row in last):.4f}",
-        *(f"{fmean(row[c] for row in epochs):.1f}" for c in ("nfe_forward", "nfe_backward")),
-        *(f"{fmean(row[c] for row in last):.1f}" for c in ("nfe_forward", "nfe_backward")),
+        *(_mean(values, 1) for values in means),
+        *(_mean([row[c] for row in last], 1) for c in costs),
         f"{fmean(efficacy(row) for row in last):.2f}",
         f"{fmean(row['seconds'] for row in epochs):.1f}",
     ]
+
+
+def _mean(values: Sequence[float], digits: int) -> str:
+    """Mean of one value per run, with its standard error where there are several."""
+    if len(values) < 2:
+        return f"{fmean(values):.{digits}f}"
+    error = stdev(values) / len(values) ** 0.5
+    return f"{fmean(values):.{digits}f} +- {error:.{digits}f}"
 
 
 def tolerance_table(records: Sequence[Record]) -> str:
@@ -71,7 +81,7 @@ def tolerance_table(records: Sequence[Record]) -> str:
             groups.setdefault(key, []).append(row)
     rows = [
         [*key, str(len(own)),
-         *(f"{fmean(row[c] for row in own):.1f}" for c in ("nfe_forward", "nfe_backward")),
+         *(_mean([row[c] for row in own], 1) for c in ("nfe_forward", "nfe_backward")),
          f"{100 * fmean(row['accuracy'] for row in own):.2f}"]
         for key, own in groups.items()
     ]  # fmt: skip

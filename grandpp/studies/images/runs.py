@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from grandpp.studies.images.settings import ImageConfig
+from grandpp.studies.images.settings import EARLIER, ImageConfig
 from grandpp.training.checkpointed_training import Fit, Row, Task, fit
 from grandpp.training.record_file import Record, RecordFormat
 
@@ -18,8 +18,9 @@ IMAGE_RECORDS = RecordFormat(
     key=tuple(f.name for f in fields(ImageConfig)),
     required=("images", "status", "history", "by_tolerance"),
     optional=("parameters", "device", "seconds"),
+    earlier=EARLIER,
 )
-"""Every setting tells runs apart."""
+"""Every setting tells runs apart; older lines were all solved by dopri5."""
 
 
 def image_record(

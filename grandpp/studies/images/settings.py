@@ -15,6 +15,9 @@ from grandpp.training.options import (
     positive_int,
 )
 
+IMAGE_SOLVERS = ("dormand_prince", "tsit5", "dopri5")
+"""Adaptive methods of order 5: this library's two, and torchdiffeq's, which the papers use."""
+
 AMP_TOLERANCE = 1e-3
 """The least tolerance that steps in bfloat16 can be held to."""
 
@@ -38,6 +41,12 @@ class Defaults(NamedTuple):
     shift: int
     flip: bool
 
+
+_FIRST_SOLVER = "dopri5"
+"""The solver of records and checkpoints that name none."""
+
+EARLIER = {"solver": _FIRST_SOLVER}
+"""Settings of records from before there was a choice."""
 
 _SIX = ("node", "anode", "sonode", "hbnode", "ghbnode", "adamnode")
 IMAGE_DEFAULTS: dict[str, Defaults] = {
@@ -72,21 +81,30 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
         shown_default=_each("epochs"),
     )
     tolerance: float | None = option(
-        "rtol and atol of dopri5",
+        "rtol and atol of the solver",
         default=None,
         flag="--tol",
         parse=positive_float,
         metavar="TOL",
         shown_default=_each("tolerance"),
     )
+    solver: str = option(
+        "one of {choices}; dopri5 is that of torchdiffeq, as in the papers, with the steps of "
+        "dormand_prince at more time",
+        default="dormand_prince",
+        choices=IMAGE_SOLVERS,
+        metavar="NAME",
+    )
     lr: float | None = option(
         "learning rate of Adam", default=None, parse=positive_float, shown_default=_each("lr")
     )
     batch_size: int = option("images in a batch", default=64, parse=positive_int, metavar="N")
     augment: bool = option("move training images at random, mirror cifar10's", default=False)
-    amp: bool = option("evaluate the field in bfloat16: for --tol 1e-3, on GPUs", default=False)
+    amp: bool = option(
+        "train with the field in bfloat16: for --tol 1e-3, on hardware for it", default=False
+    )
     tolerances: tuple[float, ...] = option(
-        "count the trained models' evaluations at these tolerances",
+        "count the trained models' evaluations at these tolerances, in float32",
         default=(),
         parse=positive_float,
         metavar="TOL",
@@ -104,7 +122,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
             seeds: Seeds; each is done with all models before the next.
 
         Raises:
-            ValueError: For tolerances that bfloat16 cannot keep.
+            ValueError: For a tolerance that bfloat16 cannot keep.
         """
         known = IMAGE_DEFAULTS[self.dataset]
         given = {f.name: getattr(self, f.name) for f in fields(ImageSettings)}
@@ -113,11 +131,10 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
             "tolerance": self.tolerance or known.tolerance,
             "lr": self.lr or known.lr,
         }
-        finest = min([*self.tolerances, shared["tolerance"]])
-        if self.amp and finest < AMP_TOLERANCE:
+        if self.amp and shared["tolerance"] < AMP_TOLERANCE:
             raise ValueError(
-                f"expected tolerances of at least {AMP_TOLERANCE:g} with --amp (got {finest:g}): "
-                "below, rounding decides the steps"
+                f"expected a tolerance of at least {AMP_TOLERANCE:g} with --amp "
+                f"(got {shared['tolerance']:g}): below, rounding decides the steps"
             )
         names = dict.fromkeys(models or known.models)
         return [ImageConfig(model=name, seed=seed, **shared) for seed in seeds for name in names]
@@ -145,6 +162,8 @@ class ImageConfig(ImageSettings):
                  f"lr{self.lr:g}", f"batch{self.batch_size}"]  # fmt: skip
         parts += [] if self.train is None else [f"train{self.train}"]
         parts += [] if self.test is None else [f"test{self.test}"]
+        # Names from before there was a choice stay as they were.
+        parts += [] if self.solver == _FIRST_SOLVER else [self.solver]
         parts += [word for word in ("augment", "amp") if getattr(self, word)]
         return "-".join(parts)
 
@@ -156,5 +175,6 @@ class ImageConfig(ImageSettings):
 
     def training(self, note: str) -> dict[str, Any]:
         """Choices that decide the parameters at any epoch, for a checkpoint."""
-        later = ("epochs", "tolerances", "tolerance_images", "train", "test")
+        later = ["epochs", "tolerances", "tolerance_images", "train", "test"]
+        later += ["solver"] if self.solver == _FIRST_SOLVER else []
         return {k: v for k, v in asdict(self).items() if k not in later} | {"images": note}

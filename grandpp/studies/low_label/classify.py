@@ -21,6 +21,7 @@ from grandpp.studies.low_label.report import accuracy_table
 from grandpp.studies.low_label.zoo import FAMILIES, MODELS
 from grandpp.training.batches import BatchOptions
 from grandpp.training.command import Command, Console, resolve_device
+from grandpp.training.loggers import LogOptions
 from grandpp.training.options import (
     DataOptions,
     DeviceOptions,
@@ -43,6 +44,7 @@ class ClassifyOptions(
     DataOptions,
     BatchOptions,
     WorkerOptions,
+    LogOptions,
     SeedOptions,
     FirstSplitOptions,
     ProtocolOptions,
@@ -118,6 +120,7 @@ def _sweep(options: ClassifyOptions, console: Console, records: list[Record]) ->
             out=options.out,
             progress=not options.quiet,
             batch_splits=options.batch_splits,
+            logger=options.log,
             **options.pool(),
         )
     finally:

@@ -66,8 +66,8 @@ class CompareOptions:
         choices=METRICS,
     )
     json: bool = option(
-        "print one JSON line per row instead of the table; accuracies are fractions there and in "
-        "the CSV file",
+        "print JSON, one line per row, instead of the table, which goes to stderr; accuracies are "
+        "fractions there and in the CSV file",
         default=False,
     )
     csv: Path | None = option("write all values", default=None, metavar="FILE")
@@ -102,8 +102,7 @@ def compare(options: CompareOptions, console: Console) -> int:
     write_outputs(options, rows)
     for row in rows:
         console.emit(as_row(row))
-    if not console.as_json:
-        console.show(comparison_table(rows))
+    console.show(comparison_table(rows))
     return 0
 
 

@@ -13,6 +13,7 @@ from grandpp.studies.low_label.plan import plan_runs, sort_records
 from grandpp.studies.low_label.zoo import FAMILIES, ZOO
 from grandpp.training.command import Command, Console, resolve_device
 from grandpp.training.figures import check_picture
+from grandpp.training.loggers import LogOptions
 from grandpp.training.options import (
     DataOptions,
     DeviceOptions,
@@ -29,7 +30,13 @@ from grandpp.training.sweep import run_sweep
 
 @dataclass(frozen=True, kw_only=True)
 class DepthOptions(
-    ReportOptions, RecordOptions, DeviceOptions, DataOptions, WorkerOptions, FirstSplitOptions
+    ReportOptions,
+    RecordOptions,
+    DeviceOptions,
+    DataOptions,
+    WorkerOptions,
+    LogOptions,
+    FirstSplitOptions,
 ):
     """Options of the command."""
 
@@ -85,7 +92,15 @@ def _sweep(options: DepthOptions, console: Console, records: list[Record]) -> No
         )
     ]
     progress = not options.quiet
-    run_sweep(runs, device, records.append, out=options.out, progress=progress, **options.pool())
+    run_sweep(
+        runs,
+        device,
+        records.append,
+        out=options.out,
+        progress=progress,
+        logger=options.log,
+        **options.pool(),
+    )
     sort_records(records, runs)
 
 

@@ -21,12 +21,18 @@ from grandpp.studies.thesis.page import PAGE, write_results
 from grandpp.studies.thesis.printed import SPLITS
 from grandpp.studies.thesis.rebuilt_command import FOLDER
 from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
-from grandpp.studies.thesis.tables import accuracy_tables, counts, t_test_table
+from grandpp.studies.thesis.tables import (
+    accuracy_tables,
+    cell_rows,
+    counts,
+    t_test_rows,
+    t_test_table,
+)
 from grandpp.training.command import Command, Console, resolve_device
 from grandpp.training.options import (
     DataOptions,
     DeviceOptions,
-    QuietOptions,
+    ReportOptions,
     option,
     options_of,
     positive_int,
@@ -38,7 +44,7 @@ from grandpp.training.sweep import run_sweep
 
 @dataclass(frozen=True, kw_only=True)
 class ReproduceOptions(
-    QuietOptions,
+    ReportOptions,
     DeviceOptions,
     DataOptions,
     WorkerOptions,
@@ -102,10 +108,15 @@ def reproduce(options: ReproduceOptions, console: Console) -> int:
         _train(options, console, request, records)
     result = write_results(options.results, LAYOUTS[layout.table], records)
     if options.table in TEST_LAYOUTS:
-        console.show(t_test_table(options.table, result))
+        rows = t_test_rows(options.table, result)
+        text = t_test_table(options.table, result)
     else:
-        shown = [variant.name for variant in request.variants] if options.models else None
-        console.show(accuracy_tables(result, datasets=options.datasets or None, models=shown))
+        models = [variant.name for variant in request.variants] if options.models else None
+        shown: dict[str, Any] = {"datasets": options.datasets or None, "models": models}
+        rows, text = cell_rows(result, **shown), accuracy_tables(result, **shown)
+    for row in rows:
+        console.emit(row)
+    console.show(text)
     console.show(f"\n{counts(result)}\nMore in {options.results / PAGE}")
     return 0
 
@@ -157,6 +168,9 @@ Examples:
 
 Tables: 4.1 depth; 4.3 few labels; 4.4 and 4.5 its t-tests, unpaired and paired; 4.6 to 4.8 other
 networks; 4.9 and 4.10 nonlinear diffusion and rewiring, against depth and with few labels.
+
+With --json every cell of the table, or every test of 4.4 and 4.5, is a line with the values of the
+CSV file, accuracies in fractions.
 
 What happens:
     Every run is appended to DIR/table-4.3.jsonl as it ends. Runs that are there, or in

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from grandpp.studies.low_label.comparison import NOT_SIGNIFICANT, Comparison, p_text
-from grandpp.studies.thesis.printed import SPLITS, thesis_tests
+from grandpp.studies.thesis.printed import SPLITS, ThesisTest, thesis_tests
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
 from grandpp.training.tables import styled
 
@@ -30,14 +30,13 @@ def accuracy_tables(
         style: See :func:`grandpp.training.tables.styled`. (default: ``"text"``)
         datasets, models: Rows to show; the correction is not recomputed. (default: everything)
     """
-    shown = [c for c in reproduction.cells if models is None or c.model in models]
+    shown = _shown(reproduction, datasets, models)
     head = ("model", _AXES[reproduction.layout.axis], "thesis", "ours", "difference, 95 % interval",
             "verdict", "splits", "ours, last epoch")  # fmt: skip
     blocks = []
     for dataset in dict.fromkeys(c.dataset for c in shown):
-        if datasets is None or dataset in datasets:
-            rows = [_row(c) for c in shown if c.dataset == dataset]
-            blocks.append(styled(head, rows, style, f"{dataset}, test accuracy in percent"))
+        rows = [_row(c) for c in shown if c.dataset == dataset]
+        blocks.append(styled(head, rows, style, f"{dataset}, test accuracy in percent"))
     return "\n\n".join(blocks)
 
 
@@ -92,13 +91,8 @@ def t_test_table(table: str, reproduction: Reproduction, style: str = "text") ->
         reproduction: Of Table 4.3.
         style: See :func:`grandpp.training.tables.styled`. (default: ``"text"``)
     """
-    ours = {(p.best.dataset, p.best.labels_per_class): p.best for p in reproduction.paired
-            if p.best.model == "grand++-l"}  # fmt: skip
     rows = []
-    for theirs in thesis_tests(table):
-        own = ours.get((theirs.dataset, theirs.labels))
-        if own is None:
-            continue
+    for theirs, own in _tests(table, reproduction):
         start = [theirs.dataset, str(theirs.labels)]
         if table == "4.4":
             rows.append([*start, f"{theirs.t:.2f}", _score(own.welch_t, own.welch_p),
@@ -117,6 +111,30 @@ def t_test_table(table: str, reproduction: Reproduction, style: str = "text") ->
     return styled(head, rows, style, f"{title}; p is two-sided and not corrected")
 
 
+def t_test_rows(table: str, reproduction: Reproduction) -> list[dict[str, Any]]:
+    """The values of :func:`t_test_table` by name; differences are fractions."""
+    fields = {
+        "4.4": {"t": "welch_t", "p": "welch_p", "splits": "splits"},
+        "4.5": {"difference": "difference", "difference_std": "difference_std",
+                "t": "paired_t", "p": "paired_p", "pairs": "pairs"},
+    }[table]  # fmt: skip
+    rows = []
+    for theirs, own in _tests(table, reproduction):
+        row = {"table": table, "dataset": theirs.dataset, "labels": theirs.labels}
+        row |= {"thesis_difference": theirs.difference, "thesis_difference_std": theirs.std}
+        row["thesis_t"] = theirs.t
+        rows.append(row | {name: getattr(own, field) for name, field in fields.items()})
+    return rows
+
+
+def _tests(table: str, reproduction: Reproduction) -> list[tuple[ThesisTest, Comparison]]:
+    """The tests of a table that we can make, theirs and ours."""
+    ours = {(p.best.dataset, p.best.labels_per_class): p.best for p in reproduction.paired
+            if p.best.model == "grand++-l"}  # fmt: skip
+    pairs = ((theirs, ours.get((theirs.dataset, theirs.labels))) for theirs in thesis_tests(table))
+    return [(theirs, own) for theirs, own in pairs if own is not None]
+
+
 def has_t_tests(table: str, reproduction: Reproduction) -> bool:
     """Whether our records allow a t-test that is in the table."""
     tested = {(t.dataset, t.labels) for t in thesis_tests(table)}
@@ -129,13 +147,39 @@ def has_t_tests(table: str, reproduction: Reproduction) -> bool:
 
 def as_csv(reproduction: Reproduction) -> str:
     """All values of all cells as CSV; accuracies are fractions, missing values are empty."""
+    # As objects: pandas would write a column of whole numbers with a gap as floats.
+    table = pd.DataFrame(cell_rows(reproduction), dtype=object)
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def cell_rows(
+    reproduction: Reproduction,
+    *,
+    datasets: Sequence[str] | None = None,
+    models: Sequence[str] | None = None,
+) -> list[dict[str, Any]]:
+    """All values of cells by name; accuracies are fractions, missing values ``None``.
+
+    Args:
+        reproduction: The table.
+        datasets, models: Cells to return; the correction is not recomputed. (default: everything)
+    """
     paired = {(p.best.dataset, p.best.labels_per_class, p.depth, p.best.model): p
               for p in reproduction.paired}  # fmt: skip
-    rows = [
-        _flat(c, paired.get((c.dataset, c.labels, c.depth, c.model))) for c in reproduction.cells
+    return [
+        _flat(c, paired.get((c.dataset, c.labels, c.depth, c.model)))
+        for c in _shown(reproduction, datasets, models)
     ]
-    # As objects: pandas would write a column of whole numbers with a gap as floats.
-    return pd.DataFrame(rows, dtype=object).to_csv(index=False, lineterminator="\n")
+
+
+def _shown(
+    reproduction: Reproduction, datasets: Sequence[str] | None, models: Sequence[str] | None
+) -> list[Reproduced]:
+    return [
+        c
+        for c in reproduction.cells
+        if (datasets is None or c.dataset in datasets) and (models is None or c.model in models)
+    ]
 
 
 def _flat(cell: Reproduced, paired: Paired | None) -> dict[str, Any]:

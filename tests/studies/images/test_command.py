@@ -36,7 +36,7 @@ def test_runs_are_printed_kept_and_not_repeated(main, capsys, tmp_path):
     assert (run["model"], run["status"], run["parameters"]) == ("hbnode", "success", 6258)
     assert run["images"].endswith("by seed 0; first 16 and 16 images")
     assert [row["tolerance"] for row in run["by_tolerance"]] == [0.1, 0.01]
-    assert run["history"][0]["nfe_backward"] >= 8
+    assert run["history"][0]["nfe_backward"] >= 7
     assert "efficacy" in shown and "solved at" in shown and "1/1" in shown
     assert plot.stat().st_size > 10_000 and other.stat().st_size > 10_000
     first = out.read_text()
@@ -95,6 +95,42 @@ def test_digits_of_another_size_are_refused(main, monkeypatch, capsys):
     assert "expected images (1, 28, 28) (got (1, 8, 8))" in capsys.readouterr().err
 
 
+RECORD = bytes([3]) + bytes(3072)
+
+
+def test_a_part_of_cifar_is_a_notice_with_the_numbers(main, capsys, tmp_path, monkeypatch):
+    monkeypatch.setitem(command.IMAGE_SHAPES, "cifar10", (3, 1, 1))  # stops before the training
+    folder = tmp_path / "CIFAR10" / "raw" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    (folder / "data_batch_1.bin").write_bytes(4 * RECORD)
+    (folder / "test_batch.bin").write_bytes(2 * RECORD)
+    line = ["--dataset", "cifar10", "--root", str(tmp_path), "--model", "node"]
+    assert main(line) == 2
+    notice = capsys.readouterr().err.splitlines()[0]
+    assert "notice: cifar10: 4 of 50,000 training and 2 of 10,000 test images" in notice
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "expected one or more of data_batch_1.bin to data_batch_5.bin in"),
+        (RECORD[:-1], "expected records of 3073 bytes in data_batch_1.bin (got 3,072 bytes"),
+        (bytes([10]) + RECORD[1:], "expected labels from 0 to 9 in data_batch_1.bin (got 10 in"),
+    ],
+    ids=["empty folder", "cut off", "label"],
+)
+def test_bad_files_of_cifar_are_one_line_and_exit_code_two(main, capsys, tmp_path, content, words):
+    folder = tmp_path / "CIFAR10" / "raw" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "data_batch_1.bin").write_bytes(content)
+        (folder / "test_batch.bin").write_bytes(RECORD)
+    line = ["--dataset", "cifar10", "--root", str(tmp_path), "--model", "node", "--quiet"]
+    assert main(line) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -106,7 +142,7 @@ def test_digits_of_another_size_are_refused(main, monkeypatch, capsys):
         (["--checkpoint", "notes.txt"], "expected a folder"),
         (["--dataset", "mnist", "--root", "raw"], "refused raw/MNIST/raw/t10k-images"),
         (["--resume"], "--checkpoint"),
-        (["--amp", "--tolerances", "1e-4"], "at least 0.001 with --amp (got 0.0001)"),
+        (["--amp", "--tol", "1e-4"], "at least 0.001 with --amp (got 0.0001)"),
         (["--plot", "raw.png"], "expected a file or nothing at raw.png"),
     ],
 )

@@ -30,9 +30,9 @@ def test_means_are_over_runs_that_reached_the_end():
     runs = [record(accuracy=0.8), record(seed=1, accuracy=0.9), record(seed=2, status="stopped")]
     node, other = cells(image_table([*runs, record("hbnode", tolerance=1e-5)]))
     assert (node["model"], node["runs"], node["failed"], node["epochs"]) == ("node", "3", "1", "2")
-    assert node["accuracy %"] == "85.00 +- 7.07"
-    assert (node["nfe forward"], node["last forward"]) == ("23.0", "26.0")
-    assert (node["nfe backward"], node["last backward"]) == ("32.0", "34.0")
+    assert node["accuracy %"] == "85.00 +- 5.00"
+    assert (node["nfe forward"], node["last forward"]) == ("23.0 +- 0.0", "26.0 +- 0.0")
+    assert (node["nfe backward"], node["last backward"]) == ("32.0 +- 0.0", "34.0 +- 0.0")
     assert (node["efficacy"], node["s/epoch"], node["train loss"]) == ("1.42", "2.0", "0.5000")
     assert (other["tol"], other["accuracy %"]) == ("1e-05", "90.00")
 
@@ -46,8 +46,8 @@ def test_evaluations_by_tolerance_are_means_over_runs():
     runs = [record(seed=seed, tolerances=(1e-3, 1e-4)) for seed in (0, 1)]
     coarse, fine = cells(tolerance_table(runs))
     assert (coarse["trained at"], coarse["solved at"]) == ("0.001", "0.001")
-    assert (coarse["nfe forward"], fine["nfe forward"]) == ("20.5", "40.5")
-    assert (fine["nfe backward"], fine["runs"], fine["accuracy %"]) == ("80.0", "2", "90.00")
+    assert (coarse["nfe forward"], fine["nfe forward"]) == ("20.5 +- 0.5", "40.5 +- 0.5")
+    assert (fine["nfe backward"], fine["runs"], fine["accuracy %"]) == ("80.0 +- 0.0", "2", "90.00")
     assert tolerance_table([record()]) == ""
 
 

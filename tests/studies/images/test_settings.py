@@ -45,12 +45,13 @@ def test_a_checkpoint_holds_what_decides_an_epoch_and_nothing_else():
 def test_every_option_reaches_its_setting():
     (run,) = configs(
         "--dataset cifar10 --model anode --tol 2e-3 --lr 0.2 --batch-size 3 --epochs 7 --seed 5 "
-        "--train 11 --test 12 --augment --amp --tolerances 1e-2 1e-3 --tolerance-images 9"
+        "--train 11 --test 12 --augment --amp --solver tsit5 "
+        "--tolerances 1e-2 1e-3 --tolerance-images 9"
     )
     assert (run.dataset, run.model, run.tolerance, run.lr) == ("cifar10", "anode", 2e-3, 0.2)
     assert (run.batch_size, run.epochs, run.seed, run.train, run.test) == (3, 7, 5, 11, 12)
     assert run.augment and run.amp and run.tolerances == (1e-2, 1e-3)
-    assert run.tolerance_images == 9
+    assert run.tolerance_images == 9 and run.solver == "tsit5"
 
 
 def test_without_options_digits_are_classified_by_two_models():
@@ -59,6 +60,18 @@ def test_without_options_digits_are_classified_by_two_models():
         ("digits", "hbnode", 0),
     ]
     assert [r.seed for r in configs("--model node --runs 3 --seed 4")] == [4, 5, 6]
+
+
+def test_another_solver_has_a_checkpoint_of_its_own_and_dopri5_that_of_older_versions():
+    old, new = config(solver="dopri5"), config(solver="tsit5")
+    assert old.name == "digits-node-0-tol0.001-lr0.01-batch64"
+    assert new.name == old.name + "-tsit5"
+    assert "solver" not in old.training("all") and new.training("all")["solver"] == "tsit5"
+
+
+def test_finer_tolerances_are_counted_after_training_in_bfloat16():
+    (run,) = configs("--amp --model node --tolerances 1e-3 1e-6")
+    assert run.amp and run.tolerances == (1e-3, 1e-6)
 
 
 @pytest.mark.parametrize(
