@@ -20,9 +20,9 @@ class LowPrecision(nn.Module):
 
     Note:
         The derivative is rounded to 8 bits, an error of about 0.002 times its size that no step
-        size can lower: adaptive methods need a tolerance of 1e-3 or more, and ``"dormand_prince"`` passes
-        less of it on than ``"tsit5"``. It pays with hardware for bfloat16 products, a GPU or a CPU
-        with AMX, and wide layers.
+        size can lower: adaptive methods need a tolerance of 1e-3 or more, and ``"dormand_prince"``
+        passes less of it on than ``"tsit5"``. It pays with hardware for bfloat16 products, a GPU or
+        a CPU with AMX, and wide layers.
     """
 
     def __init__(self, field: nn.Module) -> None:

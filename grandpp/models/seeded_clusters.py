@@ -140,7 +140,7 @@ def seeded_clusters(
         >>> seeds, labels = torch.tensor([0, 2]), torch.tensor([0, -1, 1, -1])
         >>> found = seeded_clusters(embedding, seeds, labels, 2)
         >>> found.label.tolist()
-        [0, 0, 1]
+        [0, 0, 1, 1]
     """
     nodes, rows = check_labelled(labelled, label, num_classes)
     known = rows.to(embedding)
