@@ -90,8 +90,8 @@ class HeavyBallConv(DiffusionConv):
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
         >>> conv = HeavyBallConv(4, kind="wave", gamma=0.5, time=2.0)
         >>> solution = conv.solve(torch.eye(3, 4), edge_index, save_at=[1.0, 2.0])
-        >>> solution.ys.shape, solution.stats.methods
-        (torch.Size([2, 3, 4]), [(0.0, 'exact')])
+        >>> solution.ys.shape, solution.stats.methods  # position and momentum at two times
+        (torch.Size([2, 2, 3, 4]), [(0.0, 'exact')])
     """
 
     source_time: float | None = None
