@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import dataclass
 from functools import partial
 from statistics import geometric_mean, median
 
@@ -75,19 +76,50 @@ def first_written(net: ODEClassifier) -> ODEClassifier:
     return net
 
 
-def update(net: ODEClassifier, images: Tensor, labels: Tensor) -> Solution[Tensor]:
-    """Solve, and back-propagate the loss."""
-    net.zero_grad()
-    solution = net.solve(images)
-    F.cross_entropy(net.logits(solution), labels).backward()
-    return solution
+@dataclass
+class Update:
+    """One update, the result of which is kept.
 
+    Args:
+        net: The classifier.
+        images: ``[B, C, H, W]``.
+        labels: ``[B]``.
+    """
 
-def found(net: ODEClassifier, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Solution]:
-    """The final state, the gradient and the solution of an update."""
-    solution = update(net, images, labels)
-    grads = [p.grad.flatten() for p in net.parameters() if p.grad is not None]
-    return solution.y.detach(), torch.cat(grads), solution
+    net: ODEClassifier
+    images: Tensor
+    labels: Tensor
+    solution: Solution[Tensor] | None = None
+
+    def __call__(self) -> None:
+        """Solve, and back-propagate the loss."""
+        self.net.zero_grad()
+        self.solution = self.net.solve(self.images)
+        F.cross_entropy(self.net.logits(self.solution), self.labels).backward()
+
+    def errors(self, exact: Update) -> dict[str, float]:
+        """Distances of the final state and of the gradient from those of another update."""
+        return {
+            "error": apart(self._state(), exact._state()),
+            "gradient_error": apart(self._gradient(), exact._gradient()),
+        }
+
+    def cost(self) -> dict[str, int]:
+        """Evaluations forward and backward."""
+        stats = self._done().stats
+        return {"nfe_forward": stats.nfe_forward, "nfe_backward": stats.nfe_backward}
+
+    def _done(self) -> Solution[Tensor]:
+        if self.solution is None:
+            raise ValueError("expected an update that was made (got none)")
+        return self.solution
+
+    def _state(self) -> Tensor:
+        return self._done().y.detach()
+
+    def _gradient(self) -> Tensor:
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        return torch.cat([grad.flatten() for grad in grads])
 
 
 def measure(args: argparse.Namespace, rows: list[Row]) -> None:
@@ -103,7 +135,7 @@ def measure(args: argparse.Namespace, rows: list[Row]) -> None:
         optimizer = torch.optim.Adam(trained.parameters(), lr=1e-3)
         for step in range(1, args.updates + 1):
             part = slice(step * size % len(labels), step * size % len(labels) + size)
-            update(trained, images[part], labels[part])
+            Update(trained, images[part], labels[part])()
             optimizer.step()
         nets = {way: build(args, model, way) for way in WAYS}
         exact = build(args, model, "native", tolerance=args.tolerance / 100)
@@ -112,18 +144,15 @@ def measure(args: argparse.Namespace, rows: list[Row]) -> None:
                 for own, known in zip(net.parameters(), trained.parameters(), strict=True):
                     own.copy_(known)
         first_written(nets[FIRST])
-        state, slope, _ = found(exact, *batch)
-        works = {way: partial(update, net, *batch) for way, net in nets.items()}
+        reference = Update(exact, *batch)
+        reference()
+        works = {way: Update(net, *batch) for way, net in nets.items()}
         seconds = alternate(works, args.rounds, device, label=model)
-        for way, net in nets.items():
-            end, gradient, solution = found(net, *batch)
+        for way, work in works.items():
             share = ratio(seconds[way], seconds[FIRST]) or 0.0
             ratios[way].append(share)
             rows.append({
-                "model": model, "way": way, "error": apart(end, state),
-                "gradient_error": apart(gradient, slope),
-                "nfe_forward": solution.stats.nfe_forward,
-                "nfe_backward": solution.stats.nfe_backward,
+                "model": model, "way": way, **work.errors(reference), **work.cost(),
                 "seconds": median(seconds[way]), "ratio": share,
             })  # fmt: skip
     for way, shares in ratios.items():
