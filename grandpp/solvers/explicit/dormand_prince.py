@@ -16,10 +16,9 @@ class DormandPrince(Tsit5):
     The coefficients of torchdiffeq's ``"dopri5"`` with the steps, the gradients and the counts of
     :class:`~grandpp.solvers.Tsit5`, whose arguments it has.
 
-    At the same tolerance its error is often larger than that of ``"tsit5"``. It is the method for
-    right-hand sides with rounding errors, as in bfloat16: its coefficients pass independent errors
-    of the slopes on to a step 0.9 times and to the error estimate 0.08 times, those of ``"tsit5"``
-    4.3 and 0.8 times, which then take steps for rounding.
+    It is the method for right-hand sides with rounding errors, as in bfloat16: its coefficients
+    pass independent errors of the slopes on to a step 0.9 times and to the error estimate 0.08
+    times, those of ``"tsit5"`` 4.3 and 0.8 times, which then takes steps for rounding.
 
     Args:
         rtol, atol, first_step, max_nfe, gradient: As in :class:`~grandpp.solvers.Tsit5`.

@@ -89,8 +89,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
         shown_default=_each("tolerance"),
     )
     solver: str = option(
-        "one of {choices}; dopri5 is that of torchdiffeq, as in the papers, with the steps of "
-        "dormand_prince at more time",
+        "one of {choices}; dopri5 is that of torchdiffeq, as in the papers",
         default="dormand_prince",
         choices=IMAGE_SOLVERS,
         metavar="NAME",
