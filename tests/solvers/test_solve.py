@@ -1,4 +1,4 @@
-"""The front door: names, times, failures."""
+"""solve(): names of solvers, saved times, failures."""
 
 from __future__ import annotations
 

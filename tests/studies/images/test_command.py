@@ -89,6 +89,14 @@ def test_an_interruption_of_the_counting_keeps_what_was_trained(main, monkeypatc
     assert len(out.read_text().splitlines()) == 1
 
 
+@pytest.mark.parametrize(("solver", "least"), [("dopri5", 8), ("tsit5", 7), ("dormand_prince", 7)])
+def test_a_step_backward_is_counted_whatever_the_solver(main, capsys, solver, least):
+    assert main([*SMALL, "--model", "hbnode", "--solver", solver, "--json", "--quiet"]) == 0
+    run = json.loads(capsys.readouterr().out)
+    assert (run["solver"], run["status"]) == (solver, "success")
+    assert run["history"][0]["nfe_backward"] >= least
+
+
 def test_digits_of_another_size_are_refused(main, monkeypatch, capsys):
     monkeypatch.setitem(command.IMAGE_SHAPES, "digits", (1, 28, 28))
     assert main([*SMALL, "--quiet"]) == 2
