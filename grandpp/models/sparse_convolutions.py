@@ -16,7 +16,7 @@ from torch import Tensor
 from torch_geometric.nn import GATConv, GCNConv, GMMConv, MessagePassing, SAGEConv
 
 from grandpp.graph import Graph, prepare_graph, symmetric_normalize
-from grandpp.linalg import edge_softmax, normalize_rows, spmm
+from grandpp.linalg import CSR, edge_softmax, normalize_rows, spmm
 from grandpp.models.features import SparseFeatures, map_features
 
 
@@ -34,8 +34,8 @@ class SparseGCNConv(GCNConv):
         else:
             graph = prepare_graph(edge_index, x.size(0))
         mapped = self.lin(x)
-        weight = symmetric_normalize(graph, graph.prior(edge_weight, 1.0, like=mapped))
-        return spmm(graph.csr, weight, mapped) + self.bias
+        weight = symmetric_normalize(graph, graph.prior(edge_weight, 1.0, like=_single(mapped)))
+        return _product(graph.csr, weight, mapped) + self.bias
 
 
 class SparseGATConv(GATConv):
@@ -50,7 +50,7 @@ class SparseGATConv(GATConv):
         source, target = (mapped * self.att_src).sum(-1), (mapped * self.att_dst).sum(-1)
         scores = F.leaky_relu(source[csr.col_long] + target[csr.row], self.negative_slope)
         weight = F.dropout(edge_softmax(csr, scores), self.dropout, self.training)
-        out = spmm(csr, weight, mapped)
+        out = _product(csr, weight, mapped)
         return (out.flatten(1) if self.concat else out.mean(1)) + self.bias
 
 
@@ -67,7 +67,8 @@ class SparseSAGEConv(SAGEConv):
         if _is_explained(self):
             return own + self.propagate(edge_index, x=(mapped, mapped), size=None)
         graph = prepare_graph(edge_index, mapped.size(0))
-        return own + spmm(graph.csr, normalize_rows(graph.csr, _counts(graph, mapped)), mapped)
+        weight = normalize_rows(graph.csr, _counts(graph, _single(mapped)))
+        return own + _product(graph.csr, weight, mapped)
 
 
 class GaussianConv(GMMConv):
@@ -97,10 +98,21 @@ class GaussianConv(GMMConv):
         exponent = -0.5 * distance.sum(-1)
         # The softmax is the Gaussians over their sum, also where all of them underflow.
         weight = edge_softmax(graph.csr, exponent) if self.normalize else exponent.exp()
-        return spmm(graph.csr, weight, mapped).sum(1) + self.bias
+        return _product(graph.csr, weight, mapped).sum(1) + self.bias
 
 
 _LEAST = 1e-15  # added to squared widths, as in PyG's layer
+
+
+def _single(x: Tensor) -> Tensor:
+    """An empty tensor of the type that degrees are counted in: half precision ends at 256."""
+    return x.new_empty(0, dtype=torch.promote_types(x.dtype, torch.float32))
+
+
+def _product(csr: CSR, weight: Tensor, x: Tensor) -> Tensor:
+    """The product in the wider type of weights and features, which autocast makes differ."""
+    dtype = torch.promote_types(weight.dtype, x.dtype)
+    return spmm(csr, weight.to(dtype), x.to(dtype))
 
 
 def _is_explained(conv: MessagePassing) -> bool:

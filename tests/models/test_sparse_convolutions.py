@@ -9,6 +9,7 @@ from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.nn import GATConv, GCNConv, GMMConv, SAGEConv
 
 from grandpp.graph import prepare_graph
+from grandpp.models import MoNet, gat, gcn, sage
 from grandpp.models.sparse_convolutions import (
     GaussianConv,
     SparseGATConv,
@@ -82,6 +83,26 @@ def test_gaussians():
     places = torch.rand(graph.is_loop.numel(), 2, dtype=torch.float64)
     edges = torch.stack([graph.csr.col_long, graph.csr.row])
     assert_same(theirs, ours, graph, places, expected_inputs=(edges, places))
+
+
+@pytest.mark.parametrize("name", ["gcn", "gat", "sage", "monet"])
+def test_autocast_moves_a_node_with_a_thousand_neighbours_by_rounding_alone(name):
+    star = torch.stack([torch.arange(1, 1000), torch.zeros(999, dtype=torch.long)])
+    edges = torch.cat([star, star.flip(0)], dim=1)
+    torch.manual_seed(0)
+    model = {
+        "gcn": lambda: gcn(16, 8, 3, 0.5),
+        "gat": lambda: gat(16, 8, 3, 0.5, 2),
+        "sage": lambda: sage(16, 8, 3, 0.5),
+        "monet": lambda: MoNet(16, 8, 3),
+    }[name]().eval()
+    x = torch.randn(1000, 16)
+    expected = model(x, edges)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(x, edges)
+    torch.testing.assert_close(
+        found.float(), expected, rtol=0.0, atol=0.02 * expected.abs().max().item()
+    )
 
 
 @pytest.mark.parametrize("conv", [SparseGCNConv, SparseGATConv, SparseSAGEConv])
