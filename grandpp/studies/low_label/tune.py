@@ -53,7 +53,7 @@ class TuneOptions(ReportOptions, DeviceOptions, DataOptions):
     """Options of the command."""
 
     labels_per_class: int = option(
-        "labelled training nodes per class", parse=positive_int, metavar="K"
+        "labelled training nodes per class in every trial", parse=positive_int, metavar="K"
     )
     datasets: tuple[str, ...] = option(
         f"one or more {DATASET_HELP}; each has a search of its own",
@@ -62,7 +62,12 @@ class TuneOptions(ReportOptions, DeviceOptions, DataOptions):
         metavar="NAME",
         shown_default="Cora, or the embedded sbm without it",
     )
-    model: str = option("one of {choices}", default="grand++-l", choices=TUNABLE, metavar="NAME")
+    model: str = option(
+        "model whose settings are searched: one of {choices}",
+        default="grand++-l",
+        choices=TUNABLE,
+        metavar="NAME",
+    )
     trials: int = option(
         "trials in total, those in the file included", default=20, parse=positive_int, metavar="N"
     )
