@@ -186,10 +186,19 @@ def _start(
     # is a semaphore that nobody removes, and Python then warns of, where this process is killed.
     tqdm.set_lock(threading.RLock())
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         sys.exit(target(*arguments))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it has ended, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _wait(ranks: Sequence[BaseProcess]) -> int:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from commands import main_of
@@ -262,6 +263,25 @@ def test_ctrl_c_ends_the_ranks_without_a_word_but_one_line(tmp_path):
     _, error = job.communicate(timeout=60)
     assert job.returncode == 130
     assert error.split() == ["grandpp", "train-sharded:", "interrupted"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by signals")
+def test_ranks_end_with_the_command_that_started_them_however_it_ends(tmp_path):
+    folder, checkpoint = shards_of(undirected(), tmp_path, 2), tmp_path / "run.pt"
+    command = [sys.executable, "-m", "grandpp", "train-sharded", str(folder), "--processes", "2"]
+    command += ["--epochs", "100000", "--checkpoint", str(checkpoint), "--quiet", *SMALL]
+    job = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not checkpoint.exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    ranks = psutil.Process(job.pid).children(recursive=True)
+    job.kill()
+    job.wait()
+    _, alive = psutil.wait_procs(ranks, timeout=30)
+    for rank in alive:
+        rank.kill()
+    assert len(ranks) >= 2 and not alive
 
 
 @pytest.mark.slow
