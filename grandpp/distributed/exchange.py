@@ -94,6 +94,35 @@ class _Sum(torch.autograd.Function):
 
 
 @dataclass(frozen=True, eq=False)
+class Buffers:
+    """Memory that one product after the other uses for its rows under way.
+
+    Fresh memory for every product fragments the heap: a rank then holds twice what it needs.
+    """
+
+    kept: dict[str, Tensor] = field(default_factory=dict)
+
+    def get(self, name: str, rows: int, like: Tensor) -> Tensor:
+        """A tensor ``[rows, ...]`` like another one, with what it last held.
+
+        Args:
+            name: What it is for; for each name the last one is kept.
+            rows: Number of rows.
+            like: Features ``[N, ...]``.
+        """
+        shape, found = (rows, *like.shape[1:]), self.kept.get(name)
+        if found is None or (found.shape, found.dtype, found.device) != (
+            shape,
+            like.dtype,
+            like.device,
+        ):
+            with torch.inference_mode(False):  # what is made inside could not be written outside
+                found = torch.empty(shape, dtype=like.dtype, device=like.device)
+            self.kept[name] = found
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class Halo:
     """Rows of features that ranks send one another before a product.
 
@@ -112,17 +141,26 @@ class Halo:
         """Number H of rows that come from others."""
         return sum(self.receive_counts)
 
-    def fetch(self, x: Tensor) -> Pending:
-        """Begin to fetch the rows ``[H, ...]`` of others, from ``x`` ``[N, ...]`` of each."""
-        rows = x.detach().index_select(0, self.send_index)
-        return _exchange(rows, self.send_counts, self.receive_counts)
+    def fetch(self, x: Tensor, into: Tensor | None = None, sent: Tensor | None = None) -> Pending:
+        """Begin to fetch the rows ``[H, ...]`` of others.
 
-    def give(self, halo: Tensor) -> Pending:
-        """Begin to give values at rows of others ``[H, ...]`` to them: the transposed exchange.
-
-        What arrives are values ``[S, ...]`` at ``send_index``, which are to be added up.
+        Args:
+            x: Features ``[N, ...]`` of each.
+            into: Where the rows arrive ``[H, ...]``. (default: ``None``, fresh memory)
+            sent: Memory for what is sent ``[S, ...]``. (default: ``None``, likewise)
         """
-        return _exchange(halo.detach(), self.receive_counts, self.send_counts)
+        rows = torch.index_select(x.detach(), 0, self.send_index, out=sent)
+        return _exchange(rows, self.send_counts, self.receive_counts, into)
+
+    def give(self, halo: Tensor, into: Tensor | None = None) -> Pending:
+        """Begin to give values at rows of others to them: the transposed exchange.
+
+        Args:
+            halo: Values ``[H, ...]``.
+            into: Where values at ``send_index`` arrive, which are to be added up ``[S, ...]``.
+                (default: ``None``, fresh memory)
+        """
+        return _exchange(halo.detach(), self.receive_counts, self.send_counts, into)
 
 
 @dataclass
@@ -151,9 +189,11 @@ class Pending:
         return self.rows
 
 
-def _exchange(rows: Tensor, given: tuple[int, ...], taken: tuple[int, ...]) -> Pending:
+def _exchange(
+    rows: Tensor, given: tuple[int, ...], taken: tuple[int, ...], into: Tensor | None
+) -> Pending:
     rows = rows.contiguous()
-    received = rows.new_empty(sum(taken), *rows.shape[1:])
+    received = rows.new_empty(sum(taken), *rows.shape[1:]) if into is None else into
     if len(given) == 1:
         return Pending(received, rows)
     with communicating():

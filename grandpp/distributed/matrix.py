@@ -7,13 +7,13 @@ boundary with the rows that have arrived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from grandpp.distributed.exchange import Halo, RankReductions, with_halo
+from grandpp.distributed.exchange import Buffers, Halo, Pending, RankReductions, with_halo
 from grandpp.linalg import CSR, add_sampled_product, multiply, overwrites, sampled_product
 from grandpp.linalg.csr import ShardedCSR
 
@@ -30,6 +30,7 @@ class RowShard(ShardedCSR):
         near: Those M columns, int64.
         halo: Rows to exchange.
         ranks: Reductions over all ranks.
+        buffers: Memory of the rows that products exchange.
     """
 
     interior: CSR = None  # type: ignore[assignment]
@@ -37,6 +38,7 @@ class RowShard(ShardedCSR):
     near: Tensor = None  # type: ignore[assignment]
     halo: Halo = None  # type: ignore[assignment]
     ranks: RankReductions = None  # type: ignore[assignment]
+    buffers: Buffers = field(default_factory=Buffers)
 
     @classmethod
     def of(
@@ -89,31 +91,43 @@ class RowShard(ShardedCSR):
     def multiply(self, weight: Tensor, x: Tensor, spare: Tensor | None = None) -> Tensor:
         """The product ``[N, ...]``; the interior is multiplied while rows are under way."""
         cut, rows = self.interior.col.numel(), self.interior.num_rows
-        pending = self.halo.fetch(x)
+        columns, pending = self._begin(x)
         whole = spare if spare is not None and overwrites(x) else None
         parts = (None, None) if whole is None else (whole[:rows], whole[rows:])
         inside = _multiply(self.interior, weight[:cut], x, parts[0])
-        columns = torch.cat([x.detach().index_select(0, self.near), pending.wait()])
+        pending.wait()
         outside = _multiply(self.boundary, weight[cut:], columns, parts[1])
         return torch.cat([inside, outside]) if whole is None else whole
 
     def sampled_product(self, a: Tensor, b: Tensor) -> Tensor:
         """Inner products ``[nnz]`` of rows here with rows here or of the halo."""
         rows = self.interior.num_rows
-        pending = self.halo.fetch(b)
+        columns, pending = self._begin(b)
         inside = _sample(self.interior, a[:rows], b)
-        columns = torch.cat([b.detach().index_select(0, self.near), pending.wait()])
+        pending.wait()
         return torch.cat([inside, _sample(self.boundary, a[rows:], columns)])
 
     def add_sampled_product(self, a: Tensor, b: Tensor, total: Tensor, scale: float) -> None:
         """Add them to a total."""
         cut, rows = self.interior.col.numel(), self.interior.num_rows
-        pending = self.halo.fetch(b)
+        columns, pending = self._begin(b)
         if cut:
             add_sampled_product(self.interior, a[:rows], b, total[:cut], scale)
-        columns = torch.cat([b.detach().index_select(0, self.near), pending.wait()])
+        pending.wait()
         if cut < total.numel():
             add_sampled_product(self.boundary, a[rows:], columns, total[cut:], scale)
+
+    def _begin(self, x: Tensor) -> tuple[Tensor, Pending]:
+        """The columns of the boundary, and the exchange after which those of the halo are there.
+
+        The next product overwrites them.
+        """
+        near = self.near.numel()
+        columns = self.buffers.get("columns", near + self.halo.size, x)
+        sent = self.buffers.get("sent", self.halo.send_index.numel(), x)
+        pending = self.halo.fetch(x, columns[near:], sent)
+        torch.index_select(x.detach(), 0, self.near, out=columns[:near])
+        return columns, pending
 
     def with_columns(self, rows: Tensor, columns: Tensor) -> tuple[CSR, Tensor, Tensor]:
         """The square matrix of this rank's nodes and its halo, whose rows are empty."""
@@ -155,7 +169,7 @@ class TransposedShard(ShardedCSR):
         f = self.forward
         back = torch.empty_like(self.perm)
         back[self.perm] = torch.arange(back.numel(), device=back.device)
-        parts = (f.interior, f.boundary, f.near, f.halo, f.ranks)
+        parts = (f.interior, f.boundary, f.near, f.halo, f.ranks, f.buffers)
         found = RowShard(f.rowptr, f.col, f.num_rows, f.num_cols, back, 1, *parts)
         found.__dict__["transpose"] = self
         return found
@@ -164,8 +178,10 @@ class TransposedShard(ShardedCSR):
         """The product with the transpose ``[N, ...]``; sums for other ranks are sent first."""
         f = self.forward
         cut, rows, near = f.interior.col.numel(), f.interior.num_rows, f.near.numel()
-        partial = _multiply(f.boundary.transpose, weight[cut:], x[rows:])
-        pending = f.halo.give(partial[near:])
+        own = f.buffers.get("partial", near + f.halo.size, x) if overwrites(x) else None
+        partial = _multiply(f.boundary.transpose, weight[cut:], x[rows:], own)
+        arriving = f.buffers.get("arriving", f.halo.send_index.numel(), x)
+        pending = f.halo.give(partial[near:], arriving)
         whole = spare if spare is not None and overwrites(x) else None
         y = _multiply(f.interior.transpose, weight[:cut], x[:rows], whole)
         y.index_add_(0, f.near, partial[:near])
