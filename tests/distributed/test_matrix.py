@@ -22,9 +22,11 @@ class _Memory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor) and result.layout == torch.strided:
-            if result.untyped_storage().nbytes() >= self.least:
-                self.places.add(result.untyped_storage().data_ptr())
+        if not isinstance(result, Tensor) or result.layout != torch.strided:
+            return result
+        storage = result.untyped_storage()
+        if storage.nbytes() >= self.least:
+            self.places.add(storage.data_ptr())
         return result
 
 
@@ -53,9 +55,8 @@ def _results_of_many_products(rank, folder, parts):
     all_products(y)
     csr.multiply(weight.double(), y.double()[:, :2])
     again = all_products(x)
-    return [
-        torch.equal(a, b) and torch.equal(b, c) for a, b, c in zip(first, copies, again, strict=True)
-    ]
+    every = zip(first, copies, again, strict=True)
+    return [torch.equal(a, b) and torch.equal(b, c) for a, b, c in every]
 
 
 def test_a_product_leaves_the_results_of_earlier_ones_alone(tmp_path):
