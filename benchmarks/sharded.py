@@ -9,7 +9,8 @@ Examples:
 
 Every training runs in processes of its own, one thread each. The whole graph is trained by the
 ordinary model, with the same dropout, drawn by node. Deviations are relative: of the loss after the
-last epoch, of the gradient of any parameter there, of the logits after it.
+last epoch, of the gradient of any parameter there, of the logits after it. "received" is what a
+rank receives of the others in an epoch, in MiB, the largest of all ranks.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch_geometric.data import Data
 
@@ -65,7 +68,9 @@ class ShardedBenchmark(ReportOptions):
 
 def measure(options: ShardedBenchmark, console: Console) -> int:
     """Measure every model on every number of ranks."""
-    columns = "model      ranks  cut %  halo %  s/epoch  peak MiB  loss     gradient  logits"
+    columns = (
+        "model      ranks  cut %  halo %  s/epoch  peak MiB  received  loss     gradient  logits"
+    )
     console.show(columns)
     for model in options.models:
         right = None
@@ -106,6 +111,7 @@ def _measured(
             "info": info,
             "seconds": max(float(rank["seconds"]) for rank in ranks),
             "peak": max(float(rank["peak"]) for rank in ranks),
+            "received": max(float(rank["received"]) for rank in ranks),
             "loss": float(ranks[0]["loss"]),
             "logits": logits,
             "gradients": {name: ranks[0][name] for name in names},
@@ -130,7 +136,7 @@ def _report(
         console.emit(row)
         console.show(f"{model:10} {where:5} {' '.join(shares)}  failed, exit code {row['code']}")
         return
-    row |= {name: found[name] for name in ("seconds", "peak", "loss")}
+    row |= {name: found[name] for name in ("seconds", "peak", "received", "loss")}
     words = ["        -"] * 3
     if right is not None and not right["code"] and parts:
         gaps = [_gap(found["gradients"][k], v) for k, v in right["gradients"].items()]
@@ -141,7 +147,7 @@ def _report(
         words = [f"{row[k]:9.1e}" for k in ("loss_gap", "gradient_gap", "logits_gap")]
     console.emit(row)
     console.show(f"{model:10} {where:5} {shares[0]} {shares[1]}  {row['seconds']:7.2f}  "
-                 f"{row['peak']:8.0f} {' '.join(words)}")  # fmt: skip
+                 f"{row['peak']:8.0f}  {row['received']:8.1f} {' '.join(words)}")  # fmt: skip
 
 
 def _gap(a: Any, b: Any) -> float:
@@ -204,6 +210,22 @@ def _save(out: Path, rank: int, model: torch.nn.Module, **values: Any) -> None:
     np.savez(out / f"{rank:05d}.npz", **values, **gradients)
 
 
+@contextmanager
+def _counting(received: list[int]) -> Iterator[None]:
+    """Add up the bytes that arrive in this process from others."""
+    exchange = dist.all_to_all_single
+
+    def counted(into: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        received.append(into.numel() * into.element_size())
+        return exchange(into, *arguments, **options)
+
+    dist.all_to_all_single = counted  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        dist.all_to_all_single = exchange
+
+
 def _train_shard(options: ShardedBenchmark, model: str, shards: Path, out: Path) -> int:
     dtype = _begin(options)
     with joined(600) as job, PeakMemory(torch.device("cpu")) as memory:
@@ -211,14 +233,16 @@ def _train_shard(options: ShardedBenchmark, model: str, shards: Path, out: Path)
         run = _run(options, shard.info["dataset"], model)
         training = ShardedTraining.begin(run, shard, job, dtype)
         optimizer, loss, seconds = build_optimizer(run, training.model), math.nan, []
-        for epoch in range(1, options.epochs + 1):
-            begun = time.perf_counter()
-            loss = training.train_epoch(epoch, optimizer)
-            seconds.append(time.perf_counter() - begun)
+        received: list[int] = []
+        with _counting(received):
+            for epoch in range(1, options.epochs + 1):
+                begun = time.perf_counter()
+                loss = training.train_epoch(epoch, optimizer)
+                seconds.append(time.perf_counter() - begun)
         logits = training.predict().numpy()
     _save(
         out, job.rank, training.model, loss=loss, seconds=np.median(seconds), peak=memory.mib,
-        nodes=shard.nodes.numpy(), logits=logits,
+        received=sum(received) / options.epochs / 2**20, nodes=shard.nodes.numpy(), logits=logits,
     )  # fmt: skip
     return 0
 
@@ -250,7 +274,7 @@ def _train_whole(options: ShardedBenchmark, model: str, out: Path) -> int:
             logits = network(x, data.edge_index, None, train)
     _save(
         out, 0, network, loss=loss.item(), seconds=np.median(seconds), peak=memory.mib,
-        nodes=np.arange(data.num_nodes), logits=logits.numpy(),
+        received=0.0, nodes=np.arange(data.num_nodes), logits=logits.numpy(),
     )  # fmt: skip
     return 0
 
