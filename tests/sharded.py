@@ -19,7 +19,9 @@ from torch_geometric.data import Data
 
 from grandpp.data import low_label_split
 from grandpp.distributed import ArrayEdges, NodeData, read_shard, sum_gradients, write_shards
+from grandpp.distributed.clusters import cluster_settings, grow_targets
 from grandpp.layers import GRANDConv, GRANDPPConv
+from grandpp.training.settings import Run
 
 MASKS = ("train_mask", "val_mask", "test_mask")
 _CHANNELS = 6
@@ -53,15 +55,26 @@ def _split(data: Data) -> Data:
     return low_label_split(data, 3, 0, "per_class_val", val_per_class=10)
 
 
-def shards_of(data: Data, folder: Path, parts: int, method: str = "label_propagation") -> Path:
-    """Write the shards of a split graph into a folder below another one."""
+def shards_of(
+    data: Data,
+    folder: Path,
+    parts: int,
+    method: str = "label_propagation",
+    clusters_of: Run | None = None,
+) -> Path:
+    """Write the shards of a split graph, perhaps with the clusters of a run, below a folder."""
     split = {"labels_per_class": 3, "split": 0, "protocol": "per_class_val", "digest": "0"}
+    about: dict[str, Any] = {"dataset": "planted", "split": split}
+    targets = None
+    if clusters_of is not None:
+        targets, about["clusters"] = grow_targets(clusters_of, data), cluster_settings(clusters_of)
     nodes = NodeData(
         data.y.numpy(),
         data.x.size(1),
         data.x.numpy(),
         masks={name: data[name].numpy() for name in MASKS},
-        about={"dataset": "planted", "split": split},
+        about=about,
+        targets=targets,
     )
     weight = None if data.edge_weight is None else data.edge_weight.numpy()
     target = folder / f"shards-{parts}"

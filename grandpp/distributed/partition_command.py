@@ -20,8 +20,10 @@ from grandpp.data import (
     split_digest,
 )
 from grandpp.distributed.assign import METHODS, metis_is_there
+from grandpp.distributed.clusters import CLUSTERED, cluster_settings, grow_targets
 from grandpp.distributed.edges import Array, ArrayEdges, EdgeList, ParquetEdges, summarize
 from grandpp.distributed.write import NodeData, check_folder, write_shards
+from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.command import Command, Console
 from grandpp.training.options import DataOptions, ReportOptions, option, positive_int
 
@@ -60,6 +62,13 @@ class PartitionOptions(ReportOptions, DataOptions):
     split: int = option("seed of the split", default=0, metavar="S")
     protocol: str = option(
         "which nodes choose the epoch, as in 'grandpp classify'", default="grand", choices=PROTOCOLS
+    )
+    clusters: str | None = option(
+        "grow the clusters of this model, on the whole graph in memory, so that 'grandpp "
+        "train-sharded' can train it: {choices}",
+        default=None,
+        choices=CLUSTERED,
+        metavar="NAME",
     )
     method: str | None = option(
         "how nodes are assigned: {choices}",
@@ -119,17 +128,29 @@ def _graph(options: PartitionOptions) -> tuple[EdgeList, NodeData]:
     weight = data.edge_weight
     edges = ArrayEdges(data.edge_index.numpy(), None if weight is None else weight.numpy())
     split = _split(options, data)
+    masks, about = _masks(options, split)
+    targets = None
+    if options.clusters is not None:
+        run = tuned_run(
+            str(data.name), options.clusters, options.labels_per_class, protocol=options.protocol
+        )
+        targets, about["clusters"] = grow_targets(run, split), cluster_settings(run)
     if data.x.layout == torch.sparse_csr:
         parts = (data.x.crow_indices(), data.x.col_indices(), data.x.values())
         sparse, x = tuple(part.numpy() for part in parts), None
     else:
         sparse, x = None, data.x.numpy()
-    return edges, NodeData(data.y.numpy(), data.x.size(1), x, sparse, *split)
+    return edges, NodeData(data.y.numpy(), data.x.size(1), x, sparse, masks, about, targets)
 
 
 def _from_files(options: PartitionOptions, path: Path) -> tuple[EdgeList, NodeData]:
     if options.features is None or options.labels is None:
         raise ValueError("expected --features and --labels beside edges in NPY or Parquet")
+    if options.clusters is not None:
+        raise ValueError(
+            "expected no --clusters beside edges in NPY or Parquet, which are read a chunk at a "
+            "time: clusters grow on the whole graph; give --dataset, or edges in another format"
+        )
     edges = (
         ParquetEdges(path) if path.suffix == ".parquet" else ArrayEdges(_npy(path), name=str(path))
     )
@@ -156,7 +177,8 @@ def _from_files(options: PartitionOptions, path: Path) -> tuple[EdgeList, NodeDa
         edge_index=torch.empty(2, 0, dtype=torch.int64),
         name=options.name or path.stem,
     )
-    return edges, NodeData(labels.numpy(), x.shape[1], x, None, *_split(options, data))
+    masks, about = _masks(options, _split(options, data))
+    return edges, NodeData(labels.numpy(), x.shape[1], x, None, masks, about)
 
 
 def _npy(path: Path) -> Array:
@@ -172,12 +194,15 @@ def _npy(path: Path) -> Array:
     return array
 
 
-def _split(options: PartitionOptions, data: Data) -> tuple[dict[str, Array], dict[str, Any]]:
+def _split(options: PartitionOptions, data: Data) -> Data:
+    return low_label_split(data, options.labels_per_class, options.split, options.protocol)
+
+
+def _masks(options: PartitionOptions, split: Data) -> tuple[dict[str, Array], dict[str, Any]]:
     """Masks of the split, and the entries of ``shards.json`` that name it."""
-    split = low_label_split(data, options.labels_per_class, options.split, options.protocol)
     names = ("train_mask", "val_mask", "test_mask")
     about = {
-        "dataset": str(data.name),
+        "dataset": str(split.name),
         "split": {
             "labels_per_class": options.labels_per_class,
             "split": options.split,
@@ -194,6 +219,8 @@ COMMAND = Command(
 
 Examples:
     grandpp partition --dataset Cora --labels-per-class 5 --parts 2 --out cora-2
+    grandpp partition --dataset Cora --labels-per-class 1 --parts 2 --out cora-1 \\
+        --clusters grand++-views-l
     grandpp partition --edges edges.npy --features x.npy --labels y.npy \\
         --labels-per-class 20 --protocol no_val --parts 8 --method label_propagation --out shards
 

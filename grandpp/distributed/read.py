@@ -37,6 +37,8 @@ _ARRAYS: dict[str, tuple[tuple[str, ...], str]] = {
     "group": (("int64",), "n"),
     "closed": (("bool",), "n"),
     **dict.fromkeys(MASKS, (("bool",), "n")),
+    "target": (("int64",), "n"),
+    "target_weight": (("float64",), "n"),
     "x": (("float32", "float64"), "n,f"),
     "x_rowptr": (_INDEX, "n+1"),
     "x_col": (_INDEX, "v"),
@@ -56,6 +58,8 @@ class Shard:
         nodes: Their numbers in the whole graph, int64 ``[n]``.
         masks: ``train_mask``, ``val_mask`` and ``test_mask`` of the split, bool ``[n]`` each.
         info: The content of ``shards.json``.
+        targets: For training on clusters, their classes, int64 ``[n]``, and their shares in the
+            loss, float64 ``[n]``. (default: ``None``)
     """
 
     graph: ShardedGraph
@@ -64,6 +68,7 @@ class Shard:
     nodes: Tensor
     masks: dict[str, Tensor]
     info: dict[str, Any]
+    targets: tuple[Tensor, Tensor] | None = None
 
 
 def read_info(folder: Path, parts: int | None = None) -> dict[str, Any]:
@@ -182,6 +187,13 @@ def _check_numbers(
     _check_range(home, "col", inside, n)
     if "x_rowptr" in arrays:
         _check_rows(home, "x_rowptr", arrays["x_rowptr"], arrays["x_col"], info["features"])
+    if ("target" in arrays) != ("target_weight" in arrays):
+        raise ShardError(f"{home / PART}: expected 'target' and 'target_weight', or neither")
+    if "target" in arrays:
+        _check_range(home, "target", arrays["target"], info["classes"])
+        share = arrays["target_weight"]
+        if not (np.isfinite(share).all() and (share >= 0).all()):
+            raise ShardError(f"{home / 'target_weight.npy'}: expected finite shares, none negative")
     y = arrays["y"]
     if y.size and not (y.min() >= -1 and y.max() < info["classes"]):
         raise ShardError(f"{home / 'y.npy'}: expected classes below {info['classes']}")
@@ -225,7 +237,11 @@ def _assemble(
         _own_loops(tensors),
     )
     masks = {name: tensors[name] for name in MASKS if name in tensors}
-    return Shard(graph, _features(arrays, info), tensors["y"], tensors["nodes"], masks, info)
+    targets = None
+    if "target" in tensors:
+        targets = tensors["target"], tensors["target_weight"]
+    x, y, nodes = _features(arrays, info), tensors["y"], tensors["nodes"]
+    return Shard(graph, x, y, nodes, masks, info, targets)
 
 
 def _classes(tensors: dict[str, Tensor], info: dict[str, Any], ranks: RankReductions) -> Classes:

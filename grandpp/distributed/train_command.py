@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from grandpp.distributed.arrays import ShardError
+from grandpp.distributed.clusters import CLUSTERED
 from grandpp.distributed.exchange import LostRankError
 from grandpp.distributed.job import Job, broadcast, first_error, is_rank, joined, leave, run_ranks
 from grandpp.distributed.read import Shard, read_info, read_shard
@@ -36,7 +37,9 @@ from grandpp.training.records import RUN_RECORDS, Record, record_of
 from grandpp.training.settings import Run
 from grandpp.training.user_errors import USER_ERRORS, is_user_error
 
-MODELS: tuple[str, ...] = ("grand-l", "grand-nl", "grand++-l", "grand++-nl", "gcn")
+MODELS: tuple[str, ...] = (
+    "grand-l", "grand-nl", "grand++-l", "grand++-nl", *CLUSTERED, "gcn",
+)  # fmt: skip
 _SOLVER = "tsit5"  # of nonlinear models, whose own solver takes no sharded graphs
 
 
@@ -151,7 +154,7 @@ def _prepare(options: ShardedOptions, job: Job) -> tuple[Run, Shard, RecordFile 
         seed=options.seed,
         **settings,
     )
-    check_settings(run)
+    check_settings(run, shard.info)
     file = None
     if job.leads:
         if options.checkpoint is not None:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grandpp.data.features import binary, scale_features
+from grandpp.distributed.clusters import cluster_settings
 from grandpp.distributed.exchange import RankReductions
 from grandpp.distributed.gradients import sum_gradients
 from grandpp.distributed.job import Job, broadcast
@@ -80,7 +81,7 @@ def train_shard(
             or a checkpoint belongs to another training.
         LostRankError: If another rank is gone.
     """
-    check_settings(run)
+    check_settings(run, shard.info)
     start = time.perf_counter()
     training = ShardedTraining.begin(run, shard, job, dtype)
     optimizer = build_optimizer(run, training.model)
@@ -108,18 +109,33 @@ def train_shard(
     return result
 
 
-def check_settings(run: Run) -> None:
-    """Refuse settings that need the whole graph.
+def check_settings(run: Run, info: dict[str, Any]) -> None:
+    """Refuse settings that need the whole graph, and clusters that the shards do not hold.
+
+    Args:
+        run: The run.
+        info: The content of ``shards.json``.
 
     Raises:
         ValueError: If there are some.
     """
-    for name in ("rewiring", "cluster_labels", "best_time", "centred"):
+    wanted, there = cluster_settings(run), info.get("clusters")
+    if wanted and wanted != there:
+        raise ValueError(
+            f"expected shards with clusters of these settings: {_listed(wanted)} (got "
+            f"{_listed(there) if there else 'none'}); 'grandpp partition --clusters NAME' grows "
+            "those of a model"
+        )
+    for name in ("rewiring", "best_time"):
         if getattr(run.settings, name, None):
             raise ValueError(
                 f"expected settings that a sharded graph can have (got '{name}' with model "
                 f"'{run.model}', which needs the whole graph)"
             )
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
 @dataclass
@@ -133,6 +149,9 @@ class ShardedTraining:
         x: Features as the model takes them.
         masks: Masks without the nodes whose label is not known.
         labelled: Number of training nodes in all ranks.
+        dropout: Draws that belong to nodes.
+        targets: Classes and shares in the loss of all nodes here, in place of the training nodes.
+            (default: ``None``)
         nfe_forward, nfe_backward: Evaluations of every epoch so far.
     """
 
@@ -143,6 +162,7 @@ class ShardedTraining:
     masks: dict[str, Tensor]
     labelled: int
     dropout: NodeDropout
+    targets: tuple[Tensor, Tensor] | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
@@ -167,7 +187,9 @@ class ShardedTraining:
         by_node = NodeDropout(seed, shard.nodes)
         drop_by_node(model, by_node)
         x = _features(shard, dtype, run.settings.features)
-        return cls(model, shard, job, x, masks, labelled, by_node)
+        model.fit_features(x, shard.graph.reductions)
+        targets = shard.targets if run.settings.cluster_labels else None
+        return cls(model, shard, job, x, masks, labelled, by_node, targets)
 
     @property
     def reductions(self) -> RankReductions:
@@ -175,8 +197,13 @@ class ShardedTraining:
         return self.shard.graph.reductions
 
     def loss(self) -> tuple[Tensor, SolveStats | None]:
-        """The share of this rank in the mean loss of all training nodes, and the cost."""
+        """The share of this rank in the mean loss over all ranks, and the cost."""
         chosen = self.masks["train_mask"]
+        if self.targets is not None:
+            label, share = self.targets
+            logits, stats = self.model.classify(self.x, self.graph, None, chosen)
+            losses = F.cross_entropy(logits, label, reduction="none")
+            return share.to(losses) @ losses, stats
         logits, stats = self.model.classify(self.x, self.graph, None, chosen, wanted=chosen)
         total = F.cross_entropy(logits, self.shard.y[chosen], reduction="sum")
         return total / self.labelled, stats

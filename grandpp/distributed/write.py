@@ -35,6 +35,8 @@ class NodeData:
         channels: Number of features F.
         masks: ``train_mask``, ``val_mask`` and ``test_mask``, bool ``[N]`` each.
         about: Further entries of ``shards.json``.
+        targets: For training on clusters, a class of every node, int64 ``[N]``, and its share in
+            the loss, float64 ``[N]``. (default: ``None``)
     """
 
     y: Array
@@ -43,6 +45,7 @@ class NodeData:
     sparse: tuple[Array, Array, Array] | None = None
     masks: Mapping[str, Array] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[Array, Array] | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -257,6 +260,10 @@ class _Writer:
         self._save(part, "y", self.nodes.y[nodes].astype(np.int64))
         for name, mask in self.nodes.masks.items():
             self._save(part, name, np.asarray(mask[nodes], dtype=bool))
+        if self.nodes.targets is not None:
+            target, share = self.nodes.targets
+            self._save(part, "target", target[nodes].astype(np.int64))
+            self._save(part, "target_weight", share[nodes].astype(np.float64))
         self._save(part, "component", label[nodes])
         if not bool(closed.all()):
             self._save(part, "group", groups[nodes])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from grandpp.linalg import LOCAL, Reductions
 from grandpp.models.features import SparseFeatures
 from grandpp.solvers import SolveStats
 
@@ -43,13 +44,15 @@ class NodeModel(nn.Module, ABC):
             labels: Their classes, int64 ``[I]``; a node of class :data:`UNKNOWN` is left out.
         """
 
-    def fit_features(self, x: Tensor | SparseFeatures) -> None:
+    def fit_features(self, x: Tensor | SparseFeatures, reductions: Reductions = LOCAL) -> None:
         """Give the model the features of the graph to train on, once, before training.
 
         Most models take nothing from them.
 
         Args:
             x: Features ``[N, F]``.
+            reductions: Sums over all processes, where each has the features of its nodes.
+                (default: those of one process)
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
-from grandpp.linalg import all_finite
+from grandpp.linalg import LOCAL, Reductions, all_finite
 from grandpp.models.base import NodeModel, Output
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
@@ -68,9 +68,9 @@ class DiffusionClassifier(NodeModel):
         self.dropout = dropout
         self.decoder = nn.Linear(conv.channels, out_channels)
 
-    def fit_features(self, x: Tensor | SparseFeatures) -> None:
+    def fit_features(self, x: Tensor | SparseFeatures, reductions: Reductions = LOCAL) -> None:
         """Store the mean of the features, if the encoder subtracts it."""
-        self.encoder.fit(x)
+        self.encoder.fit(x, reductions)
 
     def classify(
         self,

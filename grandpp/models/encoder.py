@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn import Linear
 
+from grandpp.linalg import LOCAL, Reductions
 from grandpp.models.features import SparseFeatures, is_csr, map_features, mean_features
 from grandpp.models.node_dropout import NodeDropout
 from grandpp.models.node_dropout import dropout as drop
@@ -56,10 +57,21 @@ class FeatureEncoder(nn.Module):
         self.register_buffer("centre", torch.zeros(in_channels) if centred else None)
 
     @torch.no_grad()
-    def fit(self, x: Tensor | SparseFeatures) -> None:
-        """Take the mean of the features ``[N, F]`` as the centre, if the encoder has one."""
-        if self.centre is not None:
-            self.centre = mean_features(x).to(self.centre)
+    def fit(self, x: Tensor | SparseFeatures, reductions: Reductions = LOCAL) -> None:
+        """Take the mean of the features as the centre, if the encoder has one.
+
+        Args:
+            x: Features ``[N, F]``.
+            reductions: Sums over all processes, where each has the features of its nodes.
+                (default: those of one process)
+        """
+        if self.centre is None:
+            return
+        mean = mean_features(x)
+        if not reductions.is_local:
+            nodes = mean.new_tensor(float(len(x) if isinstance(x, Tensor) else x.csr.num_rows))
+            mean = reductions.sum(mean * nodes) / reductions.sum(nodes)
+        self.centre = mean.to(self.centre)
 
     def reset_parameters(self) -> None:
         """Initialise the linear map anew."""

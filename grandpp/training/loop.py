@@ -29,7 +29,7 @@ from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, 
 from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
 from grandpp.training.shared_views import with_views
-from grandpp.training.targets import clustered_targets, labelled_targets, without_unknown
+from grandpp.training.targets import targets_of, without_unknown
 
 
 def split_of(run: Run, data: Data) -> Data:
@@ -180,15 +180,9 @@ class TrainingRun:
         self.data = without_unknown(self.data)
         if self.x is None:
             self.x = sparse_if_sparse(scale_features(self.data.x, self.features))
-        self.targets = labelled_targets(self.data)
-        if self.cluster_labels:
-            classes = int(self.data.y.max()) + 1
-            # In the features as loaded, for which clusters were chosen, whatever the network gets.
-            as_loaded = self.features in (None, "rows")
-            x = self.x if as_loaded else sparse_if_sparse(self.data.x)
-            self.targets = clustered_targets(
-                self.data, x, classes, self.cluster_labels, self.clusters
-            )
+        self.targets = targets_of(
+            self.data, self.features, self.cluster_labels, self.clusters, self.x
+        )
 
     @classmethod
     def begin(cls, run: Run, data: Data, device: torch.device, x: Any = None) -> TrainingRun:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
+from grandpp.data.features import scale_features
 from grandpp.models import (
     Clusters,
     SparseFeatures,
@@ -18,6 +19,7 @@ from grandpp.models import (
     graph_views,
     grow_clusters,
     seeded_clusters,
+    sparse_if_sparse,
 )
 
 CLUSTERS: tuple[str, ...] = ("features", "views", "chosen")
@@ -60,6 +62,32 @@ def labelled_targets(data: Data) -> Targets:
     """The training nodes with a known label, and nothing else."""
     nodes = data.train_mask & (data.y >= 0)
     return Targets(nodes, data.y[nodes], None)
+
+
+def targets_of(
+    data: Data,
+    features: str | None,
+    cluster_labels: float | None,
+    clusters: str | None,
+    x: Tensor | SparseFeatures | None = None,
+) -> Targets:
+    """What a run trains on: its labelled nodes, or with ``cluster_labels`` all nodes.
+
+    Args:
+        data: Graph with its split.
+        features: The form of features that the network gets.
+        cluster_labels: The factor lambda of :func:`clustered_targets`; 0 or ``None``: no clusters.
+        clusters: What they grow in, see there.
+        x: Features in that form, if they are there already. (default: ``None``)
+    """
+    if not cluster_labels:
+        return labelled_targets(data)
+    # In the features as loaded, for which clusters were chosen, whatever the network gets.
+    if features not in (None, "rows"):
+        x = sparse_if_sparse(data.x)
+    elif x is None:
+        x = sparse_if_sparse(scale_features(data.x, features))
+    return clustered_targets(data, x, int(data.y.max()) + 1, cluster_labels, clusters)
 
 
 def clustered_targets(

@@ -121,6 +121,32 @@ def test_one_part_is_trained_in_this_process_and_recorded_once(tmp_path, capsys)
     assert json.loads(capsys.readouterr().out)["test_accuracy"] == record["test_accuracy"]
 
 
+def test_clusters_grow_when_a_graph_is_cut_and_are_trained_on(tmp_path, capsys):
+    folder = str(tmp_path / "karate")
+    graph = ["--dataset", "KarateClub", "--labels-per-class", "1", "--protocol", "no_val"]
+    clusters = ["--clusters", "grand++-cluster-l"]
+    assert partition([*graph, *clusters, "--parts", "1", "--out", folder, "--quiet"]) == 0
+    shard = read_shard(folder, 0)
+    assert shard.targets is not None
+    label, share = shard.targets
+    train_mask = shard.masks["train_mask"]
+    assert torch.equal(label[train_mask], shard.y[train_mask])
+    assert share.sum().item() == pytest.approx(1) and (share > 0).sum() > train_mask.sum()
+    capsys.readouterr()
+    few = [folder, "--epochs", "30", "--quiet", "--json", *SMALL]
+    assert train([*few, "--model", "grand++-cluster-l"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_accuracy"] > 0.5
+    assert train([*few, "--model", "grand++-l"]) == 0  # trains on the labels alone
+    assert train([*few, "--model", "grand++-views-l"]) == 2
+    assert "(got cluster_labels=1.0, clusters=None" in capsys.readouterr().err
+
+
+def test_clusters_of_edges_that_are_read_in_chunks_are_refused(files, tmp_path, capsys):
+    code, folder = cut(files, tmp_path, "--clusters", "grand++-views-l")
+    assert code == 2 and not folder.exists()
+    assert "expected no --clusters beside edges in NPY or Parquet" in capsys.readouterr().err
+
+
 def test_nonlinear_models_are_solved_by_tsit5(tmp_path, capsys):
     folder = shards_of(undirected(), tmp_path, 1)
     arguments = [str(folder), "--model", "grand-nl", "--epochs", "1", "--quiet", "--json", *SMALL]
@@ -137,7 +163,7 @@ def test_options_that_do_not_go_together_are_named(tmp_path, capsys):
         (["--timeout", "0"], "positive --timeout"),
         (["--checkpoint", str(tmp_path / "no" / "run.pt")], "existing folder"),
         (["--cluster-labels", "1"], "cluster_labels"),
-        (["--centred"], "centred"),
+        (["--model", "grand++-views-l"], "clusters=chosen"),
     ):
         assert train([folder, *more]) == 2
         error = capsys.readouterr().err

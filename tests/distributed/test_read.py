@@ -108,6 +108,22 @@ def test_indices_that_kernels_trust_are_checked(folder, name, change, words):
         read_shard(folder, 0)
 
 
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"target": np.zeros(120, np.int64)}, "'target' and 'target_weight', or neither"),
+        ({"target": np.full(120, 3), "target_weight": np.ones(120)}, r"in \[0, 3\)"),
+        ({"target": np.zeros(120, np.int64), "target_weight": -np.ones(120)}, "none negative"),
+        ({"target": np.zeros(120, np.int64), "target_weight": np.full(120, np.nan)}, "finite"),
+    ],
+)
+def test_targets_are_checked(folder, arrays, words):
+    for name, array in arrays.items():
+        forge(folder, name, array)
+    with pytest.raises(ShardError, match=words):
+        read_shard(folder, 0)
+
+
 def test_a_shard_of_others_is_refused(good, tmp_path):
     other = undirected()
     other.y = other.y.roll(1)

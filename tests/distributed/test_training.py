@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from sharded import directed, in_ranks, shards_of, undirected, whole
 
+from grandpp.data.features import scale_features
 from grandpp.distributed import read_shard
 from grandpp.distributed.job import Job
 from grandpp.distributed.training import Checkpoints, ShardedTraining, train_shard
@@ -17,6 +18,7 @@ from grandpp.graph import dirichlet_energy
 from grandpp.models import NodeDropout, drop_by_node, sparse_if_sparse, to_dense
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.settings import build_optimizer
+from grandpp.training.targets import targets_of
 
 EPOCHS = 5
 SETTINGS = {"hidden": 16, "epochs": EPOCHS, "heads": 2, "attention_channels": 8, "time": 2.0}
@@ -24,6 +26,8 @@ MODELS = {
     "grand++-l": {"input_dropout": 0.4, "dropout": 0.3},
     "grand-nl": {"input_dropout": 0.4, "dropout": 0.3, "solver": "tsit5"},
     "gcn": {"input_dropout": 0.4, "dropout": 0.3},
+    "grand++-cluster-l": {"input_dropout": 0.4, "dropout": 0.3},
+    "grand++-views-l": {"input_dropout": 0.4, "dropout": 0.3},
 }
 
 
@@ -51,13 +55,18 @@ def reference(data, model):
     network = run.settings.build(data.num_features, int(data.y.max()) + 1).double()
     by_node = NodeDropout(seed, torch.arange(data.num_nodes))
     drop_by_node(network, by_node)
-    optimizer, x = build_optimizer(run, network), sparse_if_sparse(data.x.double())
-    train, losses = data.train_mask, []
+    settings = run.settings
+    x = sparse_if_sparse(scale_features(data.x, settings.features).double())
+    network.fit_features(x)
+    targets = targets_of(data, settings.features, settings.cluster_labels, settings.clusters)
+    optimizer, train, losses = build_optimizer(run, network), data.train_mask, []
     for epoch in range(1, EPOCHS + 1):
         by_node.begin(epoch)
         optimizer.zero_grad()
-        logits = network.classify(x, data.edge_index, data.edge_weight, train).logits[train]
-        loss = F.cross_entropy(logits, data.y[train])
+        logits = network.classify(x, data.edge_index, data.edge_weight, train).logits
+        losses_of_nodes = F.cross_entropy(logits[targets.nodes], targets.label, reduction="none")
+        share = targets.weight
+        loss = losses_of_nodes.mean() if share is None else share.double() @ losses_of_nodes
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -81,13 +90,16 @@ def reference(data, model):
         *(("grand++-l", *case) for case in ((undirected, 4), (directed, 1), (directed, 2))),
         *(("grand-nl", *case) for case in ((undirected, 2), (directed, 1), (directed, 4))),
         *(("gcn", *case) for case in ((undirected, 1), (undirected, 2))),
+        *(("grand++-cluster-l", *case) for case in ((undirected, 2), (directed, 2))),
+        *(("grand++-views-l", *case) for case in ((undirected, 1), (directed, 4))),
     ],
 )
 def test_losses_gradients_and_predictions_are_those_of_the_whole_graph(
     tmp_path, model, kind, parts
 ):
-    data = kind()
-    folder = shards_of(data, tmp_path, parts)
+    data, run = kind(), run_of(model)
+    clusters_of = run if run.settings.cluster_labels else None
+    folder = shards_of(data, tmp_path, parts, clusters_of=clusters_of)
     losses, gradients, logits, energy = reference(data, model)
     found = in_ranks(parts, trained, folder, parts, model)
     for mine, to_parameters, _, _, share in found:

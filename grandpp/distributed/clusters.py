@@ -1,0 +1,49 @@
+"""Seeded clusters for training on shards: grown on the whole graph, when it is partitioned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch_geometric.data import Data
+
+from grandpp.distributed.edges import Array
+from grandpp.training.settings import Run
+from grandpp.training.targets import targets_of, without_unknown
+
+CLUSTERED: tuple[str, ...] = ("grand++-cluster-l", "grand++-views-l")
+"""Models that train on clusters and can be trained on shards."""
+
+
+def cluster_settings(run: Run) -> dict[str, Any] | None:
+    """Return the settings that determine the clusters of a run; ``None`` if it has none."""
+    settings = run.settings
+    if not settings.cluster_labels:
+        return None
+    # Clusters grow in features as loaded, but where the network gets them as rows.
+    features = settings.features if settings.features == "rows" else None
+    return {
+        "cluster_labels": settings.cluster_labels,
+        "clusters": settings.clusters,
+        "features": features,
+    }
+
+
+def grow_targets(run: Run, data: Data) -> tuple[Array, Array]:
+    """Return the classes that a run trains on, and their shares in its loss.
+
+    Args:
+        run: A run of one of :data:`CLUSTERED`.
+        data: The whole graph, with the masks of the split.
+
+    Returns:
+        A class of every node, int64 ``[N]``, and its share, float64 ``[N]``, which sum to 1.
+
+    Cost: that of the clusters on one process.
+    """
+    settings = run.settings
+    targets = targets_of(
+        without_unknown(data), settings.features, settings.cluster_labels, settings.clusters
+    )
+    if targets.weight is None:
+        raise ValueError(f"expected a model with clusters (got '{run.model}')")
+    return targets.label.numpy(), targets.weight.double().numpy()
