@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.columns import edge_columns, edge_header
-from grandpp.data.graph_files.ids import IntArray, factor_of, union
+from grandpp.data.graph_files.ids import IntArray, factor_of, some, union
 from grandpp.data.graph_files.networks import read_network
 from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
 from grandpp.data.graph_files.rows import sound
@@ -301,14 +301,16 @@ def _read_matlab(path: Path) -> sp.spmatrix:
 
 
 def _read_npz_matrix(path: Path) -> sp.spmatrix:
+    content, got = read_content(path), ""
     try:
-        return sound(sp.load_npz(io.BytesIO(read_content(path))))
-    except GraphFileError:
-        raise
+        with np.load(io.BytesIO(content), allow_pickle=False) as found:
+            got = f"arrays {some(found.files, 6)}"
+        return sound(sp.load_npz(io.BytesIO(content)))
     except Exception as error:  # as above
+        got = f"{got}: {error}" if "format" in got else got or str(error)
         raise GraphFileError(
-            f"{path}: expected a graph in the gnn-benchmark layout or a sparse matrix of scipy "
-            f"(got: {error})"
+            f"{path}: expected a graph in the gnn-benchmark layout or the arrays of a PyG Data "
+            f"(edge_index, x, y), or a sparse matrix of scipy (got: {got})"
         ) from None
 
 

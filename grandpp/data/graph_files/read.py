@@ -12,12 +12,13 @@ from torch_geometric.data import Data
 from grandpp.data.errors import GraphFileError
 from grandpp.data.features import with_layout
 from grandpp.data.graph_files.assemble import assemble
-from grandpp.data.graph_files.bundles import Bundle, read_npz_bundle, read_pyg
+from grandpp.data.graph_files.bundles import Bundle, read_pyg
 from grandpp.data.graph_files.columns import ANSWERS, node_column, plain
 from grandpp.data.graph_files.edges import EdgeColumns, read_edges
 from grandpp.data.graph_files.features import MAX_CATEGORIES, read_features
 from grandpp.data.graph_files.labels import Labels, read_labels
 from grandpp.data.graph_files.notices import Parts
+from grandpp.data.graph_files.npz_graphs import read_npz_bundle
 from grandpp.data.graph_files.raw import TABLES, as_path, kind_of
 from grandpp.data.graph_files.rows import (
     NodeColumns,
@@ -54,7 +55,8 @@ def read_graph(
     ``data.summary`` tells what was found. Formats are told by the names of the files:
 
     * edges: a table of two columns with node ids and perhaps one with weights (CSV, TSV, other
-      delimited text, Parquet); NPZ in the gnn-benchmark layout, or a sparse matrix of scipy;
+      delimited text, Parquet); NPZ in the gnn-benchmark layout, with arrays called like the
+      attributes of a PyG ``Data`` (``edge_index``, ``x``, ``y``, ...), or a sparse matrix of scipy;
       GraphML; GML; LINQS ``.cites``; MATLAB ``.mat`` with a sparse ``A``; a PyG ``Data`` saved with
       ``torch.save`` (``.pt``); or a folder with ``edges.csv``, and perhaps ``features.csv``,
       ``labels.csv`` and ``nodes.csv``, in any of the formats. NPZ and ``.pt`` files may hold
@@ -111,7 +113,7 @@ def read_graph(
         weights), ``y`` ``[N]`` (long, -1 where no label is known), ``node_ids`` (list of integers,
         or of strings), ``class_names`` (list of strings), ``feature_names`` (list of strings, where
         the file has names), ``num_classes``, ``name`` and ``summary`` (:class:`GraphSummary`).
-        Masks of a ``.pt`` file are kept.
+        Masks of a ``.pt`` or NPZ file are kept where its labels are.
 
     Raises:
         GraphFileError: A file is missing, malformed or ambiguous; the message names the file, and
@@ -156,6 +158,10 @@ def _read_parts(
     if bundle is None:
         bundle = Bundle(read_edges(edges, columns), None, None, {})
     x, y = bundle.features, bundle.labels
+    if nodes is not None:  # rows of one file follow its own nodes, whatever the order named
+        size = bundle.edges.ids.size
+        x = replace(x, ids=bundle.edges.ids) if x is not None and x.x.shape[0] == size else x
+        y = replace(y, ids=bundle.edges.ids) if y is not None and y.y.size == size else y
     if y is not None and class_names is not None:
         y = _renumber(y, class_names, edges)
     if features is not None:
@@ -169,8 +175,15 @@ def _read_parts(
         table = read_node_table(nodes, rows)
         found = table.factor(node_column(table, rows.node, rows.label), "a node id")
         order = unique_ids(found, table.where, "ids")
+    masks, notes = bundle.masks, list(bundle.notes)
+    if masks and labels is not None:
+        notes.append(
+            f"{', '.join(masks)} of {edges.name} {'is' if len(masks) == 1 else 'are'} not used, "
+            f"as labels come from {labels.name}"
+        )
+        masks = {}
     return Parts(
-        bundle.edges, x, y, order, bundle.masks, (edges, features or edges, labels or edges)
+        bundle.edges, x, y, order, masks, (edges, features or edges, labels or edges), tuple(notes)
     )
 
 
