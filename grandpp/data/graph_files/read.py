@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from grandpp.data.errors import GraphFileError
@@ -16,11 +18,13 @@ from grandpp.data.graph_files.bundles import Bundle, read_pyg
 from grandpp.data.graph_files.columns import ANSWERS, node_column, plain
 from grandpp.data.graph_files.edges import EdgeColumns, read_edges
 from grandpp.data.graph_files.features import MAX_CATEGORIES, read_features
+from grandpp.data.graph_files.ids import some
 from grandpp.data.graph_files.labels import Labels, read_labels
 from grandpp.data.graph_files.notices import Parts
 from grandpp.data.graph_files.npz_graphs import read_npz_bundle
 from grandpp.data.graph_files.raw import TABLES, as_path, kind_of
 from grandpp.data.graph_files.rows import (
+    Features,
     NodeColumns,
     read_node_table,
     unique_ids,
@@ -175,7 +179,15 @@ def _read_parts(
         table = read_node_table(nodes, rows)
         found = table.factor(node_column(table, rows.node, rows.label), "a node id")
         order = unique_ids(found, table.where, "ids")
-    masks, notes = bundle.masks, list(bundle.notes)
+    masks, notes = bundle.masks, [*bundle.notes, *bundle.edges.notes]
+    if bundle.edges.attributes and edges not in (features, labels):
+        notes.append(
+            f"attributes of the nodes that were not read: {some(bundle.edges.attributes, 10)} "
+            f"(name {edges.name} as features or labels, too)"
+        )
+    notes += [] if x is None else x.notes
+    if y is not None and y.maybe_header and labels is not None and rows.header is None:
+        y = _without_header(y, bundle, x, order, labels, notes)
     if masks and labels is not None:
         notes.append(
             f"{', '.join(masks)} of {edges.name} {'is' if len(masks) == 1 else 'are'} not used, "
@@ -185,6 +197,29 @@ def _read_parts(
     return Parts(
         bundle.edges, x, y, order, masks, (edges, features or edges, labels or edges), tuple(notes)
     )
+
+
+def _without_header(
+    labels: Labels,
+    bundle: Bundle,
+    features: Features | None,
+    order: NDArray[Any] | None,
+    path: Path,
+    notes: list[str],
+) -> Labels:
+    """Leave out a first row that names the columns: no other file has its node."""
+    if labels.ids is None:
+        return labels
+    others = [bundle.edges.ids, order, None if features is None else features.ids]
+    first = labels.ids[0]
+    if any(ids is not None and bool((ids == first).any()) for ids in others):
+        return labels
+    notes.append(
+        f"the first line of {path.name} ({first}, {labels.names[labels.y[0]]}) is taken for the "
+        "names of columns, as no other line or file has them; header=False (--no-header) reads it "
+        "as a label"
+    )
+    return labels.without_first()
 
 
 def _holds_labels(path: Path, rows: NodeColumns) -> bool:
