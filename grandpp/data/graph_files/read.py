@@ -65,17 +65,19 @@ def read_graph(
       ``torch.save`` (``.pt``); or a folder with ``edges.csv``, and perhaps ``features.csv``,
       ``labels.csv`` and ``nodes.csv``, in any of the formats. NPZ and ``.pt`` files may hold
       features and labels, too.
-    * features: a table with a column of node ids, numbers, and words, which become one column per
-      word (one-hot); NPY, sparse NPZ; JSON ``{node: [feature, ...]}`` or ``{node: {feature:
-      value}}``; LINQS ``.content``; the node attributes of GraphML or GML. A column called label
-      or class is no feature.
+    * features: a table with a column of node ids, numbers, dates as 2024-03-14 (days since 1970),
+      and words, which become one column per word (one-hot); NPY, sparse NPZ; JSON ``{node:
+      [feature, ...]}`` or ``{node: {feature: value}}``; LINQS ``.content``; the node
+      attributes of GraphML or GML. A column called label or class is no feature.
     * labels: a table with a column of node ids and one of labels, for some of the nodes (an empty
       cell or -1 is no label); JSON ``{node: label}``; NPY; ``.content``; GraphML or GML.
 
     Text is UTF-8, perhaps compressed (``.gz``); lines that begin with ``#`` are comments; the
     delimiter and whether there is a header are found from the first lines. Columns are found by
     their usual names (source/target, from/to, src/dst, node1/node2, u/v, weight; node/id; label/
-    class), or named here. Pickle files are never read.
+    class), or named here. Where cells are not separated by commas, 1,5 is a number; row numbers of
+    pandas beside a column of ids and columns without any value are left out. Pickle files are never
+    read.
 
     Edges repeated in the same direction are one edge whose weights add up, as in
     :mod:`grandpp.graph`; an undirected edge given in both directions is one edge, whose weight is
