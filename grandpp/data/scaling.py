@@ -50,8 +50,9 @@ class Scaling:
 
 
 def as_float(x: Tensor) -> Tensor:
-    """Features in single precision, which the models have."""
-    return x.float() if x.dtype in (torch.float64, torch.float16, torch.bfloat16) else x
+    """Features as constants in single precision, which the models have."""
+    x = x.detach()
+    return x if x.dtype == torch.float32 or x.is_complex() else x.float()
 
 
 def scaled(x: Tensor) -> Tensor:

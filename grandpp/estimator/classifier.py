@@ -127,8 +127,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         Args:
             data: Graph with features ``x`` (dense or ``torch.sparse_csr``), ``edge_index``, perhaps
                 ``edge_weight``, ``y`` (-1 for none known), ``class_names`` and ``train_mask``.
-            y: Labels instead of those of the graph: integers, -1 for none known, or names, ``None``
-                or NaN for none.
+            y: Labels instead of those of the graph: integers, -1 for none known, or names,
+                ``None``, NaN or a blank text for none.
             on_epoch: Called after every epoch with the number of epochs of the whole fit, for a
                 progress bar. (default: nothing)
 
@@ -143,8 +143,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             RuntimeError: If a solve fails or training diverges.
         """
         self._check_parameters()
-        if not isinstance(data, Data):
-            raise TypeError(f"expected a PyG Data (got {type(data).__name__})")
+        _check_graph(data)
         device = resolve_device(self.device)
         labelled, nodes = data.get("train_mask"), data.num_nodes or 0
         seen = mask_of(np.ones(nodes, bool) if labelled is None else labelled, nodes, "train_mask")
@@ -198,6 +197,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             NotFittedError: Before :meth:`fit`.
             ValueError: If the graph is malformed, has another number of features, or the model
                 knows nothing but labels of its own graph.
+            TypeError: For something else than a PyG ``Data``.
         """
         self._check_fitted()
         if data is None:
@@ -269,7 +269,9 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             Indices of nodes without a label, the most useful first ``[n]``.
 
         Raises:
-            ValueError: If there are not so many nodes without a label, or there is no graph.
+            ValueError: If there are not so many nodes without a label, or there is no graph, or
+                one without features.
+            TypeError: For something else than a PyG ``Data``.
         """
         proba: Array | None = None
         if data is None:
@@ -278,13 +280,14 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             graph, known, proba = self._data, torch.from_numpy(self.given_), self._proba
             x = graph.x  # as it was scaled
         else:
+            _check_graph(data)
             graph, known, x = data, _known_labels(data), scaled(data.x)
             if hasattr(self, "_proba"):
                 proba = self.predict_proba(data)
                 x = self.scaling_(self._in_order(data))
         views = graph.get("views")
         if views is None:
-            views = graph_views(x, graph.edge_index, graph.get("edge_weight"))
+            views = graph_views(x, graph.edge_index, _weight_of(graph))
         chosen = suggest_from_views(
             views, n, labelled=(known >= 0).nonzero().view(-1), label=known,
             proba=None if proba is None else torch.from_numpy(proba), seed=int(self.seed),
@@ -317,9 +320,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             device: Where its models compute. (default: ``"auto"``)
 
         Raises:
-            ValueError: If it is no such file.
+            ValueError: If it is no such file, or the device is another one or not there.
             OSError: If it cannot be read.
         """
+        _check_device(device)
         return read_model(cls, Path(path), device)
 
     def _check_parameters(self) -> None:
@@ -339,10 +343,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
                 raise ValueError(f"expected '{name}' to be an integer (got {value!r})")
             if value < least:
                 raise ValueError(f"expected '{name}' to be at least {least} (got {value})")
-        if self.device not in DEVICES:
-            raise ValueError(
-                f"expected 'device' to be one of {', '.join(DEVICES)} (got {self.device!r})"
-            )
+        _check_device(self.device)
         given = self.validation
         number = isinstance(given, Real | str)
         fits = isinstance(given, Real) and not isinstance(given, Integral) and 0 < float(given) < 1
@@ -437,13 +438,13 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
                 f"expected a model that learns from features to classify another graph (got "
                 f"{self.run_.model}): fit on that graph"
             )
-        if data.x is None or data.x.size(1) != self.n_features_in_:
-            found = "none" if data.x is None else data.x.size(1)
+        _check_graph(data)
+        if data.x.dim() != 2 or data.x.size(1) != self.n_features_in_:
+            found = data.x.size(1) if data.x.dim() == 2 else f"shape {list(data.x.shape)}"
             raise ValueError(f"expected {self.n_features_in_} features per node (got {found})")
         x = self.scaling_(self._in_order(data))
-        graph = Data(x=x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
-        known = data.get("y")
-        trusted = torch.zeros(data.num_nodes, dtype=torch.bool) if known is None else known >= 0
+        graph = Data(x=x, edge_index=data.edge_index, edge_weight=_weight_of(data))
+        trusted = _labels_of(data) >= 0
         mask = mask_of(data.get("train_mask", trusted), data.num_nodes or 0, "train_mask")
         graph.train_mask = torch.from_numpy(mask)
         graph.y = torch.zeros(data.num_nodes, dtype=torch.long)  # not looked at
@@ -467,10 +468,38 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             raise NotFittedError("expected a fitted NodeClassifier: call fit first")
 
 
+def _check_device(device: str) -> None:
+    if device not in DEVICES:
+        raise ValueError(f"expected 'device' to be one of {', '.join(DEVICES)} (got {device!r})")
+
+
+def _check_graph(data: Data) -> None:
+    """Check that a graph is one, and that it has features.
+
+    Raises:
+        TypeError: For something else than a PyG ``Data``.
+        ValueError: If ``x`` is no tensor.
+    """
+    if not isinstance(data, Data):
+        raise TypeError(f"expected a PyG Data (got {type(data).__name__})")
+    x = data.get("x")
+    if not isinstance(x, Tensor):
+        found = "none" if x is None else type(x).__name__
+        raise ValueError(
+            f"expected a graph with features, a tensor 'x' (got {found}); read_graph, and "
+            "structural_features of grandpp.data.graph_files, make some of the edges"
+        )
+
+
+def _weight_of(data: Data) -> Tensor | None:
+    """The weights of the edges as constants, or ``None``."""
+    weight = data.get("edge_weight")
+    return weight.detach() if isinstance(weight, Tensor) else weight
+
+
 def _graph_for_training(data: Data, labels: Labels, validating: NDArray[np.bool_]) -> Data:
     """The graph with the labels that may be seen, and no others."""
-    x = None if data.get("x") is None else as_float(data.x)
-    graph = Data(x=x, edge_index=data.edge_index, edge_weight=data.get("edge_weight"))
+    graph = Data(x=as_float(data.x), edge_index=data.edge_index, edge_weight=_weight_of(data))
     graph.y = as_tensor(labels)
     graph.val_mask = torch.from_numpy(validating)
     graph.train_mask = (graph.y >= 0) & ~graph.val_mask
@@ -480,11 +509,25 @@ def _graph_for_training(data: Data, labels: Labels, validating: NDArray[np.bool_
 
 def _known_labels(data: Data) -> Tensor:
     """Classes ``[N]``, -1 where no label may be seen."""
-    unknown = torch.full((data.num_nodes or 0,), MISSING)
-    if data.get("y") is None:
-        return unknown
+    known = _labels_of(data)
     mask = data.get("train_mask")
-    if mask is None:
-        return data.y.cpu()
-    seen = torch.from_numpy(mask_of(mask, unknown.numel(), "train_mask"))
-    return torch.where(seen, data.y.cpu(), unknown)
+    if mask is None or data.get("y") is None:
+        return known
+    seen = torch.from_numpy(mask_of(mask, known.numel(), "train_mask"))
+    return torch.where(seen, known, MISSING)
+
+
+def _labels_of(data: Data) -> Tensor:
+    """Labels of a graph by number ``[N]``, -1 where none is known."""
+    y = data.get("y")
+    if y is None:
+        return torch.full((data.num_nodes or 0,), MISSING)
+    if not isinstance(y, Tensor):
+        return as_tensor(read_labels(data))
+    y = y.detach().cpu()
+    y = y[:, 0] if y.dim() == 2 and y.size(1) == 1 else y
+    if y.shape != (data.num_nodes,):
+        raise ValueError(
+            f"expected one label per node, shape [{data.num_nodes}] (got {list(y.shape)})"
+        )
+    return torch.where(y >= 0, y, MISSING).long()

@@ -20,6 +20,9 @@ from grandpp.training.figures import COLOURS, make_panels
 _MOST = 5000
 """Nodes drawn at most; more hide each other."""
 
+_LEGEND = 20
+"""Classes that the legend names at most, the largest."""
+
 
 def map_of_nodes(
     data: Data, wanted: NDArray[np.bool_], seed: int = 0
@@ -79,8 +82,12 @@ def draw_map(
     nodes, place = map_of_nodes(data, given, seed)
     figure, (axes,) = make_panels(1, 7.5, 6)
     axes.grid(visible=False)
+    counts = np.bincount(label, minlength=len(names))
+    shown = set(np.argsort(-counts, kind="stable")[:_LEGEND].tolist())
     for k, name in enumerate(names):
         mine = label[nodes] == k
+        if k not in shown and not mine.any():
+            continue
         colour = COLOURS[k % len(COLOURS)]
         # The marker tells classes apart that share a colour.
         marker = "osD^vP"[k // len(COLOURS) % 6]
@@ -94,7 +101,8 @@ def draw_map(
             marker=marker,
             linewidths=0,
         )
-        axes.scatter([], [], c=colour, s=30, marker=marker, label=name)
+        if k in shown:
+            axes.scatter([], [], c=colour, s=30, marker=marker, label=name)
         seeds = mine & given[nodes]
         axes.scatter(
             place[seeds, 0],
@@ -105,6 +113,8 @@ def draw_map(
             edgecolors="black",
             zorder=3,
         )
+    if len(names) > len(shown):
+        axes.plot([], [], " ", label=f"and {len(names) - len(shown):,} smaller classes")
     axes.scatter([], [], c="white", edgecolors="black", s=45, label="label given")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set_xticks([])

@@ -73,13 +73,15 @@ class LabelOptions(GraphOptions, ModelOptions):
 def run(options: LabelOptions, console: Console) -> int:
     """Read the graph, fit, predict, write."""
     pictures = (options.plot, options.plot_reliability)
-    check_files((options.out, options.save), pictures, options.inputs)
+    check_files((options.save,), pictures, options.inputs, tables=(options.out,))
     if options.plot_reliability is not None and options.evaluate is None:
         raise ValueError("expected --evaluate with --plot-reliability (got none)")
     times = Stages()
     with times.stage("reading"):
         data = options.read()
         console.show("\n".join(data.summary.lines()))
+    if not data.summary.num_labelled:
+        raise ValueError("expected --labels, or labels in the file of the graph (got neither)")
     measured = None
     if options.evaluate is not None:
         with times.stage("evaluating"):

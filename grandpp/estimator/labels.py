@@ -54,7 +54,8 @@ def read_labels(
     Args:
         data: Graph. Without the next argument its ``y`` has the classes as integers, -1 for none
             known, and ``class_names``, where the graph has them, their names.
-        y: Labels ``[N]`` instead: integers, -1 for none known, or names, ``None`` or NaN for none.
+        y: Labels ``[N]`` instead: integers, -1 for none known, or names, ``None``, NaN or a blank
+            text for none. One column ``[N, 1]`` is taken, too.
         names: Names of the classes that integers stand for.
             (default: ``None``, those of the graph where the labels are the graph's)
 
@@ -69,9 +70,14 @@ def read_labels(
     else:  # a list of names and NaN must not become one of names
         array = np.asarray(given, dtype=None if hasattr(given, "dtype") else object)
     nodes = data.num_nodes
+    if array.ndim == 2 and array.shape[1] == 1:  # as in OGB
+        array = array[:, 0]
     if array.shape != (nodes,):
         raise ValueError(f"expected one label per node, shape [{nodes}] (got {list(array.shape)})")
     values = pd.Series(array.tolist() if array.dtype.kind in "OUS" else array).infer_objects()
+    if values.dtype.kind == "O" or isinstance(values.dtype, pd.StringDtype):
+        blank = values.map(lambda value: isinstance(value, str) and not value.strip())
+        values = values.mask(blank.astype(bool)).infer_objects()
     if pd.api.types.is_bool_dtype(values) or not pd.api.types.is_numeric_dtype(values):
         words = values.dropna()
         wrong = words[~words.map(lambda value: isinstance(value, str)).astype(bool)]
@@ -128,8 +134,10 @@ def mask_of(given: ArrayLike | Tensor, num_nodes: int, name: str) -> NDArray[np.
     array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     fits = array.shape == (num_nodes,) and array.dtype.kind in "biu"
     if not fits or not bool(np.isin(array, (0, 1)).all()):
+        splits = array.ndim == 2 and array.shape[0] == num_nodes
+        hint = f": choose one split, such as {name}[:, 0]" if splits else ""
         raise ValueError(
             f"expected '{name}' as a mask of {num_nodes} nodes, type bool (got {array.dtype} of "
-            f"shape {list(array.shape)})"
+            f"shape {list(array.shape)}){hint}"
         )
     return array.astype(bool)

@@ -53,17 +53,17 @@ class GraphOptions(ReportOptions, DeviceOptions):
     )
     features: Path | None = option(
         "features: a column of node ids, then numbers or categories, as CSV, TSV or Parquet; NPY, "
-        "sparse NPZ, JSON or LINQS .content",
+        "sparse NPZ, JSON or LINQS .content, GraphML or GML",
         default=None,
         metavar="FILE",
-        shown_default="those in the file of the edges, else the structure of the graph",
+        shown_default="those of the edges' file if it is NPZ or PyG, else the graph's structure",
     )
     labels: Path | None = option(
-        "labels of some nodes: node id and label, as CSV, TSV or Parquet; an empty cell, -1, ?, "
-        "NA, NaN, null and their like are no label",
+        "labels of some nodes: node id and label, as CSV, TSV or Parquet, NPY, JSON, GraphML or "
+        "GML; an empty cell, -1, ?, NA, NaN, null and their like are no label",
         default=None,
         metavar="FILE",
-        shown_default="those in the file of the edges",
+        shown_default="those of the edges' file if it is NPZ or PyG, or of the features'",
     )
     directed: bool = option("keep the direction of edges", default=False)
     source_column: str | None = option("column of the edges' source", default=None, metavar="NAME")
@@ -140,6 +140,7 @@ def check_files(
     outputs: Sequence[Path | None],
     pictures: Sequence[Path | None] = (),
     inputs: Sequence[Path] = (),
+    tables: Sequence[Path | None] = (),
 ) -> None:
     """Refuse files that could not be written, before the work that they would hold.
 
@@ -148,12 +149,14 @@ def check_files(
         pictures: Pictures that will be drawn, which need an ending that says how.
             (default: none)
         inputs: Files that are read, which no output may replace. (default: none)
+        tables: Tables that will be written, as CSV. (default: none)
 
     Raises:
-        ValueError: If a folder is missing, a picture has an unknown ending, two are one file, or
-            one is an input.
+        ValueError: If a folder is missing, a picture has an unknown ending or a table that of
+            another format, two are one file, or one is an input.
+        OSError: If a folder may not be written to.
     """
-    files = [path for path in (*outputs, *pictures) if path is not None]
+    files = [path for path in (*tables, *outputs, *pictures) if path is not None]
     for path in files:
         check_target(path)
     for path in filter(None, pictures):
@@ -163,3 +166,6 @@ def check_files(
     for path in filter(Path.exists, files):
         if any(path.samefile(given) for given in inputs if given.exists()):
             raise ValueError(f"expected an output that replaces no input (got {path})")
+    for path in filter(None, tables):
+        if path.suffix.lower() not in ("", ".csv", ".txt"):
+            raise ValueError(f"expected a name that ends in .csv for the table (got {path})")

@@ -37,7 +37,7 @@ class PredictOptions(GraphOptions):
 
 def run(options: PredictOptions, console: Console) -> int:
     """Read the model and the graph, predict, write."""
-    check_files((options.out,), inputs=(*options.inputs, options.model))
+    check_files((), inputs=(*options.inputs, options.model), tables=(options.out,))
     classifier = NodeClassifier.load(options.model, options.device)
     if "spectral 1" in (classifier.feature_names_in_ or ()):
         raise ValueError(

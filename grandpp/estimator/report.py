@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch_geometric.data import Data
 
+from grandpp.data.graph_files.ids import counted
 from grandpp.estimator.classifier import NodeClassifier
 from grandpp.estimator.evaluation import Evaluation
 
@@ -115,7 +116,8 @@ def _homophily(report: Mapping[str, Any]) -> str:
     known = (
         "no edge joins two labelled nodes"
         if share is None
-        else f"{100 * share:.0f} % of the {pairs:,} edges between labelled nodes join one class"
+        else f"{100 * share:.0f} % of the {counted(pairs, 'edge', 'edges')} between labelled nodes "
+        f"{'joins' if pairs == 1 else 'join'} one class"
     )
     if report["homophily_of_predictions"] is None:
         return known

@@ -89,6 +89,7 @@ def read_model(kind: type[C], path: Path, device: str) -> C:
         ValueError: If it is no such file, or of a newer version.
         OSError: If it cannot be read.
     """
+    resolve_device(device)  # refused before the file is read
     content = _content(path)
     try:
         return _restore(kind, content, device)

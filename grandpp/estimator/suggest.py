@@ -40,7 +40,7 @@ class SuggestOptions(GraphOptions, ModelOptions):
 
 def run(options: SuggestOptions, console: Console) -> int:
     """Read the graph, fit where there are labels, choose, write."""
-    check_files((options.out,), inputs=options.inputs)
+    check_files((), inputs=options.inputs, tables=(options.out,))
     data = options.read()
     console.show("\n".join(data.summary.lines()))
     classifier = NodeClassifier(

@@ -12,6 +12,7 @@ def check_target(path: Path) -> None:
     Raises:
         ValueError: If it is ``-``, which means standard output elsewhere, its folder is missing,
             or the path exists and is not a file, or is a device or an open file of a process.
+        PermissionError: If its folder may not be written to.
     """
     if str(path) == "-":
         raise ValueError("expected the name of a file (got -, standard output is none)")
@@ -21,6 +22,9 @@ def check_target(path: Path) -> None:
         raise ValueError(f"expected an existing folder for {path}")
     if path.exists() and not path.is_file():
         raise ValueError(f"expected a file or nothing at {path}")
+    folder = path.resolve().parent  # a file that a link points to is replaced there
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"expected a folder that may be written to for {path}")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from torch_geometric.data import Data
 
 from grandpp.estimator import NodeClassifier
 
@@ -335,3 +336,136 @@ def test_sparse_features_stay_sparse(data, monkeypatch):
     assert clf.score(data.truth) > 0.9
     assert len(clf.suggest(n=3)) == 3
     assert clf.predict_proba(data).shape == (60, 3)
+
+
+def small(**more):
+    return NodeClassifier(**({"model": "grand-l", "epochs": 2, "calibration": "none"} | more))
+
+
+@pytest.mark.parametrize("model", ["grand-l", "auto"])
+def test_tensors_with_gradients_are_constants(data, model, tmp_path, recwarn):
+    graph = data.clone()
+    leaf = data.x.clone().requires_grad_()
+    graph.x = 2 * leaf  # as another module would make it
+    graph.edge_weight = torch.ones(data.edge_index.size(1)).requires_grad_()
+    plain = data.clone()
+    plain.x, plain.edge_weight = 2 * data.x, torch.ones(data.edge_index.size(1))
+    clf, other = (small(model=model).fit(g) for g in (graph, plain))
+    np.testing.assert_array_equal(clf.predict_proba(), other.predict_proba())
+    np.testing.assert_array_equal(clf.predict_proba(graph), other.predict_proba(plain))
+    for chosen in (clf.suggest(n=2), clf.suggest(graph, 2)):
+        assert chosen.tolist() == other.suggest(n=2).tolist()
+    assert small().suggest(graph, 2).tolist() == small().suggest(plain, 2).tolist()
+    clf.save(tmp_path / "m.pt")
+    assert leaf.grad is None and graph.edge_weight.grad is None
+    assert not [w for w in recwarn if "requires_grad" in str(w.message)]
+
+
+def test_gradients_of_the_caller_are_left_alone(data):
+    data.x.requires_grad_()
+    data.x.grad = torch.full_like(data.x, 7.0)
+    small().fit(data).predict_proba(data)
+    assert (data.x.grad == 7).all()
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.uint8, torch.bool])
+def test_counts_are_features(data, kind):
+    data.x = (data.x > 1.5).to(kind)
+    plain = data.clone()
+    plain.x = data.x.float()
+    one, other = small().fit(data), small().fit(plain)
+    np.testing.assert_array_equal(one.predict_proba(), other.predict_proba())
+    np.testing.assert_array_equal(one.predict_proba(data), other.predict_proba(plain))
+    assert one.suggest(data, 2).tolist() == other.suggest(plain, 2).tolist()
+
+
+def test_labels_in_a_column_are_labels(data):
+    column = data.clone()
+    column.y = data.y.view(-1, 1)
+    one, other = small().fit(column), small().fit(data)
+    np.testing.assert_array_equal(one.predict_proba(), other.predict_proba())
+    np.testing.assert_array_equal(one.predict_proba(column), other.predict_proba(data))
+    assert one.suggest(column, 2).tolist() == other.suggest(data, 2).tolist()
+    assert one.score(data.truth.view(-1, 1)) == one.score(data.truth)
+
+
+@pytest.mark.parametrize("none", [None, "", "  ", float("nan")])
+def test_names_with_gaps_are_labels(data, none):
+    names = [["a", "b", "c"][c] if c >= 0 else none for c in data.y.tolist()]
+    clf = small().fit(data, names)
+    assert clf.classes_.tolist() == ["a", "b", "c"]
+    assert (clf.given_ >= 0).tolist() == (data.y >= 0).tolist()
+    graph = Data(x=data.x, edge_index=data.edge_index, y=names)
+    np.testing.assert_array_equal(small().fit(graph).predict_proba(), clf.predict_proba())
+    np.testing.assert_array_equal(clf.predict_proba(graph), clf.predict_proba(data))
+    assert NodeClassifier().suggest(graph, 3).tolist() == NodeClassifier().suggest(data, 3).tolist()
+
+
+def test_labels_of_any_kind_mark_the_known_nodes_of_another_graph(data):
+    clf = small(model="grand++-l").fit(data)
+    graph = data.clone()
+    graph.y = torch.where(data.y >= 0, data.y + 0.5, torch.nan)
+    np.testing.assert_array_equal(clf.predict_proba(graph), clf.predict_proba(data))
+    graph.y = data.y[:7]
+    with pytest.raises(ValueError, match=r"one label per node, shape \[60\] \(got \[7\]\)"):
+        clf.predict_proba(graph)
+
+
+@pytest.mark.parametrize("use", ["fit", "predict_proba", "suggest"])
+def test_what_is_no_graph_with_features_is_refused(data, use, recwarn):
+    clf = NodeClassifier() if use == "fit" else small().fit(data)
+    call = getattr(clf, use)
+    with pytest.raises(TypeError, match=r"expected a PyG Data \(got Tensor\)"):
+        call(data.x)
+    for x, got in ((None, "none"), (data.x.numpy(), "ndarray")):
+        graph = Data(x=x, edge_index=data.edge_index, y=data.y)
+        with pytest.raises(ValueError, match=rf"tensor 'x' \(got {got}\)"):
+            call(graph)
+    assert not [w for w in recwarn if "num_nodes" in str(w.message)]
+
+
+@pytest.mark.parametrize("use", ["fit", "predict_proba", "suggest"])
+def test_masks_of_several_splits_are_refused(data, use):
+    clf = small() if use == "fit" else small().fit(data)
+    data.train_mask = torch.zeros(60, 10, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"choose one split, such as train_mask\[:, 0\]$"):
+        getattr(clf, use)(data)
+
+
+def test_a_fit_to_another_graph_forgets_the_first(data, make_graph, tmp_path):
+    other = make_graph(1, classes=2, features=5, names=["x", "y"])
+    clf, fresh = small().fit(data), small().fit(other)
+    clf.fit(other)
+    np.testing.assert_array_equal(clf.predict_proba(), fresh.predict_proba())
+    assert clf.classes_.tolist() == ["x", "y"] and clf.n_features_in_ == 5
+    assert clf.suggest(n=2).tolist() == fresh.suggest(n=2).tolist()
+
+
+def test_parameters_are_set_like_those_of_scikit_learn(data):
+    clf = clone(small(validation=data.y >= 0)).set_params(model="gcn", seed=4, validation=None)
+    assert clf.get_params()["model"] == "gcn" and clf.fit(data).run_.model == "gcn"
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
+        clf.set_params(depth=3)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.9999])
+def test_a_file_that_was_cut_short_is_refused(data, tmp_path, share):
+    small().fit(data).save(tmp_path / "m.pt")
+    content = (tmp_path / "m.pt").read_bytes()
+    (tmp_path / "m.pt").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"m\.pt: expected a model that NodeClassifier"):
+        NodeClassifier.load(tmp_path / "m.pt")
+
+
+def test_a_device_is_refused_by_its_name(data, tmp_path):
+    small().fit(data).save(tmp_path / "m.pt")
+    with pytest.raises(ValueError, match=r"(?i)device.*'gpu'"):
+        NodeClassifier.load(tmp_path / "m.pt", device="gpu")
+
+
+def test_a_folder_without_permission_is_named(data, tmp_path, monkeypatch):
+    clf = small().fit(data)
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(PermissionError, match=r"folder that may be written to for .*m\.pt"):
+        clf.save(tmp_path / "m.pt")
+    assert not list(tmp_path.iterdir())

@@ -291,3 +291,20 @@ def test_names_of_classes_in_any_script_draw_without_a_warning(data, recwarn):
         ".png",
     )  # fmt: skip
     assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_a_legend_names_the_largest_classes(make_graph, recwarn, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "grandpp.estimator.figures._drawn", lambda figure, ending: figures.append(figure)
+    )
+    data = make_graph()
+    names, label = [f"c{k}" for k in range(500)], np.arange(60)
+    label[:30] = 400
+    draw_map(data, label, names, np.full(60, 0.5), data.y.numpy() >= 0, ".png")
+    texts = [text.get_text() for text in figures[0].axes[0].get_legend().get_texts()]
+    assert texts[-2:] == ["and 480 smaller classes", "label given"]
+    assert len(texts) == 22 and "c400" in texts
+    draw_map(data, label % 3, names[:3], np.full(60, 0.5), data.y.numpy() >= 0, ".png")
+    texts = [text.get_text() for text in figures[1].axes[0].get_legend().get_texts()]
+    assert texts == ["c0", "c1", "c2", "label given"]

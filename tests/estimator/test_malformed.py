@@ -94,6 +94,11 @@ BAD_FILES = [
     ("label", {}, ["--evaluate", "1.5"], "(0, 1) (got '1.5')"),
     ("label", {}, ["--evaluate", "0.5"], "expected labels enough to hold a share of 0.5 out"),
     ("label", {}, ["--validation", "0"], "share in (0, 1)"),
+    ("label", {}, ["--edges", "-"], "expected the name of a file (got -, standard input is none)"),
+    ("label", {}, ["--out", "out.parquet"], "ends in .csv for the table (got out.parquet)"),
+    ("suggest", {}, ["--out", "out.xlsx"], "ends in .csv for the table (got out.xlsx)"),
+    ("predict", {}, ["--out", "out.csv.gz"], "ends in .csv for the table (got out.csv.gz)"),
+    ("label", {}, ["--out", "no/out.csv"], "expected an existing folder for no/out.csv"),
 ]  # fmt: skip
 
 
@@ -192,3 +197,17 @@ def test_numbers_as_names_of_classes_are_no_error(good):
 def test_standard_output_is_no_file(good, program, capfd):
     assert "expected the name of a file (got -" in refused(good, program, ["--out", "-"], capfd)
     assert not Path("-").exists()
+
+
+def test_labels_that_are_nowhere_are_asked_for(good, capfd):
+    (good / "labels.csv").unlink()
+    argv = ["--edges", good / "edges.csv", "--features", good / "features.csv", "--quiet"]
+    assert run_command(label.COMMAND, [str(word) for word in argv]) == 2
+    words = "expected --labels, or labels in the file of the graph (got neither)"
+    assert capfd.readouterr().err == f"grandpp label: error: {words}\n"
+
+
+@pytest.mark.parametrize("program", ["label", "suggest", "predict"])
+def test_a_folder_without_permission_is_named_before_the_work(good, program, monkeypatch, capfd):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    assert "expected a folder that may be written to for" in refused(good, program, [], capfd)

@@ -73,8 +73,10 @@ def assemble(
     data.node_ids, data.class_names, data.num_classes = listed(ids), classes, len(classes)
     if features.names is not None:
         data.feature_names = list(features.names)
-    for mask, value in parts.masks.items():
-        data[mask] = value
+    for name_of_mask, value in parts.masks.items():
+        mask = torch.zeros(n, dtype=torch.bool)  # nodes of other files are in none
+        mask[torch.from_numpy(in_edges)] = value
+        data[name_of_mask] = mask
     data.name = name
     notes += graph_notices(merged, edges, labels, y, classes)
     data.summary = summarize(data, merged, features.how, directed, self_loops, tuple(notes))

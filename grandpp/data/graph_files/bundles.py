@@ -1,4 +1,4 @@
-"""Files that hold a whole graph: NPZ in the gnn-benchmark layout, and a PyG Data."""
+"""A whole graph in one object: a PyG Data, and the file that torch.save made of it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from torch_geometric.data.storage import (
 )
 
 from grandpp.data.errors import GraphFileError
-from grandpp.data.graph_files.edges import EdgeList, check_weight, matrix_edges
+from grandpp.data.graph_files.edges import EdgeList, check_weight
 from grandpp.data.graph_files.labels import Labels
 from grandpp.data.graph_files.raw import read_content
-from grandpp.data.graph_files.rows import Features, check_finite, sound, sound_parts
+from grandpp.data.graph_files.rows import Features, check_finite, sound
 from grandpp.data.graph_files.summary import GraphSummary
 
 # What a file saved from a PyG Data names, besides tensors and numbers.
@@ -46,37 +46,14 @@ class Bundle:
         features: The features, or ``None``.
         labels: The labels, or ``None``.
         masks: Boolean masks of nodes by name.
+        notes: What a user may want to know of the file, in sentences.
     """
 
     edges: EdgeList
     features: Features | None
     labels: Labels | None
     masks: dict[str, Tensor]
-
-
-def read_npz_bundle(path: Path) -> Bundle | None:
-    """Read an NPZ file in the gnn-benchmark layout, or ``None`` if it has another one.
-
-    Source: `Shchur et al. (2018) <https://arxiv.org/abs/1811.05868>`_: ``adj_data``,
-    ``adj_indices``, ``adj_indptr``, ``adj_shape``, the same of ``attr`` (or a dense
-    ``attr_matrix``) and ``labels``; of ``node_names`` and ``class_names`` those that are text.
-    Arrays of Python objects, which are pickles, are not read. Also the layout of `Platonov et al.
-    (2023) <https://arxiv.org/abs/2302.11640>`_: ``edges``, ``node_features``, ``node_labels``.
-    """
-    content = read_content(path)
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as found:
-            if "adj_data" in found.files:
-                return _benchmark(path, found)
-            if "edges" in found.files:
-                return _edges_and_rows(path, found)
-    except GraphFileError:
-        raise
-    except Exception as error:  # numpy raises whatever a broken file makes it stumble over
-        raise GraphFileError(
-            f"{path}: expected a graph in the gnn-benchmark layout (got: {error})"
-        ) from None
-    return None
+    notes: tuple[str, ...] = ()
 
 
 def read_pyg(path: Path) -> Bundle:
@@ -125,11 +102,11 @@ def bundle_of(data: Data, path: Path) -> Bundle:
             f"(got {list(edge_index.shape)}, {edge_index.dtype})"
         )
     most = int(edge_index.max()) + 1 if edge_index.numel() else 0
-    n = x.size(0) if isinstance(x, Tensor) and x.dim() else int(data.num_nodes or most)
+    n = x.size(0) if isinstance(x, Tensor) and x.dim() else _count_nodes(data, most)
     if edge_index.numel() and (int(edge_index.min()) < 0 or most > n):
         wrong = int(edge_index.min()) if int(edge_index.min()) < 0 else most - 1
         raise GraphFileError(f"{path}: expected edge indices in 0 .. {n - 1} (got {wrong})")
-    ids = _names(data.get("node_ids"), n)
+    ids = names_of(data.get("node_ids"), n)
     edges = EdgeList(
         np.arange(n) if ids is None else ids,
         edge_index.numpy().astype(np.int64),
@@ -145,11 +122,24 @@ def bundle_of(data: Data, path: Path) -> Bundle:
         names = list(given) if isinstance(given, list) and len(given) == x.shape[1] else None
         features = Features(None, x, names, f"{x.shape[1]} columns of {path.name}")
     masks = {name: data[name] for name in MASKS if _is_mask(data.get(name), n)}
-    return Bundle(edges, features, _labels(data, n, path), masks)
+    notes = tuple(
+        f"{name} of {path.name} is not used: expected a mask of {n:,} nodes, type bool (got "
+        f"{data[name].dtype} of shape {list(data[name].shape)})"
+        for name in MASKS
+        if name not in masks and isinstance(data.get(name), Tensor)
+    )
+    return Bundle(edges, features, _labels(data, n, path), masks, notes)
 
 
 def integer_labels(y: NDArray[Any], names: Any, path: Path) -> Labels:
-    """Labels that are numbers already, -1 where none is known."""
+    """Labels that are numbers already, -1 or NaN where none is known.
+
+    Raises:
+        GraphFileError: There is not one whole number of at least -1 per node.
+    """
+    if y.dtype.kind == "f" and y.ndim == 1:  # the type of integers beside NaN
+        whole = np.isnan(y) | ((y % 1 == 0) & (np.abs(y) < 2**53))
+        y = np.where(np.isnan(y), -1, y).astype(np.int64) if whole.all() else y
     if y.dtype.kind not in "iu" or y.ndim != 1:
         raise GraphFileError(
             f"{path}: expected one integer label per node (got {y.dtype}, shape {list(y.shape)})"
@@ -158,62 +148,11 @@ def integer_labels(y: NDArray[Any], names: Any, path: Path) -> Labels:
     if y.size and int(y.min()) < -1:
         raise GraphFileError(f"{path}: expected labels >= 0, or -1 for none (got {int(y.min())})")
     count = int(y.max(initial=-1)) + 1
-    text = _names(names, None)
+    text = names_of(names, None)
     classes = [str(i) for i in range(count)]
     if text is not None and text.dtype.kind == "O" and len(text) >= count:
         classes = text.tolist()
     return Labels(None, y, classes)
-
-
-def _benchmark(path: Path, found: Any) -> Bundle:
-    matrices = {}
-    for name in ("adj", "attr"):
-        if f"{name}_data" in found.files:
-            matrices[name] = sound_parts(found, name)
-        elif f"{name}_matrix" in found.files:
-            matrices[name] = found[f"{name}_matrix"]
-    edges = matrix_edges(matrices["adj"], path)
-    n = edges.ids.size
-    names = _names(_plain(found, "node_names"), n)
-    if names is not None:
-        edges = EdgeList(names, edges.ends, edges.weight, ordered=True)
-    labels = None
-    if "labels" in found.files:
-        labels = integer_labels(found["labels"], _plain(found, "class_names"), path)
-    words = _plain(found, "attr_names")
-    return Bundle(edges, _rows_of(path, matrices.get("attr"), words), labels, {})
-
-
-def _edges_and_rows(path: Path, found: Any) -> Bundle:
-    ends = found["edges"]
-    ends = ends.T if ends.ndim == 2 and ends.shape[1] == 2 else ends
-    if ends.ndim != 2 or ends.shape[0] != 2 or ends.dtype.kind not in "iu":
-        raise GraphFileError(
-            f"{path}: expected integer 'edges' of shape [edges, 2] (got {ends.dtype}, "
-            f"shape {list(found['edges'].shape)})"
-        )
-    features = found["node_features"] if "node_features" in found.files else None
-    labels = None
-    if "node_labels" in found.files:
-        labels = integer_labels(found["node_labels"], None, path)
-    n = len(features) if features is not None else int(ends.max(initial=-1)) + 1
-    if labels is not None and features is None:
-        n = max(n, labels.y.size)
-    if ends.size and not 0 <= ends.min() <= ends.max() < n:
-        raise GraphFileError(
-            f"{path}: expected edges between nodes 0 .. {n - 1} (got {ends.max()})"
-        )
-    edges = EdgeList(np.arange(n), ends.astype(np.int64), None, ordered=True)
-    return Bundle(edges, _rows_of(path, features, None), labels, {})
-
-
-def _rows_of(path: Path, x: Any, names: Any) -> Features | None:
-    if x is None:
-        return None
-    x = check_finite(x, lambda row: f"{path}, node {row}")
-    text = _names(names, x.shape[1])
-    listed = None if text is None else [str(name) for name in text]
-    return Features(None, x, listed, f"{x.shape[1]} columns of {path.name}")
 
 
 def _labels(data: Data, n: int, path: Path) -> Labels | None:
@@ -225,6 +164,14 @@ def _labels(data: Data, n: int, path: Path) -> Labels | None:
     if labels.y.size != n:
         raise GraphFileError(f"{path}: expected {n} labels in 'y' (got {labels.y.size})")
     return labels
+
+
+def _count_nodes(data: Data, most: int) -> int:
+    """Number of nodes of a graph without features: as it says, else of edges and labels."""
+    given, y = data.get("num_nodes"), data.get("y")
+    if isinstance(given, int):
+        return given
+    return max(most, y.size(0) if isinstance(y, Tensor) and y.dim() else 0)
 
 
 def _edge_weight(data: Data, num_edges: int, path: Path) -> NDArray[np.float64] | None:
@@ -242,17 +189,7 @@ def _edge_weight(data: Data, num_edges: int, path: Path) -> NDArray[np.float64] 
     return found
 
 
-def _plain(found: Any, name: str) -> Any:
-    """An array of a file, or ``None`` where there is none or it holds Python objects."""
-    if name not in found.files:
-        return None
-    try:
-        return found[name]
-    except ValueError:  # a pickle
-        return None
-
-
-def _names(given: Any, count: int | None) -> NDArray[Any] | None:
+def names_of(given: Any, count: int | None) -> NDArray[Any] | None:
     """Distinct names as integers or text, or ``None`` where there are none."""
     if not isinstance(given, list | tuple | np.ndarray) or len(given) == 0:
         return None

@@ -44,6 +44,10 @@ LABELS = (
 ANSWERS = ("label", "labels", "class", "classlabel", "nodelabel")
 
 
+_ID = re.compile(r"(?:[ _-]ids?|[a-z]Ids?|[a-z]ID)$")
+_ROW_NUMBER = re.compile(r"Unnamed: [0-9]+|__index_level_0__")
+
+
 def plain(name: str) -> str:
     """A column name in lower case with letters and digits alone."""
     return re.sub(r"[^0-9a-z]", "", name.lower())
@@ -55,7 +59,13 @@ def edge_header(first: list[str], second: list[str], named: Iterable[str | None]
     pair = any(s in cells and t in cells for s, t in PAIRS)
     # Ids may be words and numbers mixed; below a header both ends are numbers, or a weight is.
     below = second if all(map(_is_number, second[:2])) else second[2:]
-    return pair or _looks_like_header(first, below, named)
+    ids = all(map(_names_ids, first[:2])) and not any(map(_names_ids, second[:2]))
+    return pair or (ids and len(first) > 1) or _looks_like_header(first, below, named)
+
+
+def _names_ids(cell: str) -> bool:
+    """Whether a cell is called like a column of ids: user_id, ItemId, paper."""
+    return plain(cell) in NODES or bool(_ID.search(cell))
 
 
 def node_header(first: list[str], second: list[str], named: Iterable[str | None]) -> bool:
@@ -92,7 +102,7 @@ def edge_columns(
         for name, option in ((source, "source_column"), (target, "target_column"))
     ]
     if None in chosen:
-        found = _find_ends(table)
+        found = _find_ends(table, weight)
         chosen = [b if a is None else a for a, b in zip(chosen, found, strict=True)]
     first, second = chosen
     if first is None or second is None or first == second:
@@ -114,14 +124,22 @@ def node_column(table: Table, name: str | None, label: str | None = None) -> int
     """Position of the column with node ids: as named, by a usual name, else the first one."""
     if name is not None:
         return named_column(table, name, "node_column")
-    if not table.names or not table.names[0]:
+    if not table.names:
         return 0
     cells = [plain(cell) for cell in table.names]
     reserved = plain(label) if label is not None else None
-    for usual in NODES[:5]:
+    # Beside row numbers of pandas a name may be a feature; without them it is an id.
+    for usual in NODES[:3] if is_row_number(table, 0) else NODES[:5]:
         if cells.count(usual) == 1 and usual != reserved:
             return cells.index(usual)
     return 0
+
+
+def is_row_number(table: Table, column: int) -> bool:
+    """Whether a column has no name, or the one that pandas gives it: row numbers, or ids."""
+    if not table.names or column:
+        return False
+    return not table.names[0] or bool(_ROW_NUMBER.fullmatch(table.names[0]))
 
 
 def label_column(table: Table, name: str | None, node: int) -> int:
@@ -134,7 +152,7 @@ def label_column(table: Table, name: str | None, node: int) -> int:
         return named_column(table, name, "label_column")
     if table.width < 2:
         raise GraphFileError(f"{table.where(0)}: expected two columns, node id and label (got one)")
-    others = [column for column in range(table.width) if column != node]
+    others = [c for c in range(table.width) if c != node and not is_row_number(table, c)]
     if len(others) == 1:
         return others[0]
     found = _only(table, LABELS, "label", "label_column", but=node)
@@ -176,7 +194,7 @@ def _looks_like_header(first: list[str], second: list[str], named: Iterable[str 
     return not any(map(_is_number, first)) and any(map(_is_number, second))
 
 
-def _find_ends(table: Table) -> tuple[int, int]:
+def _find_ends(table: Table, weight: str | None) -> tuple[int, int]:
     cells = [plain(name) for name in table.names]
     pairs = [(s, t) for s, t in PAIRS if s in cells and t in cells]
     if len(pairs) > 1:
@@ -194,9 +212,11 @@ def _find_ends(table: Table) -> tuple[int, int]:
                 f"{table.path}: expected one column of each name (got {_columns(table)})"
             )
         return ends[0], ends[1]
-    weights = [i for i, cell in enumerate(cells) if cell in WEIGHTS]
-    if table.width - len(weights) == 2:
-        first, second = (i for i in range(table.width) if i not in weights)
+    others = {i for i, cell in enumerate(cells) if cell in WEIGHTS or is_row_number(table, i)}
+    if weight is not None:
+        others.add(named_column(table, weight, "weight_column"))
+    if table.width - len(others) == 2:
+        first, second = (i for i in range(table.width) if i not in others)
         return first, second
     if not table.names and table.width == 3:  # the third has to be a weight
         return 0, 1
@@ -223,7 +243,7 @@ def _only(
 def _columns(table: Table) -> str:
     if not table.names:
         return f"{table.width} columns without a header"
-    names = ", ".join(repr(name) for name in table.names[:6])
+    names = ", ".join(table.name(column) for column in range(min(6, table.width)))
     return f"columns {names}" + (", ..." if len(table.names) > 6 else "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,8 +16,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from grandpp.data.errors import GraphFileError
-from grandpp.data.graph_files.columns import edge_columns, edge_header
-from grandpp.data.graph_files.ids import IntArray, factor_of, union
+from grandpp.data.graph_files.columns import PAIRS, edge_columns, edge_header, plain
+from grandpp.data.graph_files.ids import IntArray, counted, factor_of, some, union
 from grandpp.data.graph_files.networks import read_network
 from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
 from grandpp.data.graph_files.rows import sound
@@ -36,6 +37,8 @@ class EdgeList:
         ordered: Whether the file has its nodes in an order of their own, which rows of features
             without ids follow.
         unused: Names of columns that were not read.
+        attributes: Names of attributes of the nodes, which are read as features or labels only.
+        notes: What a user may want to know of the file, in sentences.
     """
 
     ids: NDArray[Any]
@@ -43,6 +46,8 @@ class EdgeList:
     weight: NDArray[np.float64] | None
     ordered: bool = False
     unused: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ def read_edges(path: Path, columns: EdgeColumns) -> EdgeList:
         return matrix_edges(_read_npz_matrix(path), path)
     raise GraphFileError(
         f"{path}: expected edges as CSV, TSV, Parquet, NPZ, GraphML, GML, LINQS .cites, MATLAB "
-        f".mat or PyG .pt (got {kind or 'a name without a suffix'!r})"
+        f".mat or PyG .pt (got {repr(kind) if kind else 'a name without an ending'})"
     )
 
 
@@ -218,7 +223,42 @@ def _read_edge_table(path: Path, columns: EdgeColumns) -> EdgeList:
     source, target, weight = edge_columns(table, *named)
     unused = tuple(table.name(c) for c in range(table.width) if c not in (source, target, weight))
     found = _edges_of_columns(table, source, target, weight)
-    return replace(found, unused=unused)
+    notes = [_first_line(table, found)] if columns.header is None and not table.names else []
+    notes += [_two_kinds(table, source, target)] if table.names else []
+    return replace(found, unused=unused, notes=tuple(note for note in notes if note))
+
+
+def _first_line(table: Table, found: EdgeList) -> str:
+    """A note where only the first line names two nodes of its own: it may be a header."""
+    if found.ids.dtype.kind != "O" or found.ends.shape[1] < 3:
+        return ""
+    degree = np.bincount(found.ends.ravel(), minlength=found.ids.size)
+    alone = (degree[found.ends] == 1).all(axis=0)
+    if not alone[0] or alone.sum() > 1:
+        return ""
+    names = f"{found.ids[found.ends[0, 0]]}, {found.ids[found.ends[1, 0]]}"
+    return (
+        f"the first line of {table.path.name} was read as an edge ({names}): if it names the "
+        "columns, say header=True (--header)"
+    )
+
+
+def _two_kinds(table: Table, source: int, target: int) -> str:
+    """A note where numbers count things that may be of two kinds, such as users and items."""
+    if any(table.frame[column].dtype.kind not in "iu" for column in (source, target)):
+        return ""
+    called = [plain(table.names[column]) for column in (source, target)]
+    kinds = {re.sub(r"[0-9]|[ab]$", "", name) for name in called}
+    if tuple(called) in PAIRS or tuple(called[::-1]) in PAIRS or len(kinds) < 2:
+        return ""
+    common = np.intersect1d(table.frame[source], table.frame[target])
+    if not common.size:
+        return ""
+    first, second = table.name(source), table.name(target)
+    return (
+        f"{first} and {second} have {counted(common.size, 'id', 'ids')} in common "
+        f"({some(common)}), each taken for one node: where these are two, write other ids"
+    )
 
 
 def _edges_of_columns(table: Table, source: int, target: int, weight: int | None) -> EdgeList:
@@ -258,10 +298,11 @@ def _read_network_edges(path: Path, weight: str | None) -> EdgeList:
     place = dict(zip(graph.nodes, range(len(graph)), strict=True))
     edges = list(graph.edges(data=True))
     ends = np.array([(place[s], place[t]) for s, t, _ in edges], dtype=np.int64).reshape(-1, 2).T
+    attributes = tuple(dict.fromkeys(key for _, data in graph.nodes(data=True) for key in data))
     name = weight or "weight"
     given = [data.get(name) for _, _, data in edges]
     if weight is None and all(value is None for value in given):
-        return EdgeList(nodes.values, ends, None, ordered=True)
+        return EdgeList(nodes.values, ends, None, ordered=True, attributes=attributes)
     values = np.empty(len(edges))
     for i, ((s, t, _), value) in enumerate(zip(edges, given, strict=True)):
         try:
@@ -272,7 +313,7 @@ def _read_network_edges(path: Path, weight: str | None) -> EdgeList:
                 f"{path}, edge {s} - {t}: expected a number as {name} of every edge (got {got})"
             ) from None
     check_weight(values, lambda i: f"{path}, edge {edges[i][0]} - {edges[i][1]}")
-    return EdgeList(nodes.values, ends, values, ordered=True)
+    return EdgeList(nodes.values, ends, values, ordered=True, attributes=attributes)
 
 
 def _read_matlab(path: Path) -> sp.spmatrix:
@@ -301,14 +342,16 @@ def _read_matlab(path: Path) -> sp.spmatrix:
 
 
 def _read_npz_matrix(path: Path) -> sp.spmatrix:
+    content, got = read_content(path), ""
     try:
-        return sound(sp.load_npz(io.BytesIO(read_content(path))))
-    except GraphFileError:
-        raise
+        with np.load(io.BytesIO(content), allow_pickle=False) as found:
+            got = f"arrays {some(found.files, 6)}"
+        return sound(sp.load_npz(io.BytesIO(content)))
     except Exception as error:  # as above
+        got = f"{got}: {error}" if "format" in got else got or str(error)
         raise GraphFileError(
-            f"{path}: expected a graph in the gnn-benchmark layout or a sparse matrix of scipy "
-            f"(got: {error})"
+            f"{path}: expected a graph in the gnn-benchmark layout or the arrays of a PyG Data "
+            f"(edge_index, x, y), or a sparse matrix of scipy (got: {got})"
         ) from None
 
 

@@ -6,11 +6,13 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from grandpp.data.errors import GraphFileError
-from grandpp.data.graph_files.columns import ANSWERS, node_column, plain
+from grandpp.data.graph_files.columns import ANSWERS, is_row_number, node_column, plain
+from grandpp.data.graph_files.ids import counted, some
 from grandpp.data.graph_files.json_files import json_features
 from grandpp.data.graph_files.networks import node_table
 from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
@@ -29,6 +31,10 @@ from grandpp.data.graph_files.rows import (
 from grandpp.data.graph_files.tables import Table, as_numbers
 
 MAX_CATEGORIES = 100
+_MANY_ROWS = 20
+_ISO_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[ T][0-9:.]+(?:Z|[+-][0-9:]+)?)?"
+_OTHER_DATE = r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}(?:[ T][0-9:.]+)?"
+_COMMAS = r"[+-]?[0-9]+(?:,[0-9]+)+(?:\.[0-9]+)?"
 
 
 def read_features(path: Path, columns: NodeColumns, max_categories: int) -> Features:
@@ -45,7 +51,8 @@ def read_features(path: Path, columns: NodeColumns, max_categories: int) -> Feat
     kind = kind_of(path)
     if kind in TABLES or kind in NETWORKS:
         table = node_table(path) if kind in NETWORKS else read_node_table(path, columns)
-        return _features_of_table(table, columns, max_categories)
+        node = 0 if kind in NETWORKS else node_column(table, columns.node, columns.label)
+        return _features_of_table(table, node, columns.label, max_categories)
     if kind == ".content":
         return _read_linqs(path)
     if kind == ".json":
@@ -57,21 +64,29 @@ def read_features(path: Path, columns: NodeColumns, max_categories: int) -> Feat
         return _read_npz(path)
     raise GraphFileError(
         f"{path}: expected features as CSV, TSV, Parquet, NPY, sparse NPZ, JSON, LINQS .content, "
-        f"GraphML or GML (got {kind or 'a name without a suffix'!r})"
+        f"GraphML or GML (got {repr(kind) if kind else 'a name without an ending'})"
     )
 
 
-def _features_of_table(table: Table, columns: NodeColumns, max_categories: int) -> Features:
-    node = node_column(table, columns.node, columns.label)
+def _features_of_table(table: Table, node: int, label: str | None, max_categories: int) -> Features:
     ids = unique_ids(table.factor(node, "a node id"), table.where, "features")
-    used = [c for c in range(table.width) if c != node and not _is_answer(table, c, columns.label)]
+    used = [
+        c for c in range(table.width)
+        if c != node and not _is_answer(table, c, label) and not is_row_number(table, c)
+    ]  # fmt: skip
     if not used:
         raise GraphFileError(
             f"{table.where(0)}: expected columns of features beside the node id (got none)"
         )
+    notes = []
+    empty = [c for c in used if table.frame[c].isna().all()]
+    if 0 < len(empty) < len(used):
+        used = [c for c in used if c not in empty]
+        left = some([table.name(c) for c in empty])
+        notes.append(f"columns of {table.path.name} without any value, left out: {left}")
     parts: list[Matrix] = []
     names: list[str] = []
-    num_words = 0
+    num_words = num_dates = 0
     numeric = [c for c in used if table.frame[c].dtype.kind in "iufb"]
     dense = table.frame[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
     if not np.isfinite(dense).all():
@@ -86,15 +101,59 @@ def _features_of_table(table: Table, columns: NodeColumns, max_categories: int) 
                 parts.append(dense[:, place[column], None])
                 names.append(_feature_name(table, column))
                 continue
+            days = _days(table, column)
+            if days is not None:
+                num_dates += 1
+                parts.append(days[:, None])
+                names.append(_feature_name(table, column))
+                continue
             part, own = _words_or_numbers(table, column, max_categories)
             num_words += len(own) > 0
+            if len(own) == part.shape[0] > _MANY_ROWS:
+                notes.append(
+                    f"column {table.name(column)} of {table.path.name} has another word in each "
+                    "row, which tells nothing of other nodes: better leave it out"
+                )
             parts.append(part)
             names += own or [_feature_name(table, column)]
     x = check_finite(np.concatenate(parts, axis=1), table.where)
-    how = f"{len(used)} columns of {table.path.name}"
+    how = f"{counted(len(used), 'column', 'columns')} of {table.path.name}"
+    kinds = [f"{num_dates} with dates, in days"] if num_dates else []
     if num_words:
-        how += f" ({num_words} with words, one-hot: {x.shape[1]} features)"
-    return Features(ids, x, names, how)
+        kinds.append(f"{num_words} with words, one-hot: {x.shape[1]} features")
+    how += f" ({', '.join(kinds)})" if kinds else ""
+    return Features(ids, x, names, how, tuple(notes))
+
+
+def _days(table: Table, column: int) -> NDArray[np.float64] | None:
+    """A column of dates as days since 1970; ``None`` for another column.
+
+    Dates are written as in 2024-03-14, perhaps with a time.
+
+    Raises:
+        GraphFileError: Most cells are dates and one is not, or they are written otherwise.
+    """
+    cells = table.frame[column]
+    filled = cells.notna()
+    words = cells[filled].astype(str).str.strip()
+    if not len(words) or not words.iloc[0][:1].isdigit():
+        return None
+    date = words.str.fullmatch(_ISO_DATE)
+    other = words.str.fullmatch(_OTHER_DATE) & ~date
+    if 2 * int((date | other).sum()) < len(words):
+        return None
+    when = pd.to_datetime(words.where(date), format="ISO8601", errors="coerce", utc=True)
+    days = (when - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta(days=1)
+    found: NDArray[np.float64] = days.reindex(cells.index).to_numpy(np.float64)
+    wrong = np.isnan(found)
+    if wrong.any():
+        row = int(wrong.argmax())
+        got = f"'{cells.iloc[row]}'" if filled.iloc[row] else "an empty cell"
+        raise GraphFileError(
+            f"{table.where(row)}: expected a date as 2024-03-14 in column {table.name(column)} "
+            f"(got {got})"
+        )
+    return found
 
 
 def _words_or_numbers(
@@ -108,14 +167,16 @@ def _words_or_numbers(
     values = as_numbers(cells)
     filled = int(cells.notna().sum())
     name = table.name(column)
-    if not filled or 2 * int((~np.isnan(values)).sum()) >= filled:
+    numbers = ~np.isnan(values) | cells.astype(str).str.strip().str.fullmatch(_COMMAS).to_numpy()
+    if not filled or 2 * int(numbers.sum()) >= filled:
         values = table.numbers(column, f"feature in column {name}")
         return values[:, None].astype(np.float32), []
     words = table.factor(column)
     if len(words.values) > max_categories:
         raise GraphFileError(
             f"{table.path}: expected numbers or at most {max_categories} different words in column "
-            f"{name} (got {len(words.values)} words, such as '{words.values[0]}')"
+            f"{name} (got {len(words.values)} words, such as '{words.values[0]}'); leave the "
+            "column out, or write numbers"
         )
     order = np.argsort(words.values.astype(str), kind="stable")
     known = words.codes >= 0

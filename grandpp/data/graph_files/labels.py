@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,22 @@ class Labels:
         y: Class of each, -1 where it is unknown, int64 ``[rows]``.
         names: Names of the classes.
         repeated: How many rows say again what a row before them said.
+        maybe_header: Whether the first row may name the columns: there is no other header, and
+            no other row has its node or its class.
     """
 
     ids: NDArray[Any] | None
     y: IntArray
     names: list[str]
     repeated: int = 0
+    maybe_header: bool = False
+
+    def without_first(self) -> Labels:
+        """Without the first row, and its class, which no other row has."""
+        y, gone = self.y[1:], self.y[0]
+        names = [name for k, name in enumerate(self.names) if k != gone]
+        ids = None if self.ids is None else self.ids[1:]
+        return Labels(ids, y - (y > gone), names, self.repeated)
 
 
 def read_labels(path: Path, columns: NodeColumns, class_names: Sequence[str] | None) -> Labels:
@@ -104,7 +114,7 @@ def read_labels(path: Path, columns: NodeColumns, class_names: Sequence[str] | N
         return labels_of(None, factor_of(found), lambda r: f"{path}, row {r + 1}", class_names)
     raise GraphFileError(
         f"{path}: expected labels as CSV, TSV, Parquet, JSON, NPY, LINQS .content, GraphML or GML "
-        f"(got {kind or 'a name without a suffix'!r})"
+        f"(got {repr(kind) if kind else 'a name without an ending'})"
     )
 
 
@@ -161,8 +171,12 @@ def _labels_of_table(
             f"{table.path}: expected different columns for node and label (got "
             f"{table.name(node)} for both)"
         )
-    ids = table.factor(node, "a node id")
-    return labels_of(ids, table.factor(label), table.where, class_names)
+    ids, labels = table.factor(node, "a node id"), table.factor(label)
+    found = labels_of(ids, labels, table.where, class_names)
+    if table.names or class_names is not None or ids.values.dtype.kind != "O":
+        return found
+    once = (ids.codes == ids.codes[0]).sum() == (found.y == found.y[0]).sum() == 1
+    return replace(found, maybe_header=bool(once) and found.y[0] >= 0 and len(found.names) > 2)
 
 
 def _refuse_two_labels(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def id_notices(
             notes.append(
                 f"{counted(lone.size, 'id', 'ids')} of {_name(parts.places[1])} "
                 f"{'occurs' if lone.size == 1 else 'occur'} in no edge ({some(ids[lone])})"
+                f"{_respelled(ids[lone], ids[with_edge])}"
             )
         known |= featured
     if in_labels is not None:
@@ -84,9 +86,25 @@ def id_notices(
                 f"{counted(alone.size, 'id', 'ids')} of {_name(parts.places[2])} "
                 f"{'occurs' if alone.size == 1 else 'occur'} in no other file, "
                 f"{'an isolated node' if alone.size == 1 else 'isolated nodes'} "
-                f"({some(ids[alone])})"
+                f"({some(ids[alone])}){_respelled(ids[alone], ids[known])}"
             )
     return notes
+
+
+def _respelled(strange: NDArray[Any], known: NDArray[Any]) -> str:
+    """Two ids that differ in zeros before a number, case or blanks alone, in words; or nothing."""
+    wanted = {_spelling(value): value for value in strange[:1000].tolist()}
+    for value in known[:100_000].tolist():
+        other = wanted.get(_spelling(value))
+        if other is not None:
+            return f"; ids are compared as text, {other} is not {value}"
+    return ""
+
+
+def _spelling(value: Any) -> str:
+    text = re.sub(r"[\s_-]+", " ", str(value).casefold()).strip()
+    text = re.sub(r"^([0-9]+)\.0+$", r"\1", text)
+    return text.lstrip("0") if text.isdigit() else text
 
 
 def _check_shared(
@@ -99,7 +117,7 @@ def _check_shared(
     if there.any() and inside.any() and not (inside & there).any():
         raise GraphFileError(
             f"{path}: expected node ids of {other}, such as {some(ids[there])} "
-            f"(got none of these but {some(ids[inside])})"
+            f"(got none of these but {some(ids[inside])}{_respelled(ids[inside], ids[there])})"
         )
 
 
@@ -116,7 +134,9 @@ def graph_notices(
     if merged.weight is not None and (none := int((merged.weight == 0).sum())):
         notes.append(f"edges with the weight 0, which join nothing: {none:,}")
     if edges.unused:
-        notes.append(f"columns of the edges that were not used: {some(edges.unused, 10)}")
+        hint = " (weights are named with weight_column, --weight-column)"
+        hint = hint if merged.weight is None and edges.unused != ("edge_attr",) else ""
+        notes.append(f"columns of the edges that were not used: {some(edges.unused, 10)}{hint}")
     if labels is not None and labels.repeated:
         notes.append(counted(labels.repeated, "label was", "labels were") + " given more than once")
     counts = np.bincount(y[y >= 0], minlength=len(classes))

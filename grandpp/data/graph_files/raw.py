@@ -90,5 +90,11 @@ def read_text(path: Path, *, comments: bool = True) -> bytes:
 
 
 def as_path(path: str | Path) -> Path:
-    """A path, with ``~`` for the user's home."""
+    """A path, with ``~`` for the user's home.
+
+    Raises:
+        GraphFileError: It is ``-``, which means standard input elsewhere.
+    """
+    if str(path) == "-":
+        raise GraphFileError("expected the name of a file (got -, standard input is none)")
     return Path(path).expanduser()

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from grandpp.data.errors import GraphFileError
 from grandpp.data.features import with_layout
 from grandpp.data.graph_files.assemble import assemble
-from grandpp.data.graph_files.bundles import Bundle, read_npz_bundle, read_pyg
+from grandpp.data.graph_files.bundles import Bundle, read_pyg
 from grandpp.data.graph_files.columns import ANSWERS, node_column, plain
 from grandpp.data.graph_files.edges import EdgeColumns, read_edges
 from grandpp.data.graph_files.features import MAX_CATEGORIES, read_features
+from grandpp.data.graph_files.ids import some
 from grandpp.data.graph_files.labels import Labels, read_labels
 from grandpp.data.graph_files.notices import Parts
+from grandpp.data.graph_files.npz_graphs import read_npz_bundle
 from grandpp.data.graph_files.raw import TABLES, as_path, kind_of
 from grandpp.data.graph_files.rows import (
+    Features,
     NodeColumns,
     read_node_table,
     unique_ids,
@@ -54,22 +59,25 @@ def read_graph(
     ``data.summary`` tells what was found. Formats are told by the names of the files:
 
     * edges: a table of two columns with node ids and perhaps one with weights (CSV, TSV, other
-      delimited text, Parquet); NPZ in the gnn-benchmark layout, or a sparse matrix of scipy;
+      delimited text, Parquet); NPZ in the gnn-benchmark layout, with arrays called like the
+      attributes of a PyG ``Data`` (``edge_index``, ``x``, ``y``, ...), or a sparse matrix of scipy;
       GraphML; GML; LINQS ``.cites``; MATLAB ``.mat`` with a sparse ``A``; a PyG ``Data`` saved with
       ``torch.save`` (``.pt``); or a folder with ``edges.csv``, and perhaps ``features.csv``,
       ``labels.csv`` and ``nodes.csv``, in any of the formats. NPZ and ``.pt`` files may hold
       features and labels, too.
-    * features: a table with a column of node ids, numbers, and words, which become one column per
-      word (one-hot); NPY, sparse NPZ; JSON ``{node: [feature, ...]}`` or ``{node: {feature:
-      value}}``; LINQS ``.content``; the node attributes of GraphML or GML. A column called label
-      or class is no feature.
+    * features: a table with a column of node ids, numbers, dates as 2024-03-14 (days since 1970),
+      and words, which become one column per word (one-hot); NPY, sparse NPZ; JSON ``{node:
+      [feature, ...]}`` or ``{node: {feature: value}}``; LINQS ``.content``; the node
+      attributes of GraphML or GML. A column called label or class is no feature.
     * labels: a table with a column of node ids and one of labels, for some of the nodes (an empty
       cell or -1 is no label); JSON ``{node: label}``; NPY; ``.content``; GraphML or GML.
 
     Text is UTF-8, perhaps compressed (``.gz``); lines that begin with ``#`` are comments; the
     delimiter and whether there is a header are found from the first lines. Columns are found by
     their usual names (source/target, from/to, src/dst, node1/node2, u/v, weight; node/id; label/
-    class), or named here. Pickle files are never read.
+    class), or named here. Where cells are not separated by commas, 1,5 is a number; row numbers of
+    pandas beside a column of ids and columns without any value are left out. Pickle files are never
+    read.
 
     Edges repeated in the same direction are one edge whose weights add up, as in
     :mod:`grandpp.graph`; an undirected edge given in both directions is one edge, whose weight is
@@ -111,7 +119,7 @@ def read_graph(
         weights), ``y`` ``[N]`` (long, -1 where no label is known), ``node_ids`` (list of integers,
         or of strings), ``class_names`` (list of strings), ``feature_names`` (list of strings, where
         the file has names), ``num_classes``, ``name`` and ``summary`` (:class:`GraphSummary`).
-        Masks of a ``.pt`` file are kept.
+        Masks of a ``.pt`` or NPZ file are kept where its labels are.
 
     Raises:
         GraphFileError: A file is missing, malformed or ambiguous; the message names the file, and
@@ -156,6 +164,10 @@ def _read_parts(
     if bundle is None:
         bundle = Bundle(read_edges(edges, columns), None, None, {})
     x, y = bundle.features, bundle.labels
+    if nodes is not None:  # rows of one file follow its own nodes, whatever the order named
+        size = bundle.edges.ids.size
+        x = replace(x, ids=bundle.edges.ids) if x is not None and x.x.shape[0] == size else x
+        y = replace(y, ids=bundle.edges.ids) if y is not None and y.y.size == size else y
     if y is not None and class_names is not None:
         y = _renumber(y, class_names, edges)
     if features is not None:
@@ -169,9 +181,47 @@ def _read_parts(
         table = read_node_table(nodes, rows)
         found = table.factor(node_column(table, rows.node, rows.label), "a node id")
         order = unique_ids(found, table.where, "ids")
+    masks, notes = bundle.masks, [*bundle.notes, *bundle.edges.notes]
+    if bundle.edges.attributes and edges not in (features, labels):
+        notes.append(
+            f"attributes of the nodes that were not read: {some(bundle.edges.attributes, 10)} "
+            f"(name {edges.name} as features or labels, too)"
+        )
+    notes += [] if x is None else x.notes
+    if y is not None and y.maybe_header and labels is not None and rows.header is None:
+        y = _without_header(y, bundle, x, order, labels, notes)
+    if masks and labels is not None:
+        notes.append(
+            f"{', '.join(masks)} of {edges.name} {'is' if len(masks) == 1 else 'are'} not used, "
+            f"as labels come from {labels.name}"
+        )
+        masks = {}
     return Parts(
-        bundle.edges, x, y, order, bundle.masks, (edges, features or edges, labels or edges)
+        bundle.edges, x, y, order, masks, (edges, features or edges, labels or edges), tuple(notes)
     )
+
+
+def _without_header(
+    labels: Labels,
+    bundle: Bundle,
+    features: Features | None,
+    order: NDArray[Any] | None,
+    path: Path,
+    notes: list[str],
+) -> Labels:
+    """Leave out a first row that names the columns: no other file has its node."""
+    if labels.ids is None:
+        return labels
+    others = [bundle.edges.ids, order, None if features is None else features.ids]
+    first = labels.ids[0]
+    if any(ids is not None and bool((ids == first).any()) for ids in others):
+        return labels
+    notes.append(
+        f"the first line of {path.name} ({first}, {labels.names[labels.y[0]]}) is taken for the "
+        "names of columns, as no other line or file has them; header=False (--no-header) reads it "
+        "as a label"
+    )
+    return labels.without_first()
 
 
 def _holds_labels(path: Path, rows: NodeColumns) -> bool:

@@ -31,12 +31,14 @@ class Features:
         x: Finite features ``[rows, F]``, dense or compressed rows.
         names: Name of each column, or ``None`` where the file has no names.
         how: What was read, in words.
+        notes: What a user may want to know of the file, in sentences.
     """
 
     ids: NDArray[Any] | None
     x: Matrix
     names: list[str] | None
     how: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,4 +190,4 @@ def align(found: Features, names: Sequence[str], path: Path) -> tuple[Features, 
         x = np.zeros((found.x.shape[0], len(names)), dtype=np.float32)
         x[:, present] = found.x[:, wanted[present]]
     left = [name for name in found.names if name not in set(names)]
-    return Features(found.ids, x, list(names), found.how), left
+    return Features(found.ids, x, list(names), found.how, found.notes), left

@@ -22,6 +22,8 @@ from grandpp.data.graph_files.raw import PARQUET, kind_of, read_content, read_te
 _BLANKS = r"\s+"
 # Integers that Python would print otherwise: 007, +7, -0.  As text they are other ids than 7 and 0.
 _UNUSUAL_INTEGER = re.compile(rb'(?m)(?:^|[\s,;|"])(?:\+[0-9]|-?0[0-9]|-0)')
+_DECIMAL_COMMA = r"[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_THOUSANDS = r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+"
 _NUMBERS = {"true": 1.0, "false": 0.0}
 
 
@@ -50,7 +52,8 @@ class Table:
 
     def name(self, column: int) -> str:
         """How messages call a column."""
-        return repr(self.names[column]) if self.names else f"number {column + 1}"
+        named = bool(self.names) and bool(self.names[column])
+        return repr(self.names[column]) if named else f"number {column + 1}"
 
     def factor(self, column: int, what: str | None = None) -> Factor:
         """The distinct values of a column.
@@ -182,7 +185,34 @@ def _read_delimited(
             text = reread(column)
             if (text != frame[column].astype(text.dtype)).any():
                 frame[column] = text
+    if delimiter != ",":
+        for column in range(width):
+            numbers = _with_decimal_comma(frame[column], certain=delimiter == ";")
+            if numbers is not None:
+                frame[column] = numbers
     return Table(path, names, frame, where, reread)
+
+
+def _with_decimal_comma(cells: pd.Series, *, certain: bool) -> pd.Series | None:
+    """Numbers such as 1,5, as spreadsheets write them in many countries; ``None`` for others.
+
+    Args:
+        cells: A column.
+        certain: Whether 1,500 is one and a half; else a column of nothing but such is left.
+    """
+    if not _is_text(cells):
+        return None
+    words = cells.dropna()
+    if not len(words) or not re.fullmatch(_DECIMAL_COMMA, str(words.iloc[0]).strip()):
+        return None
+    words = words.astype(str).str.strip()
+    comma = words.str.contains(",", regex=False)
+    if not words.str.fullmatch(_DECIMAL_COMMA).all() or not comma.any():
+        return None
+    if not certain and words[comma].str.fullmatch(_THOUSANDS).all():
+        return None
+    numbers = words.str.replace(",", ".", regex=False).astype(np.float64)
+    return numbers.reindex(cells.index)
 
 
 def _check_short_rows(

@@ -248,3 +248,90 @@ def test_words_are_numbered_alike_whatever_the_order_of_lines_and_columns(write)
     second = read_graph(write("b.csv", "source,target\nd,a\na,c\nc,b\n"))
     assert first.node_ids == second.node_ids == ["a", "b", "c", "d"]
     assert torch.equal(first.edge_index, second.edge_index)
+
+
+def test_a_spreadsheet_writes_decimal_commas(write):
+    rows = "\r\n".join(["\ufefffrom;to;weight", '"A 1";"A 2";1,5', '"A 2";"A 3";2', ""])
+    found = read_graph(write("e.csv", rows))
+    assert found.node_ids == ["A 1", "A 2", "A 3"]
+    assert found.edge_weight.tolist() == [1.5, 1.5, 2, 2]
+    # A tab stands in tables of all countries: 1,500 may be a thousand and a half.
+    with pytest.raises(GraphFileError, match=r"e\.tsv:2: expected a number as weight"):
+        read_graph(write("e.tsv", "from\tto\tweight\na\tb\t1,500\nb\tc\t2,000\n"))
+    found = read_graph(write("e.tsv", "from\tto\tweight\na\tb\t1,500\nb\tc\t2,5\n"))
+    assert found.edge_weight.tolist() == [1.5, 1.5, 2.5, 2.5]
+
+
+def test_ids_with_commas_stay_as_they_are_written(write):
+    found = read_graph(write("e.csv", "from;to\n1,5;2,50\n2,50;3\n"))
+    assert found.node_ids == ["1,5", "2,50", "3"]
+
+
+def test_a_named_weight_leaves_two_columns_for_the_ends(write):
+    path = write("e.csv", "Von;Nach;Anzahl\na;b;2\nb;c;3\n")
+    found = read_graph(path, weight_column="Anzahl")
+    assert found.edge_weight.tolist() == [2, 2, 3, 3] and found.node_ids == ["a", "b", "c"]
+    assert read_graph(write("f.csv", ",who,whom\n0,a,b\n1,b,c\n")).node_ids == ["a", "b", "c"]
+
+
+def test_a_column_that_may_be_the_weight_is_told(write):
+    notes = read_graph(write("e.csv", "source,target,count\na,b,2\nb,c,3\n")).summary.notes
+    assert notes == (
+        "columns of the edges that were not used: 'count' (weights are named with weight_column, "
+        "--weight-column)",
+    )
+    notes = read_graph(write("e.csv", ",source,target\n0,a,b\n1,b,c\n")).summary.notes
+    assert notes[0].startswith("columns of the edges that were not used: number 1")
+
+
+def test_a_first_line_that_may_be_a_header_is_told(write):
+    text = "Person A,Person B\nann,bob\nbob,cyd\ncyd,ann\n"
+    (note,) = read_graph(write("e.csv", text)).summary.notes
+    assert note == (
+        "the first line of e.csv was read as an edge (Person A, Person B): if it names the "
+        "columns, say header=True (--header)"
+    )
+    assert not read_graph(write("e.csv", text), header=True).summary.notes
+    assert not read_graph(write("e.csv", text), header=False).summary.notes
+    assert not read_graph(write("e.csv", "a,b\nc,d\ne,f\n")).summary.notes
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("user_id,item_id", True), ("source,target", False), ("person1,person2", False)],
+)
+def test_numbers_of_two_kinds_of_nodes_are_told(write, names, told):
+    found = read_graph(write("e.csv", names + "\n0,1\n1,2\n2,7\n"))
+    notes = [n for n in found.summary.notes if "have 2 ids in common (1, 2)" in n]
+    assert len(notes) == told
+    assert not read_graph(write("e.csv", "user_id,item_id\nu0,i1\nu1,i1\n")).summary.notes
+
+
+def test_attributes_of_a_network_file_that_are_not_read_are_told(tmp_path):
+    graph = nx.path_graph(3)
+    nx.set_node_attributes(graph, {0: "x", 1: "y"}, "label")
+    nx.set_node_attributes(graph, {0: 1.0, 1: 2.0, 2: 3.0}, "age")
+    nx.write_graphml(graph, tmp_path / "g.graphml")
+    found = read_graph(tmp_path / "g.graphml")
+    assert found.summary.notes == (
+        "attributes of the nodes that were not read: label, age (name g.graphml as features or "
+        "labels, too)",
+    )
+    assert not read_graph(tmp_path / "g.graphml", tmp_path / "g.graphml").summary.notes[1:]
+
+
+def test_standard_input_is_no_file(write):
+    with pytest.raises(GraphFileError, match=r"expected the name of a file \(got -, standard"):
+        read_graph("-")
+    with pytest.raises(GraphFileError, match=r"\(got a name without an ending\)"):
+        read_graph(write("edges", "a,b\n"))
+
+
+@pytest.mark.parametrize(
+    "names", ["user_id,item_id", "UserID,ItemID", "paper,authorId", "user,item"]
+)
+def test_names_of_two_kinds_of_ids_are_a_header(write, names):
+    found = read_graph(write("e.csv", names + "\nu0,i1\nu1,i1\nu1,i2\n"))
+    assert found.num_nodes == 4 and not found.summary.notes
+    # A name that only ends like one is an id.
+    assert read_graph(write("e.csv", "david,ingrid\ndavid,ann\n")).num_nodes == 3

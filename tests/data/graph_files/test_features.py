@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
@@ -149,3 +151,65 @@ def test_large_sparse_features_stay_in_compressed_rows(tmp_path, write):
     found = read_graph(write("e.csv", "0,1\n"), tmp_path / "x.npz")
     assert is_sparse(found.x) and found.x.shape == (n, columns)
     assert found.x.values().sum() == n
+
+
+def test_a_spreadsheet_writes_decimal_commas(write, edges):
+    found = read_graph(edges, write("f.csv", "node;size\na;0,75\nb;-1,5\nc;2\n"))
+    assert rows(found) == {"a": [0.75], "b": [-1.5], "c": [2.0]}
+
+
+@pytest.mark.parametrize("text", ['a,"1,234"\nb,"5,678"\nc,12\n', 'a,"0,5"\nb,"1,5"\nc,7\n'])
+def test_numbers_with_commas_are_no_words(write, edges, text):
+    with pytest.raises(GraphFileError, match=r"f\.csv:2: expected a number as feature .*'size'"):
+        read_graph(edges, write("f.csv", "node,size\n" + text))
+
+
+def test_dates_are_days(write, edges, tmp_path):
+    text = "node,joined,age\na,1970-01-03,3\nb,1970-01-01 12:00:00,4\nc,2024-03-14,5\n"
+    found = read_graph(edges, write("f.csv", text))
+    assert found.feature_names == ["joined", "age"]
+    days = (datetime.date(2024, 3, 14) - datetime.date(1970, 1, 1)).days
+    assert rows(found) == {"a": [2, 3], "b": [0.5, 4], "c": [days, 5]}
+    assert found.summary.features == "2 columns of f.csv (1 with dates, in days)"
+    table = pd.read_csv(tmp_path / "f.csv")
+    table["joined"] = pd.to_datetime(table["joined"], format="ISO8601")
+    table.to_parquet(tmp_path / "f.parquet")
+    assert rows(read_graph(edges, tmp_path / "f.parquet")) == rows(found)
+
+
+@pytest.mark.parametrize(
+    ("cell", "got"), [("14.03.2024", "'14.03.2024'"), ("", "an empty cell"), ("soon", "'soon'")]
+)
+def test_dates_written_otherwise_are_refused(write, edges, cell, got):
+    text = f"node,joined\na,2024-03-14\nb,2024-03-15\nc,{cell}\n"
+    with pytest.raises(GraphFileError) as caught:
+        read_graph(edges, write("f.csv", text))
+    words = f"f.csv:4: expected a date as 2024-03-14 in column 'joined' (got {got})"
+    assert str(caught.value).endswith(words)
+
+
+def test_a_column_without_any_value_is_left_out(write, edges):
+    found = read_graph(edges, write("f.csv", "node,time,age\na,,1\nb,,2\nc,,3\n"))
+    assert found.feature_names == ["age"]
+    assert "columns of f.csv without any value, left out: 'time'" in found.summary.notes
+
+
+def test_words_that_no_two_nodes_share_are_told(write):
+    edges = write("e.csv", "".join(f"n{i},n{i + 1}\n" for i in range(24)))
+    table = "node,bio,town\n" + "".join(f"n{i},I am {i},{'xy'[i % 2]}\n" for i in range(25))
+    (note,) = read_graph(edges, write("f.csv", table)).summary.notes
+    assert note.startswith("column 'bio' of f.csv has another word in each row")
+
+
+@pytest.mark.parametrize("corner", ["", "Unnamed: 0"])
+def test_row_numbers_of_pandas_are_neither_ids_nor_features(write, corner):
+    edges = write("e.csv", "source,target\n0,1\n1,2\n")
+    features = write("f.csv", f"{corner},node,size\n0,2,20\n1,0,0\n2,1,10\n")
+    labels = write("l.csv", f"{corner},id,team\n0,2,x\n1,1,y\n")
+    found = read_graph(edges, features, labels)
+    assert rows(found) == {2: [20.0], 0: [0.0], 1: [10.0]}
+    named = {i: c for i, c in zip(found.node_ids, found.y.tolist(), strict=True) if c >= 0}
+    assert named == {2: 0, 1: 1} and found.class_names == ["x", "y"]
+    # Without a column of ids the first one has them.
+    found = read_graph(edges, write("f.csv", f"{corner},size\n2,20\n0,0\n1,10\n"))
+    assert rows(found) == {2: [20.0], 0: [0.0], 1: [10.0]}

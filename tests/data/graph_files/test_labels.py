@@ -107,3 +107,42 @@ def test_a_class_that_is_asked_for_may_have_such_a_name(write, edges):
 def test_one_class_is_counted_in_the_singular(write, edges):
     found = read_graph(edges, labels=write("l.csv", "a,x\nb,x\n"))
     assert "labels: 2 of 5 nodes, 1 class (x 2)" in found.summary.lines()
+
+
+def test_a_first_line_of_other_words_is_a_header(write, edges):
+    text = "Person,Team\na,red\nb,blue\nc,red\n"
+    found = read_graph(edges, labels=write("l.csv", text))
+    assert labels(found) == {"a": "red", "b": "blue", "c": "red", "d": None, "e": None}
+    assert found.class_names == ["blue", "red"]
+    assert any(
+        note.startswith("the first line of l.csv (Person, Team) is taken for the names of columns")
+        for note in found.summary.notes
+    )
+    kept = read_graph(edges, labels=write("l.csv", text), header=False)
+    assert labels(kept)["Person"] == "Team"
+
+
+@pytest.mark.parametrize("first", ["a,Team", "Person,red", "d,red"])
+def test_a_first_line_that_another_one_supports_is_a_label(write, edges, first):
+    rest = "b,blue\nc,red\n" + ("a,red\n" if not first.startswith("a") else "")
+    found = read_graph(edges, labels=write("l.csv", f"{first}\n{rest}"))
+    node, name = first.split(",")
+    assert labels(found)[node] == name
+
+
+@pytest.mark.parametrize(
+    ("ids", "told"),
+    [
+        (("007", "8"), "007 is not 7"),
+        (("Node 1", "node 2"), "node 2 is not Node 2"),
+        (("node_1", "Node 2"), "node_1 is not Node 1"),
+        (("x", "8"), None),
+    ],
+)
+def test_ids_that_are_written_otherwise_are_told(write, ids, told):
+    edges = write("e.csv", "source,target\n7,8\n8,Node 1\nNode 1,Node 2\n")
+    notes = read_graph(edges, labels=write("l.csv", f"{ids[0]},u\n{ids[1]},v\n")).summary.notes
+    found = [note for note in notes if "compared as text" in note]
+    assert len(found) == (told is not None) and all(told in note for note in found)
+    with pytest.raises(GraphFileError, match="ids are compared as text, 007 is not 7"):
+        read_graph(write("e.csv", "7,8\n8,9\n"), labels=write("l.csv", "007,u\n008,v\n"))
