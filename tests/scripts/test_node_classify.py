@@ -55,7 +55,7 @@ def test_main_job_without_files_or_network_runs_on_the_embedded_set_and_says_so(
     assert main(["--labels-per-class", "1", *FAST]) == 0
     out, err = capsys.readouterr()
     assert "embedded synthetic set 'sbm'" in err
-    assert out.startswith("sbm, 1 labels per class, protocol grand")
+    assert out.startswith("sbm with 1 label per class, protocol grand")
     assert "grand++-l" in out
     assert "paired diff. to grand-l" in out
 
@@ -165,9 +165,9 @@ def test_one_command_is_a_whole_table(main, capsys):
     arguments = ["--dataset", "sbm", "KarateClub", "--labels-per-class", "2", "1", "--protocol",
                  "no_val", "--model", "gcn", "mlp"]  # fmt: skip
     assert main([*arguments, *FAST]) == 0
-    blocks = [line for line in capsys.readouterr().out.splitlines() if "labels per class" in line]
-    assert blocks == [f"{name}, {k} labels per class, protocol no_val"
-                      for name in ("sbm", "KarateClub") for k in (2, 1)]  # fmt: skip
+    blocks = [line for line in capsys.readouterr().out.splitlines() if "per class" in line]
+    assert blocks == [f"{name} with {k}, protocol no_val" for name in ("sbm", "KarateClub")
+                      for k in ("2 labels per class", "1 label per class")]  # fmt: skip
 
 
 def test_lists_may_be_given_at_once_or_one_by_one(main, capsys):
@@ -405,7 +405,7 @@ def test_nodes_chosen_by_coverage_are_studied_beside_random_splits(main, capsys)
     words = ["--labels-per-class", "1", "--model", "gcn", "--labels-chosen", "by=coverage", *FAST]
     assert main([*words, "--protocol", "no_val"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("sbm, 1 labels per class, protocol no_val")
+    assert out.startswith("sbm with 1 label per class, protocol no_val")
     assert "nodes chosen by coverage" in out and "classes met" in out
     assert main([*words, "--json"]) == 0
     out, err = capsys.readouterr()

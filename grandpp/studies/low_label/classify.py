@@ -34,6 +34,7 @@ from grandpp.training.options import (
 from grandpp.training.pools import WorkerOptions
 from grandpp.training.records import Record
 from grandpp.training.sweep import run_sweep
+from grandpp.training.table_cells import cell_title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +137,12 @@ def _report(console: Console, records: list[Record], protocol: str) -> None:
             f"random splits have validation labels (protocol {protocol}), chosen nodes have none: "
             "--protocol no_val compares like with like"
         )
-    title = "{dataset}, {labels_per_class} labels per class, protocol "
-    for name, block in groupby(records, title.format_map):
-        console.show(f"{name}{protocol}\n{accuracy_table(list(block))}")
+    for title, block in groupby(records, _title):
+        console.show(f"{title}, protocol {protocol}\n{accuracy_table(list(block))}")
+
+
+def _title(record: Record) -> str:
+    return cell_title(record["dataset"], record["labels_per_class"])
 
 
 COMMAND = Command(

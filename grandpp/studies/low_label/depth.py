@@ -26,6 +26,7 @@ from grandpp.training.options import (
 from grandpp.training.pools import WorkerOptions
 from grandpp.training.records import Record
 from grandpp.training.sweep import run_sweep
+from grandpp.training.table_cells import cell_title
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +112,8 @@ def _report(options: DepthOptions, console: Console, records: list[Record]) -> N
     if rows:
         console.show(table(rows))
     if options.plot and rows:
-        title = "{dataset}, {labels_per_class} labels per class, {splits} split(s)"
-        draw_depth(rows, title.format(**records[0], splits=options.splits), options.plot)
+        title = cell_title(records[0]["dataset"], records[0]["labels_per_class"])
+        draw_depth(rows, f"{title}, splits: {options.splits}", options.plot)
 
 
 COMMAND = Command(

@@ -33,6 +33,7 @@ from grandpp.training.options import (
     options_of,
     positive_int,
 )
+from grandpp.training.table_cells import cell_title
 from grandpp.training.tables import columns
 from grandpp.training.threads import Threads
 
@@ -213,7 +214,7 @@ def _report(options: TuneOptions, console: Console, plan: Plan, outcome: Outcome
     })  # fmt: skip
     first, last = plan.splits.start, plan.splits.stop - 1
     console.show("\n".join([
-        f"{run.dataset}, {run.model}, {run.labels_per_class} labels per class, protocol "
+        f"{run.model} on {cell_title(run.dataset, run.labels_per_class)}, protocol "
         f"{run.protocol}, mean over splits {first} to {last}",
         columns([
             ["settings", "trial", "validation accuracy"],
