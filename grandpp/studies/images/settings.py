@@ -54,7 +54,7 @@ IMAGE_DEFAULTS: dict[str, Defaults] = {
     "cifar10": Defaults(_SIX, 40, 1e-5, 1e-3, 4, True),
     "digits": Defaults(("node", "hbnode"), 4, 1e-3, 5e-3, 1, False),
 }
-"""Rates and tolerances of MNIST and CIFAR-10 are hbnode.md's; those of ``digits`` suit a trial."""
+"""Rates and tolerances of MNIST and CIFAR-10 are the paper's; those of ``digits`` suit a trial."""
 
 
 def _each(name: str) -> str:
