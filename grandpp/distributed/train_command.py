@@ -49,7 +49,7 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
         "model to train: {choices}", default="grand++-l", choices=MODELS, metavar="NAME"
     )
     processes: int | None = option(
-        "start so many ranks on this machine, one per part, without torchrun",
+        "number of ranks to start on this machine, one per part, without torchrun",
         default=None,
         parse=positive_int,
         metavar="P",
@@ -57,7 +57,7 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
     checkpoint: Path | None = option(
         "file to write after every epoch", default=None, metavar="FILE"
     )
-    resume: bool = option("go on from the checkpoint, if there is one", default=False)
+    resume: bool = option("continue from the checkpoint, if there is one", default=False)
     seed: int = option("seed of initial parameters and dropout", default=0, metavar="S")
     timeout: float = option(
         "seconds after which a rank that does not answer counts as lost",
@@ -65,7 +65,7 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
         metavar="SECONDS",
     )
     verify: bool = option(
-        "compare the digests of all arrays, which reads them once", default=True, negatable=True,
+        "read all arrays once and compare their digests", default=True, negatable=True,
         shown_default="yes",
     )  # fmt: skip
     settings: Mapping[str, Any] = options_of((GRANDSettings, GRANDPPSettings, LayeredSettings))

@@ -46,19 +46,19 @@ class LabelOptions(GraphOptions, ModelOptions):
 
     out: Path | None = option("write the predictions", default=None, metavar="FILE.csv")
     evaluate: float | None = option(
-        "hold this share of the labelled nodes of each class out and report accuracy, macro-F1, "
+        "hold out this share of the labelled nodes of each class and report accuracy, macro-F1, "
         "log-loss and calibration error on them",
         default=None,
         parse=share,
         metavar="SHARE",
     )
     validation: float | None = option(
-        "share of the labelled nodes that choose the epoch instead of training",
+        "use this share of the labelled nodes to choose the epoch, not to train",
         default=None,
         parse=share,
         metavar="SHARE",
     )
-    no_calibration: bool = option("take the softmax as it is", default=False)
+    no_calibration: bool = option("report the softmax without calibration", default=False)
     plot: Path | None = option(
         "draw a map of the nodes, by class and confidence", default=None, metavar="FILE"
     )

@@ -81,7 +81,7 @@ class ImageOptions(
         shown_default=f"all; on digits {', '.join(IMAGE_DEFAULTS['digits'].models)}",
     )
     plot_tolerances: Path | None = option(
-        "save a picture of --tolerances", default=None, metavar="FILE"
+        "plot the evaluations at --tolerances", default=None, metavar="FILE"
     )
 
 
