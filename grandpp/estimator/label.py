@@ -31,12 +31,12 @@ Examples:
         --plot-reliability reliability.png
     grandpp label --edges graph.npz --out predictions.csv --ensemble 5 --save model.pt
 
-The table has a row per node: node, label, confidence, given (1 where the label was given; it is
-kept), component_labelled (0 where nothing connects the node with a given label: its features alone
-tell the class) and the probability of each class. Confidence is the probability of the label; it
-is calibrated on labelled nodes that are held out in turn, which trains up to five models more; see
---no-calibration. With --evaluate, a model that has not seen a share of the labelled nodes is
-measured on them first; the predictions come from a model that has seen all.
+The table has one row per node: node, label, confidence, given (1 for a given label, which is kept),
+component_labelled (0 if no labelled node is connected to the node, so that its label depends on
+features alone) and the probability of each class. Confidence is the probability of the label. It is
+calibrated on labelled nodes that are held out in turn, which trains up to five more models;
+--no-calibration skips this. With --evaluate, a model is first trained without a share of the
+labelled nodes and tested on them; the predictions come from a model trained on all labelled nodes.
 """
 
 

@@ -394,7 +394,7 @@ class CheckpointOptions:
         default=None,
         metavar="PATH",
     )
-    resume: bool = option("go on from --checkpoint where it exists", default=False)
+    resume: bool = option("continue from --checkpoint if it exists", default=False)
 
     def __post_init__(self) -> None:
         if self.resume and self.checkpoint is None:

@@ -64,7 +64,7 @@ class ReproduceOptions(
         shown_default="the table's own one, or Cora and CiteSeer",
     )
     models: tuple[str, ...] = option(
-        "names as for classify",
+        "models, with the names of classify",
         default=(),
         metavar="NAME",
         shown_default="the table's; for 4.3 grand-l, grand++-l, grand++-cluster-l, gcn, poisson",
@@ -85,11 +85,11 @@ class ReproduceOptions(
     settings: Mapping[str, Any] = options_of(FAMILIES, only=("epochs",))
     results: Path = option("folder of the results", default=FOLDER, metavar="DIR")
     records: tuple[Path, ...] = option(
-        "take wanted runs from these files, .jsonl or .jsonl.gz, instead of repeating them",
+        "reuse runs in these files, .jsonl or .jsonl.gz, instead of repeating them",
         default=(),
         metavar="FILE",
     )
-    report_only: bool = option("train nothing", default=False)
+    report_only: bool = option("write the report without training", default=False)
 
 
 def reproduce(options: ReproduceOptions, console: Console) -> int:
@@ -175,7 +175,7 @@ CSV file, accuracies in fractions.
 What happens:
     Every run is appended to DIR/table-4.3.jsonl as it ends. Runs that are there, or in
     DIR/table-4.3.jsonl.gz, or in the files of --records, are not repeated: after an interruption
-    give the same command again. At the end DIR holds, of all runs of the table so far,
+    run the same command again. At the end DIR holds, of all runs of the table so far,
         table-4.3.jsonl.gz  the records, packed: small enough for version control
         table-4.3.csv       every number, accuracies in fractions
         table-4.3.png       accuracies and paired differences with intervals
