@@ -45,8 +45,8 @@ _ONE_FOLD_BEYOND = 100_000
 class NodeClassifier(ClassifierMixin, BaseEstimator):
     """Predict the class of every node of a graph from a few labelled nodes.
 
-    The class follows scikit-learn's conventions: the constructor sets parameters, :meth:`fit` returns
-    the classifier, and names of fitted attributes end in ``_``.
+    The class follows scikit-learn's conventions: the constructor sets parameters, :meth:`fit`
+    returns the classifier, and names of fitted attributes end in ``_``.
 
     Args:
         model: ``"auto"``, the default model of the low-label study, or a name of
@@ -122,8 +122,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         With ``calibration="auto"`` the temperature of the softmax is fitted to the validation nodes
         if there are at least 20. Otherwise labelled nodes of classes with two labels or more are
         held out in turn, at most five times (once beyond 100,000 nodes) and at most until 100 nodes
-        were held out; each time one more model is trained. With fewer than five such labels there is
-        no temperature.
+        were held out; each time one more model is trained. With fewer than five such labels no
+        temperature is fitted.
 
         Args:
             data: Graph with features ``x`` (dense or ``torch.sparse_csr``), ``edge_index``, perhaps

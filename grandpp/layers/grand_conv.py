@@ -70,7 +70,7 @@ class GRANDConv(DiffusionConv):
         :func:`grandpp.fields.entry.solver_entry`.
         Explainers, message-passing hooks and a subclass's ``message()``, ``aggregate()``,
         ``update()`` or ``propagate()`` work with every solver but ``"exact"``, ``"steady"`` and
-        ``"commutator_free"``; the messages are those of :math:`\alpha (A - I)`, self-loops included.
+        ``"commutator_free"``; messages are those of :math:`\alpha (A - I)`, with self-loops.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])  # the path 0 - 1 - 2
