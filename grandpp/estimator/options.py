@@ -129,7 +129,7 @@ class ModelOptions:
         "seed of the first model; the others follow", default=0, parse=whole_number, metavar="S"
     )
     epochs: int | None = option(
-        "training epochs",
+        "number of training epochs",
         default=None,
         parse=positive_int,
         metavar="N",
