@@ -187,7 +187,7 @@ def _run(options: ShardedOptions, job: Job, run: Run, shard: Shard) -> Record:
 
 COMMAND = Command(
     "train-sharded",
-    """Train a node classifier on a graph that is spread over processes, exactly.
+    """Train a node classifier on a graph in several processes, with the result of one.
 
 Examples:
     grandpp partition --dataset Cora --labels-per-class 5 --parts 2 --out cora-2
@@ -195,10 +195,10 @@ Examples:
     torchrun --nproc-per-node 2 --max-restarts 3 -m grandpp train-sharded cora-2 \\
         --model grand++-l --out runs.jsonl --checkpoint run.pt --resume
 
-Every product with the graph exchanges the rows of features that parts need of one another; the
-number of processes changes rounding alone. Nonlinear models are solved by tsit5 where no --solver
-is named. A process that ends takes the others with it, exit code 1; with --resume the next start
-goes on from the last epoch.""",
+Every product with the graph exchanges the rows of features that parts need from one another; the
+number of processes changes only rounding. The default --solver of nonlinear models is tsit5. If a
+process ends, the others end with exit code 1; with --resume the next start continues after the last
+epoch. --best-time, --cluster-labels and --centred need the whole graph and are refused.""",
     ShardedOptions,
     train_sharded,
 )

@@ -22,7 +22,7 @@ from grandpp.training.atomic_files import write_whole
 from grandpp.training.command import Command, Console
 from grandpp.training.options import option
 
-ABOUT = """Label the nodes of your own graph from the labels of a few.
+ABOUT = """Classify the nodes of your own graph from a few labelled nodes.
 
 Examples:
     grandpp label --edges edges.csv --features features.csv --labels labels.csv \\

@@ -158,7 +158,7 @@ def _train(
 
 COMMAND = Command(
     "reproduce",
-    """Reproduce a table of thesis chapter 4 and set our numbers beside the thesis's.
+    """Reproduce a table of thesis chapter 4 and compare our numbers with the printed ones.
 
 Examples:
     grandpp reproduce --table 4.3 --datasets Cora CiteSeer
@@ -184,12 +184,12 @@ What happens:
 
 How to read the table:
     ours        test accuracy at the best validation epoch, as in the thesis, over splits; "last
-                epoch" is what remains without validation nodes
+                epoch" is that after the last epoch, which needs no validation nodes
     difference  ours minus thesis, with its 95 % interval by Welch
     verdict     better, worse or n.s. (not significant) by Welch's t-test from the thesis's mean,
                 deviation and 100 splits, corrected by Holm for all tested cells of the table.
                 "n.s." is no proof of equality: see the interval. The splits are not known to be
-                the thesis's, so this test cannot be paired; those among our own models are
+                the thesis's, so this test is unpaired; tests among our own models are paired
     filled      the thesis has NA there: its solver failed
 
 scripts/reproduce.py is the same command.""",
