@@ -32,7 +32,7 @@ def make_dynamics(kind: str, **options: Any) -> Dynamics:
 
     Args:
         kind: One of :data:`KINDS`.
-        **options: Of its class, for example ``gamma=0.0`` for ``"hbnode"``.
+        **options: Arguments of its class, for example ``gamma=0.0`` for ``"hbnode"``.
 
     Raises:
         ValueError: For an unknown name.
