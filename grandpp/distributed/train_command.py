@@ -198,7 +198,7 @@ Examples:
 Every product with the graph exchanges the rows of features that parts need from one another; the
 number of processes changes only rounding. The default --solver of nonlinear models is tsit5. If a
 process ends, the others end with exit code 1; with --resume the next start continues after the last
-epoch. --best-time, --cluster-labels and --centred need the whole graph and are refused.""",
+epoch. --best-time needs the whole graph and is refused.""",
     ShardedOptions,
     train_sharded,
 )
