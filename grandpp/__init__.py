@@ -1,7 +1,7 @@
 """grandpp: graph neural diffusion (GRAND, GRAND++, heavy ball) as PyTorch Geometric layers.
 
-The public names are imported when they are first used: what needs none of them, as ``grandpp
---help``, does without torch, whose import takes seconds.
+The public names are imported on first use, so that ``grandpp --help`` does not import torch, which
+takes seconds.
 """
 
 from importlib import import_module

@@ -16,7 +16,7 @@ from grandpp import __version__
 COMMANDS: dict[str, tuple[str, str]] = {
     "label": (
         "grandpp.estimator.label",
-        "label the nodes of your own graph from the labels of a few",
+        "classify the nodes of your own graph from a few labelled nodes",
     ),
     "predict": ("grandpp.estimator.predict", "label another graph with a saved model"),
     "suggest": ("grandpp.estimator.suggest", "choose the nodes whose labels would help most"),
@@ -26,15 +26,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "tune": (
         "grandpp.studies.low_label.tune",
-        "search the settings of a model by Optuna, resumably",
+        "search the settings of a model by Optuna",
     ),
     "partition": (
         "grandpp.distributed.partition_command",
-        "cut a graph into shards, one for each process of a training",
+        "cut a graph into shards, one for each process of train-sharded",
     ),
     "train-sharded": (
         "grandpp.distributed.train_command",
-        "train a node classifier on a graph that is spread over processes",
+        "train a node classifier on a graph in several processes",
     ),
     "compare": (
         "grandpp.studies.low_label.compare",
@@ -43,7 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "depth": ("grandpp.studies.low_label.depth", "train models at several depths or times"),
     "reproduce": (
         "grandpp.studies.thesis.reproduce",
-        "run a table of the thesis and set it beside the printed numbers",
+        "run a table of the thesis and compare it with the printed numbers",
     ),
     "sequence": (
         "grandpp.studies.sequences.command",

@@ -35,7 +35,7 @@ WALKER_CHANNELS = tuple(f"observation {i}" for i in range(17))
 class PlaneVibration(SequenceData):
     """Ground vibration test of an F-16: force, voltage and three accelerations at 400 Hz.
 
-    Source: Noël and Schoukens (2017); protocol of hbnode.md section 5.3. A tenth of the rows is
+    Source: Noël and Schoukens (2017); protocol of the HBNODE paper, §5.3. A tenth of the rows is
     removed at random; of the others, the first half is for training, the next quarter for
     validation and the last for testing. Each part is divided into windows that start every 65
     remaining rows: 64 rows are observed, and the 65th and the 7 after it are to be forecast, at
@@ -99,7 +99,7 @@ class PlaneVibration(SequenceData):
 class Walker2D(SequenceData):
     """Rollouts of a trained policy in the MuJoCo task Walker2d: 17 joint positions and velocities.
 
-    Source: Lechner and Hasani (2020); protocol of hbnode.md section 5.4. Of the rollouts, in random
+    Source: Lechner and Hasani (2020); protocol: HBNODE paper, §5.4. Of the rollouts, in random
     order, the first 15 % are for testing and the next 10 % for validation. A tenth of the rows of
     each is removed at random; windows of 64 observed rows start every 16 remaining rows, and the
     row after each observation is to be forecast (:attr:`Windows.next_rows`), so that the horizon is

@@ -1,4 +1,4 @@
-"""One graph on several processes: shards on disk, exchange of halo rows, sharded training."""
+"""Training on one graph in several processes: shards on disk and exchange of halo rows."""
 
 from grandpp.distributed.arrays import ShardError
 from grandpp.distributed.assign import METHODS, metis_is_there

@@ -1,4 +1,4 @@
-"""Edges of a graph a chunk at a time, from memory, NPY or Parquet, and what one pass tells."""
+"""Read the edges of a graph in chunks, from memory, NPY or Parquet, and summarise them."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ class ParquetEdges(EdgeList):
 
 @dataclass
 class Summary:
-    """What one pass over the edges tells.
+    """Properties of a graph that one pass over its edges finds.
 
     Args:
-        edges: Their number.
-        nodes: One more than the largest node.
+        edges: Number of edges.
+        nodes: One more than the largest node index.
         undirected: Whether every edge is there in both directions with the same weight.
         loops: Whether a node has an edge to itself.
     """

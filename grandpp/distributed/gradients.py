@@ -14,8 +14,8 @@ from grandpp.distributed.exchange import communicating
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace the gradient of every parameter by its sum over all ranks, one message per type.
 
-    Call it between ``backward()`` and the step of the optimiser. All ranks have the same parameters
-    with a gradient, as they compute the same function.
+    Call it between ``backward()`` and the step of the optimiser, on all ranks, with the same
+    parameters.
 
     Raises:
         LostRankError: If another rank is gone.

@@ -18,18 +18,18 @@ from grandpp.linalg.components import Classes
 
 @dataclass(frozen=True, eq=False)
 class ShardedGraph(Graph):
-    """The rows of a graph that one rank has; node features are those of its nodes, ``[n, F]``.
+    """The rows of a graph that one rank holds; node features are those of its nodes, ``[n, F]``.
 
     :class:`grandpp.layers.GRANDConv` and :class:`grandpp.layers.GRANDPPConv` take it in place of
     ``edge_index``, with ``"exact"`` (or ``"auto"``) in linear mode, ``"tsit5"`` and the one-step
-    methods of torchdiffeq. All ranks call the layer together. Losses are summed over ranks: the
+    methods of torchdiffeq. All ranks have to call the layer. Losses are summed over ranks: the
     gradient of a parameter is the sum of those of all ranks, see
     :func:`grandpp.distributed.sum_gradients`.
 
     Args:
         csr, is_loop, keep, loops, loop_nodes, num_edges: As in :class:`grandpp.graph.Graph`;
             ``keep``, ``loops`` and ``loop_nodes`` are empty.
-        undirected: Whether the graph is.
+        undirected: Whether the graph is undirected.
         spread_classes: Components and closed classes of the nodes here, in numbers of all ranks.
         weight: Weights of the entries, float64 ``[nnz]``; ``None``: 1.
         own_loop: Weight of the loops that a node has of its own, float64 ``[n]``, NaN where it has

@@ -224,9 +224,10 @@ Examples:
     grandpp partition --edges edges.npy --features x.npy --labels y.npy \\
         --labels-per-class 20 --protocol no_val --parts 8 --method label_propagation --out shards
 
-Prints the edges between parts, the sizes of parts and of their halos, the nodes of other parts that
-a part needs. Edges in NPY or Parquet and features in NPY are read a chunk at a time; with
---method label_propagation no step holds all edges in memory.""",
+Prints the number of edges between parts, and the sizes of parts and of their halos (the nodes of
+other parts that a part needs). Edges in NPY or Parquet and features in NPY are read a chunk at a
+time; with --method label_propagation no step holds all edges in memory, unless the graph is
+directed.""",
     PartitionOptions,
     partition,
 )

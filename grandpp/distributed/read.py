@@ -49,7 +49,7 @@ _ALWAYS = ("nodes", "rowptr", "col", "halo", "send", "y", "component")
 
 @dataclass(frozen=True, eq=False)
 class Shard:
-    """What one rank has of a graph.
+    """The part of a graph that one rank holds.
 
     Args:
         graph: Its rows of the graph.
@@ -105,13 +105,13 @@ def read_shard(
     Args:
         folder: Folder that ``grandpp partition`` wrote.
         part: Number of the part, the rank.
-        parts: Number of ranks, to be compared with that of the parts. (default: ``None``)
-        verify: Compare the digests of all arrays, which reads them once. (default: ``True``)
-        device: Where the graph goes; features stay where they are. (default: ``None``, the CPU)
+        parts: Number of ranks, compared with the number of parts. (default: ``None``, unchecked)
+        verify: Read all arrays once and compare their digests. (default: ``True``)
+        device: Device of the graph; features are not moved. (default: ``None``, the CPU)
 
     Raises:
         ShardError: If a part or a file is missing, truncated or changed, or the number of ranks is
-            not that of the parts. It is a ``ValueError``.
+            not that of the parts. It is a subclass of ``ValueError``.
     """
     folder = Path(folder)
     info = read_info(folder, parts)

@@ -52,7 +52,7 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
         "model to train: {choices}", default="grand++-l", choices=MODELS, metavar="NAME"
     )
     processes: int | None = option(
-        "start so many ranks on this machine, one per part, without torchrun",
+        "number of ranks to start on this machine, one per part, without torchrun",
         default=None,
         parse=positive_int,
         metavar="P",
@@ -60,7 +60,7 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
     checkpoint: Path | None = option(
         "file to write after every epoch", default=None, metavar="FILE"
     )
-    resume: bool = option("go on from the checkpoint, if there is one", default=False)
+    resume: bool = option("continue from the checkpoint, if there is one", default=False)
     seed: int = option("seed of initial parameters and dropout", default=0, metavar="S")
     timeout: float = option(
         "seconds after which a rank that does not answer counts as lost",
@@ -68,7 +68,7 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
         metavar="SECONDS",
     )
     verify: bool = option(
-        "compare the digests of all arrays, which reads them once", default=True, negatable=True,
+        "read all arrays once and compare their digests", default=True, negatable=True,
         shown_default="yes",
     )  # fmt: skip
     settings: Mapping[str, Any] = options_of((GRANDSettings, GRANDPPSettings, LayeredSettings))
@@ -190,7 +190,7 @@ def _run(options: ShardedOptions, job: Job, run: Run, shard: Shard) -> Record:
 
 COMMAND = Command(
     "train-sharded",
-    """Train a node classifier on a graph that is spread over processes, exactly.
+    """Train a node classifier on a graph in several processes, with the result of one.
 
 Examples:
     grandpp partition --dataset Cora --labels-per-class 5 --parts 2 --out cora-2
@@ -198,10 +198,10 @@ Examples:
     torchrun --nproc-per-node 2 --max-restarts 3 -m grandpp train-sharded cora-2 \\
         --model grand++-l --out runs.jsonl --checkpoint run.pt --resume
 
-Every product with the graph exchanges the rows of features that parts need of one another; the
-number of processes changes rounding alone. Nonlinear models are solved by tsit5 where no --solver
-is named. A process that ends takes the others with it, exit code 1; with --resume the next start
-goes on from the last epoch.""",
+Every product with the graph exchanges the rows of features that parts need from one another; the
+number of processes changes only rounding. The default --solver of nonlinear models is tsit5. If a
+process ends, the others end with exit code 1; with --resume the next start continues after the last
+epoch. --best-time needs the whole graph and is refused.""",
     ShardedOptions,
     train_sharded,
 )

@@ -26,7 +26,7 @@ _SPARSE = 0.15  # share of entries that are not zero, see grandpp.models.sparse_
 
 @dataclass
 class NodeData:
-    """What nodes have; arrays may be memory-mapped.
+    """Features, classes and split masks of nodes; arrays may be memory-mapped.
 
     Args:
         y: Classes, int64 ``[N]``, -1 where none is known.
@@ -73,10 +73,10 @@ def check_folder(folder: Path) -> None:
 def write_shards(
     folder: Path, edges: EdgeList, nodes: NodeData, parts: int, method: str
 ) -> dict[str, Any]:
-    """Partition a graph and write its shards; the folder appears complete or not at all.
+    """Partition a graph and write its shards; the folder is complete or absent.
 
     Args:
-        folder: Where to; it must not exist, or be empty.
+        folder: Folder to write; it must not exist, or be empty.
         edges: Edges of the graph.
         nodes: Features, classes and masks of its nodes.
         parts: Number of parts P.
@@ -86,7 +86,7 @@ def write_shards(
         The content of ``shards.json``.
 
     Raises:
-        ValueError: If the folder or the number of parts will not do.
+        ValueError: If the folder is not empty or the number of parts is out of range.
         GraphFileError: If an edge is malformed.
 
     Cost: six passes over the edges, in the memory of a few numbers per node, one part of the edges,

@@ -1,4 +1,4 @@
-"""From a graph and a few labels to a label for every node."""
+"""Node classification from a few labels, with scikit-learn's conventions."""
 
 from grandpp.estimator.classifier import NodeClassifier
 

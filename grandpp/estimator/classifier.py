@@ -43,27 +43,27 @@ _ONE_FOLD_BEYOND = 100_000
 
 
 class NodeClassifier(ClassifierMixin, BaseEstimator):
-    """Predict the class of every node of a graph from the labels of a few.
+    """Predict the class of every node of a graph from a few labelled nodes.
 
-    With scikit-learn's conventions: parameters are set in the constructor alone, :meth:`fit`
-    returns the classifier, what it learns ends in ``_``.
+    The class follows scikit-learn's conventions: the constructor sets parameters, :meth:`fit`
+    returns the classifier, and names of fitted attributes end in ``_``.
 
     Args:
         model: ``"auto"``, the default model of the low-label study, or a name of
             :data:`grandpp.studies.low_label.MODELS`. (default: ``"auto"``)
         seed: Seed of initialisation and dropout. (default: ``0``)
         ensemble: Number of models, trained one after the other with seeds ``seed, seed + 1, ...``,
-            whose probabilities are averaged; each equals the model of its seed alone, bit for bit.
-            Views and clusters are made once for all. (default: ``1``)
-        validation: Labelled nodes that choose the epoch, and the weights of the views that clusters
-            grow in, instead of training: a share in (0, 1) of the labelled nodes of each class, or
-            a mask, bool ``[N]``. (default: ``None``: none; all labels train, the last epoch counts,
-            and the weights come from the data)
+            whose probabilities are averaged; each model equals that of its seed alone, bit for bit.
+            Views and clusters are computed once for all. (default: ``1``)
+        validation: Labelled nodes that are not trained on, but choose the epoch and the weights of
+            the views that clusters grow in: a share in (0, 1) of the labelled nodes of each class,
+            or a mask, bool ``[N]``. (default: ``None``: all labels are trained on, the last epoch
+            counts, and the weights come from the data)
         epochs: Training epochs. (default: ``None``: those of the model)
-        patience: Stop after so many epochs without a better validation accuracy.
+        patience: Stop after this number of epochs without a better validation accuracy.
             (default: ``None``: never)
         calibration: ``"auto"``: fit a temperature to labelled nodes that are held out, see
-            :meth:`fit`; ``"none"``: take the softmax as it is. (default: ``"auto"``)
+            :meth:`fit`; ``"none"``: use the softmax without a temperature. (default: ``"auto"``)
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``. (default: ``"auto"``)
 
     Attributes:
@@ -116,13 +116,14 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
     ) -> NodeClassifier:
         """Train on the labelled nodes of a graph.
 
-        Labelled are the nodes of ``data.train_mask``, or, without a mask, all with a known label;
-        the labels of no other node are looked at.
+        The labelled nodes are those of ``data.train_mask``, or, without a mask, all with a known
+        label; no other label is used.
 
-        With ``calibration="auto"`` the temperature of the softmax is fitted to validation nodes if
-        there are at least 20; else the labelled nodes are held out in turn, at most five times
-        (once beyond 100,000 nodes) and until 100 were, where a class has two labels or more: each
-        time one more model is trained. With fewer than five such labels the softmax stays as it is.
+        With ``calibration="auto"`` the temperature of the softmax is fitted to the validation nodes
+        if there are at least 20. Otherwise labelled nodes of classes with two labels or more are
+        held out in turn, at most five times (once beyond 100,000 nodes) and at most until 100 nodes
+        were held out; each time one more model is trained. With fewer than five such labels no
+        temperature is fitted.
 
         Args:
             data: Graph with features ``x`` (dense or ``torch.sparse_csr``), ``edge_index``, perhaps
@@ -138,7 +139,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: For a parameter out of range, a malformed graph, or fewer than two classes
                 among the labelled nodes.
-            TypeError: For something else than a PyG ``Data``.
+            TypeError: If ``data`` is not a PyG ``Data``.
             IndexError: If an edge names a node that does not exist.
             RuntimeError: If a solve fails or training diverges.
         """
@@ -188,15 +189,15 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         """Return the probability of every class at every node ``[N, C]``.
 
         Args:
-            data: Another graph with the same features; labelled nodes there, ``train_mask`` or
-                known labels ``y``, are the nodes that the source of a GRAND++ model trusts, their
-                labels are not looked at. (default: ``None``: the graph of :meth:`fit`, where
-                labelled nodes have probability 1 for their class)
+            data: Another graph with the same features. The source of a GRAND++ model acts at its
+                labelled nodes (``train_mask``, or known labels ``y``); their labels are not used.
+                (default: ``None``: the graph of :meth:`fit`, where labelled nodes have probability
+                1 for their class)
 
         Raises:
             NotFittedError: Before :meth:`fit`.
-            ValueError: If the graph is malformed, has another number of features, or the model
-                knows nothing but labels of its own graph.
+            ValueError: If the graph is malformed or has another number of features, or if the model
+                depends on the labels of its own graph only.
             TypeError: For something else than a PyG ``Data``.
         """
         self._check_fitted()
@@ -226,13 +227,13 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         return best
 
     def score(self, y: ArrayLike | Tensor, mask: ArrayLike | Tensor | None = None) -> float:
-        """Return the share of nodes whose class is predicted right.
+        """Return the accuracy, the share of nodes that are classified correctly.
 
         Args:
-            y: Right classes ``[N]``: names, or integers as in ``data.y`` of :meth:`fit`; nodes
-                without one do not count, a class that was not fitted counts as wrong.
-            mask: Nodes that count, bool ``[N]``. (default: ``None``: those that :meth:`fit` saw no
-                label of)
+            y: True classes ``[N]``: names, or integers as in ``data.y`` of :meth:`fit`; nodes
+                without one do not count, and nodes of a class that was not fitted count as wrong.
+            mask: Nodes that count, bool ``[N]``. (default: ``None``: those whose label :meth:`fit`
+                did not use)
 
         Raises:
             NotFittedError: Before :meth:`fit`.
@@ -260,17 +261,17 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         them.
 
         Args:
-            data: Graph; labelled are the nodes of its ``train_mask``, or all with a known label
-                (``y >= 0``). Before :meth:`fit` its nodes are covered and no label is needed.
-                (default: ``None``: the graph of :meth:`fit`)
+            data: Graph; its labelled nodes are those of ``train_mask``, or all with a known label
+                (``y >= 0``). Before :meth:`fit` the nodes are chosen to cover the graph, without
+                labels. (default: ``None``: the graph of :meth:`fit`)
             n: Number of nodes. (default: ``10``)
 
         Returns:
             Indices of nodes without a label, the most useful first ``[n]``.
 
         Raises:
-            ValueError: If there are not so many nodes without a label, or there is no graph, or
-                one without features.
+            ValueError: If fewer than ``n`` nodes have no label, or there is no graph, or one without
+                features.
             TypeError: For something else than a PyG ``Data``.
         """
         proba: Array | None = None
@@ -312,8 +313,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
     def load(cls, path: str | Path, device: str = "auto") -> NodeClassifier:
         """Read a classifier from a file of :meth:`save`; no code in it is run.
 
-        The graph is not in the file: :meth:`predict_proba` without an argument gives what it gave
-        before, and needs none.
+        The file holds the predictions but not the graph: :meth:`predict_proba` without an argument
+        returns what it returned before saving.
 
         Args:
             path: The file.

@@ -22,7 +22,7 @@ from grandpp.training.atomic_files import write_whole
 from grandpp.training.command import Command, Console
 from grandpp.training.options import option
 
-ABOUT = """Label the nodes of your own graph from the labels of a few.
+ABOUT = """Classify the nodes of your own graph from a few labelled nodes.
 
 Examples:
     grandpp label --edges edges.csv --features features.csv --labels labels.csv \\
@@ -31,12 +31,12 @@ Examples:
         --plot-reliability reliability.png
     grandpp label --edges graph.npz --out predictions.csv --ensemble 5 --save model.pt
 
-The table has a row per node: node, label, confidence, given (1 where the label was given; it is
-kept), component_labelled (0 where nothing connects the node with a given label: its features alone
-tell the class) and the probability of each class. Confidence is the probability of the label; it
-is calibrated on labelled nodes that are held out in turn, which trains up to five models more; see
---no-calibration. With --evaluate, a model that has not seen a share of the labelled nodes is
-measured on them first; the predictions come from a model that has seen all.
+The table has one row per node: node, label, confidence, given (1 for a given label, which is kept),
+component_labelled (0 if no labelled node is connected to the node, so that its label depends on
+features alone) and the probability of each class. Confidence is the probability of the label. It is
+calibrated on labelled nodes that are held out in turn, which trains up to five more models;
+--no-calibration skips this. With --evaluate, a model is first trained without a share of the
+labelled nodes and tested on them; the predictions come from a model trained on all labelled nodes.
 """
 
 
@@ -46,19 +46,19 @@ class LabelOptions(GraphOptions, ModelOptions):
 
     out: Path | None = option("write the predictions", default=None, metavar="FILE.csv")
     evaluate: float | None = option(
-        "hold this share of the labelled nodes of each class out and report accuracy, macro-F1, "
+        "hold out this share of the labelled nodes of each class and report accuracy, macro-F1, "
         "log-loss and calibration error on them",
         default=None,
         parse=share,
         metavar="SHARE",
     )
     validation: float | None = option(
-        "share of the labelled nodes that choose the epoch instead of training",
+        "use this share of the labelled nodes to choose the epoch, not to train",
         default=None,
         parse=share,
         metavar="SHARE",
     )
-    no_calibration: bool = option("take the softmax as it is", default=False)
+    no_calibration: bool = option("report the softmax without calibration", default=False)
     plot: Path | None = option(
         "draw a map of the nodes, by class and confidence", default=None, metavar="FILE"
     )

@@ -60,7 +60,7 @@ class GraphOptions(ReportOptions, DeviceOptions):
     )
     labels: Path | None = option(
         "labels of some nodes: node id and label, as CSV, TSV or Parquet, NPY, JSON, GraphML or "
-        "GML; an empty cell, -1, ?, NA, NaN, null and their like are no label",
+        "GML; an empty cell, -1, ?, NA, NaN, null and the like mean no label",
         default=None,
         metavar="FILE",
         shown_default="those of the edges' file if it is NPZ or PyG, or of the features'",
@@ -74,7 +74,7 @@ class GraphOptions(ReportOptions, DeviceOptions):
     )
     label_column: str | None = option("column of the labels", default=None, metavar="NAME")
     nodes: Path | None = option(
-        "node ids in the order of the rows of features without ids, one per line",
+        "node ids, one per line, in the order of the rows of features without ids",
         default=None,
         metavar="FILE",
     )
@@ -120,7 +120,7 @@ class ModelOptions:
         shown_default=f"auto, which is {DEFAULT_MODEL}",
     )
     ensemble: int = option(
-        "models trained from different seeds whose probabilities are averaged",
+        "number of models with different seeds whose probabilities are averaged",
         default=1,
         parse=positive_int,
         metavar="K",
@@ -129,9 +129,10 @@ class ModelOptions:
         "seed of the first model; the others follow", default=0, parse=whole_number, metavar="S"
     )
     epochs: int | None = option(
-        "train for N epochs",
+        "number of training epochs",
         default=None,
         parse=positive_int,
+        metavar="N",
         shown_default="those of the model",
     )
 

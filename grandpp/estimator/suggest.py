@@ -16,17 +16,17 @@ from grandpp.training.atomic_files import write_whole
 from grandpp.training.command import Command, Console
 from grandpp.training.options import option, positive_int
 
-ABOUT = """Choose the nodes whose labels would help most, before you label any or after some.
+ABOUT = """Choose the nodes whose labels would help most, with or without labels so far.
 
 Examples:
     grandpp suggest --edges edges.csv --features features.csv --number 7 --out to_label.csv
     grandpp suggest --edges edges.csv --features features.csv --labels labels.csv --number 10
 
-Without labels the nodes are the centres of as many clusters of features and graph, those of the
-largest first; more than 50 nodes cover both: every node is similar to one of them. With labels of
-two classes or more a model is fitted, and nodes count more the less sure it is of them. The table
-has a row per node, the most useful first: rank, node, and with labels the present guess and its
-confidence.
+Without labels the nodes are the centres of as many clusters of features and graph, the largest
+clusters first; more than 50 nodes are chosen so that every node is similar to one of them. With
+labels of two classes or more a model is fitted, and nodes with uncertain predictions are preferred.
+The table has one row per suggested node, the most useful first: rank, node, and with labels the
+present prediction and its confidence.
 """
 
 
@@ -34,7 +34,7 @@ confidence.
 class SuggestOptions(GraphOptions, ModelOptions):
     """Options of ``grandpp suggest``."""
 
-    number: int = option("how many nodes", default=10, parse=positive_int, metavar="N")
+    number: int = option("number of nodes", default=10, parse=positive_int, metavar="N")
     out: Path | None = option("write the table", default=None, metavar="FILE.csv")
 
 

@@ -22,7 +22,7 @@ POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
 class Adam(WithMomentum):
     r"""AdamNODE: the flow of Adam, whose velocity is a ratio of first and second moment.
 
-    Source: adamnode.md (7). The printed adjoint (10) lacks factors; gradients are by autograd here.
+    Source: AdamNODE paper (7). Its printed adjoint (10) lacks factors; gradients are by autograd.
 
     .. math::
         h' = \frac{-m}{\sqrt{v + \epsilon}}, \qquad m' = (1 - \alpha)(-f(t, h) - m), \qquad

@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class MLPField(nn.Module):
     r"""A perceptron as right-hand side on vectors.
 
-    Source: hbnode.md App. E.2 (three layers, ELU, no time) and E.4 (ReLU).
+    Source: HBNODE paper App. E.2 (three layers, ELU, no time) and E.4 (ReLU).
 
     .. math:: f(t, h) = W_L \, a(\dots a(W_1 [h, t] + b_1) \dots) + b_L
 
@@ -69,7 +69,7 @@ class MLPField(nn.Module):
 class ConvField(nn.Module):
     r"""Three convolutions as right-hand side on images, each with a plane of the time.
 
-    Source: hbnode.md App. E.3: kernels 1, 3, 1, ReLU, "tpad" before every convolution.
+    Source: HBNODE paper App. E.3: kernels 1, 3, 1, ReLU, "tpad" before every convolution.
 
     Args:
         channels: Channels n of the derivative.
@@ -110,7 +110,7 @@ class ConvField(nn.Module):
 class DrivenField(nn.Module):
     r"""One linear layer of the state and an input signal.
 
-    Source: hbnode.md App. E.1, the Silverbox test: :math:`f(t, h) = W [h, u(t)] + b`.
+    Source: HBNODE paper App. E.1, the Silverbox test: :math:`f(t, h) = W [h, u(t)] + b`.
 
     Args:
         channels: Size n of the derivative.

@@ -120,7 +120,7 @@ class BoundDynamics:
 class Augmented(Dynamics):
     r"""ANODE: the first-order equation for features padded with zeros.
 
-    Source: Dupont et al. (2019), as in hbnode.md §5.
+    Source: Dupont et al. (2019), as in the HBNODE paper, §5.
 
     .. math:: h' = f(t, h), \qquad h(t_0) = [x, 0]
 

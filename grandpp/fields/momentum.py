@@ -76,7 +76,7 @@ class WithMomentum(Dynamics):
 class SecondOrder(WithMomentum):
     r"""SONODE: the field maps position and velocity to the acceleration.
 
-    Source: Norcliffe et al. (2020), hbnode.md (45).
+    Source: Norcliffe et al. (2020), HBNODE paper (45).
 
     .. math:: h' = v, \qquad v' = f(t, [h, v])
 
@@ -96,7 +96,7 @@ class SecondOrder(WithMomentum):
 class HeavyBall(WithMomentum):
     r"""HBNODE: the heavy ball, a second-order equation with damping and the field as force.
 
-    Source: hbnode.md (9), (10).
+    Source: HBNODE paper (9), (10).
 
     .. math:: h' = m, \qquad m' = -\gamma m + f(t, h), \qquad \gamma = \epsilon \sigma(\omega)
 
@@ -159,7 +159,7 @@ class HeavyBall(WithMomentum):
 class GeneralizedHeavyBall(HeavyBall):
     r"""GHBNODE: the generalised heavy ball, with bounded velocity and a spring.
 
-    Source: hbnode.md (15).
+    Source: HBNODE paper (15).
 
     .. math:: h' = s(m), \qquad m' = -\gamma m + f(t, h) - \xi h, \qquad \xi = \log(1 + e^\chi)
 

@@ -14,13 +14,13 @@ from grandpp.solvers import Solution, Solver, Tsit5
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
 
 _SLOPE = 0.3
-"""Negative slope of LeakyReLU in the initial velocity network (hbnode.md App. E)."""
+"""Negative slope of LeakyReLU in the initial velocity network (HBNODE paper App. E)."""
 
 
 class ODEClassifier(nn.Module):
     r"""Augment an image, solve a convolutional neural ODE from 0 to 1, and classify the result.
 
-    Source: hbnode.md §5.2 and App. E.3, after Dupont et al. (2019); adamnode.md §4.
+    Source: HBNODE paper §5.2 and App. E.3, after Dupont et al. (2019); AdamNODE paper §4.
 
     .. math::
         h(0) = [x, 0] \text{ or } [x, g(x)], \qquad m(0) = g(x), \qquad

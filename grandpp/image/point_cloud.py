@@ -1,4 +1,4 @@
-"""Separate the points of a disc from those of a ring around it (hbnode.md §5.1)."""
+"""Separate the points of a disc from those of a ring around it (HBNODE paper §5.1)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POINT_CLOUD_MODELS: dict[str, Size] = {
     "adamnode": Size(2, 14),
     "ghbnode-hardtanh": Size(2, 14),
 }
-"""Sizes of hbnode.md Table 3; AdamNODE, which is not in that paper, has those of HBNODE.
+"""Sizes of the HBNODE paper, Table 3; AdamNODE, which is not in that paper, has those of HBNODE.
 
 GHBNODE has tanh as in the paper; ``ghbnode-hardtanh`` has hardtanh between -5 and 5, the paper's
 choice for Silverbox, which saturates at larger momenta.
@@ -71,7 +71,7 @@ def _ring(count: int, low: float, high: float, generator: torch.Generator) -> Te
 
 
 class PointCloudClassifier(nn.Module):
-    """Neural ODE on the plane, then a linear layer and tanh (hbnode.md App. E.2).
+    """Neural ODE on the plane, then a linear layer and tanh (HBNODE paper App. E.2).
 
     The field has two hidden layers with ELU; equations of second order have a network of the same
     size with hardtanh for the initial velocity. Parameters are float64, because the paper's

@@ -52,7 +52,7 @@ IMAGE_MODELS: dict[str, dict[str, ClassifierSize]] = {
 }
 """Sizes by data set and model.
 
-MNIST and CIFAR-10: hbnode.md Table 3; AdamNODE, whose paper only says that it is as large as the
+MNIST and CIFAR-10: HBNODE paper Table 3; AdamNODE, whose paper only says that it is as large as the
 others, has the sizes of HBNODE. ``digits``: our sizes, 6,172 parameters for NODE and at most 2 %
 more for the others.
 """

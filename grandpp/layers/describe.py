@@ -8,14 +8,14 @@ from torch import nn
 
 
 def describe_module(net: nn.Module) -> dict[str, Any]:
-    """Number of trainable parameters and layers of a module.
+    """Return the number of trainable parameters and the layers of a module.
 
     Args:
         net: The module.
 
     Returns:
-        A dictionary with ``parameters``, their number, and ``layers``: name, ``repr`` and number
-        of parameters of every module that has parameters itself or no children.
+        A dictionary with the number of ``parameters``, and ``layers``: name, ``repr`` and number
+        of parameters of every module that has own parameters or no children.
     """
     layers = []
     for name, module in net.named_modules():

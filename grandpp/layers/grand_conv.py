@@ -37,8 +37,8 @@ class GRANDConv(DiffusionConv):
         learn_alpha: Learn alpha = sigmoid of a parameter, 0.5 at the start; otherwise alpha = 1.
             (default: ``True``)
         learn_beta: Learn beta, 0 at the start; otherwise no such term. (default: ``False``)
-        solver: Name or solver object. (default: ``"auto"``: exact in linear mode, frozen
-            exponentials or dopri5 in nonlinear mode, see :class:`grandpp.solvers.Auto`)
+        solver: Name or solver object. (default: ``"auto"``: exact in linear mode, commutator_free
+            or dopri5 in nonlinear mode, see :class:`grandpp.solvers.Auto`)
         rtol, atol: Tolerances of solvers that take them.
             (default: ``None``, the solver's own: 1e-4 and 1e-5; 1e-6 for ``"exact"``)
         step_size: Step of fixed-step solvers. (default: ``None``, the solver's own: 1)
@@ -54,9 +54,9 @@ class GRANDConv(DiffusionConv):
 
     Raises:
         ValueError: For an unknown choice, a number out of range, or NaN features.
-        TypeError: For an option that the solver does not take, or features or edges that are no
+        TypeError: For an option that the solver does not take, or features or edges that are not a
             tensor.
-        IndexError: For an edge that points to no node.
+        IndexError: For an edge with a node index out of range.
         SolveError: If the solver fails.
 
     Note:
@@ -69,8 +69,8 @@ class GRANDConv(DiffusionConv):
         solve runs eagerly; under autocast and in half precision it computes in float32, see
         :func:`grandpp.fields.entry.solver_entry`.
         Explainers, message-passing hooks and a subclass's ``message()``, ``aggregate()``,
-        ``update()`` or ``propagate()`` work with every solver but ``"exact"`` and ``"steady"``; the
-        messages are those of :math:`\alpha (A - I)`, self-loops included.
+        ``update()`` or ``propagate()`` work with every solver but ``"exact"``, ``"steady"`` and
+        ``"commutator_free"``; messages are those of :math:`\alpha (A - I)`, with self-loops.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])  # the path 0 - 1 - 2
@@ -148,8 +148,8 @@ class GRANDConv(DiffusionConv):
             save_at: Times in [0, T] to save. (default: ``None``, only T)
             throw: Raise on failure instead of returning its status. (default: ``True``)
             nodes: The nodes whose states are wanted, indices ``[R]`` or a mask, bool ``[N]``; the
-                states are ``[S, R, F]`` then. Where the exact solver runs, R nodes that are fewer
-                than channels cost products with R columns. (default: ``None``, all)
+                states are then ``[S, R, F]``. The exact solver needs only products with R columns
+                if R is smaller than the number of channels. (default: ``None``, all)
         """
         field, y0 = self.bind(x, edge_index, edge_weight)
         wanted = node_indices(nodes, y0)

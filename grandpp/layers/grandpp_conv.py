@@ -26,15 +26,14 @@ class GRANDPPConv(DiffusionConv):
 
     .. math:: z'(t) = \alpha \big( (A - I) z(t) + g\, s \big) + \beta x
 
-    with the source s and the initial state z(0) of :class:`grandpp.fields.TrustedSource`, which
-    explains why the state grows without bound with the paper's source and not with the balanced
-    one. With g = 0 and ``initial="features"`` the layer equals :class:`GRANDConv`.
+    with the source s and the initial state z(0) of :class:`grandpp.fields.TrustedSource`. With the
+    paper's source the state grows without bound in T, with the balanced one it has a limit. With
+    g = 0 and ``initial="features"`` the layer equals :class:`GRANDConv`.
 
     Args:
         channels: Size F of the node features, unchanged by the layer.
         source: ``"balanced"`` or ``"paper"``. (default: ``"balanced"``)
-        source_gain: The factor g, to which the accuracy is very sensitive, see "The source's
-            gain" in ``docs/results.md``.
+        source_gain: The factor g of the source, see "The source's gain" in ``docs/results.md``.
             (default: ``0.2``)
         learn_gain: Learn g, starting from ``source_gain``. (default: ``False``)
         initial: ``"features"``, ``"shifted"`` or ``"zero"``. (default: ``"features"``)
@@ -171,8 +170,8 @@ class GRANDPPConv(DiffusionConv):
     ) -> Solution[Tensor]:
         """Return the whole solution; arguments as in :meth:`forward` and :meth:`GRANDConv.solve`.
 
-        For few ``nodes`` the measure of the balanced source is one more column of their products,
-        at the tolerance of the solver.
+        For few ``nodes`` the balanced source adds one column to the products, at the tolerance of
+        the solver.
         """
         wanted = node_indices(nodes, x)
         if wanted is None:

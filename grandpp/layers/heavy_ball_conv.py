@@ -21,7 +21,7 @@ MOMENTA: tuple[str, ...] = ("zero", "learned")
 
 
 class HeavyBallConv(DiffusionConv):
-    r"""Graph diffusion with momentum: second-order equations, whose features can oscillate.
+    r"""Graph diffusion with momentum: second-order equations whose solutions can oscillate.
 
     Source: the heavy-ball ODE of `"Heavy Ball Neural Ordinary Differential Equations"
     <https://arxiv.org/abs/2110.04840>`_ (9) around GRAND's field, thesis chapters 3, 4 and 6.
@@ -42,8 +42,8 @@ class HeavyBallConv(DiffusionConv):
         max_gamma: Upper bound epsilon of the learned damping, which is initialised at half of it.
             (default: ``4.0``; 2 sqrt(alpha mu) is critical for the eigenvalue mu of I - A)
         xi: Fixed spring constant of ``"ghbnode"``. (default: ``None``, learned)
-        activation: Velocity by momentum of ``"ghbnode"``: ``"tanh"``, ``"hardtanh"`` or
-            ``"identity"``, with which the kind is linear. (default: ``"tanh"``)
+        activation: Function from momentum to velocity in ``"ghbnode"``: ``"tanh"``, ``"hardtanh"``
+            or ``"identity"``, which makes the equation linear. (default: ``"tanh"``)
         momentum: Initial momentum: ``"zero"``, or ``"learned"``, a linear map of x.
             (default: ``"zero"``)
         source: Source term of :class:`GRANDPPConv`, ``"balanced"`` or ``"paper"``, or ``None``.

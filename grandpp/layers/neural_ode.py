@@ -32,7 +32,7 @@ def make_dynamics(kind: str, **options: Any) -> Dynamics:
 
     Args:
         kind: One of :data:`KINDS`.
-        **options: Of its class, for example ``gamma=0.0`` for ``"hbnode"``.
+        **options: Arguments of its class, for example ``gamma=0.0`` for ``"hbnode"``.
 
     Raises:
         ValueError: For an unknown name.
@@ -46,7 +46,7 @@ def make_dynamics(kind: str, **options: Any) -> Dynamics:
 class NeuralODE(nn.Module):
     r"""Solve h' = f(t, h), or an equation of higher order around f, from 0 to ``time``.
 
-    Source: Chen et al. (2018); hbnode.md and adamnode.md for the equations.
+    Source: Chen et al. (2018); the HBNODE and AdamNODE papers for the equations.
 
     Args:
         field: Right-hand side f(t, h), for example :class:`grandpp.fields.MLPField`; it maps 2n

@@ -1,6 +1,6 @@
 r"""The exact flow of an equation of motion that is affine in its state.
 
-If the field is linear, like that of Walker2D (hbnode.md App. E.5), the equation of motion is
+If the field is linear, like that of Walker2D (HBNODE paper App. E.5), the equation of motion is
 
 .. math:: y'(t) = M y(t) + c, \qquad
     \begin{pmatrix} y(t + s) \\ 1 \end{pmatrix} =

@@ -12,7 +12,7 @@ from grandpp.fields.momentum import SecondOrder
 
 
 def default_field(dynamics: Dynamics, n: int) -> MLPField:
-    """Right-hand side of the plane vibration models: a perceptron (hbnode.md App. E.4, Tab. 4).
+    """Right-hand side of the plane vibration models: a perceptron (HBNODE paper App. E.4, Tab. 4).
 
     The last layer is initialised at zero, so that the field is zero at first: with a random last
     layer the states of HBNODE grow by a factor of 1e10 over 64 units of time.
@@ -39,7 +39,7 @@ MISSING: tuple[str, ...] = ("zero", "prediction")
 
 
 class LinearCell(nn.Module):
-    r"""Residual linear update of a state by an observation (hbnode.md App. E.4).
+    r"""Residual linear update of a state by an observation (HBNODE paper App. E.4).
 
     .. math:: h^+ = h + W_x x + b_x + \sum_i (W_i h_i + b_i)
 
@@ -85,7 +85,7 @@ class LinearCell(nn.Module):
 
 
 class MLPCell(nn.Module):
-    r"""Perceptron of state and observation with tanh (hbnode.md App. E.5).
+    r"""Perceptron of state and observation with tanh (HBNODE paper App. E.5).
 
     .. math:: h^+ = [h] + W_3 \tanh(W_2 \tanh(W_1 [h, x]))
 

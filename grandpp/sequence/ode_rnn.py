@@ -24,7 +24,7 @@ from grandpp.solvers import SolveError, Solver, resolve_solver
 class ODERNN(nn.Module):
     r"""ODE-RNN: an equation of motion between observations and a recurrent jump at each of them.
 
-    Source: Rubanova et al. (2019), thesis (2.39)-(2.40); hbnode.md §5.3-5.4 for equations of
+    Source: Rubanova et al. (2019), thesis (2.39)-(2.40); HBNODE paper §5.3-5.4 for equations of
     second order; thesis (3.89)-(3.91) for the time intervals.
 
     .. math::
@@ -186,7 +186,7 @@ class ODERNN(nn.Module):
 
     @contextmanager
     def adjoint_norms(self) -> Iterator[AdjointNorms]:
-        """Record norms of the loss gradient to the states at observations (hbnode.md Fig. 4).
+        """Record norms of the loss gradient to the states at observations (HBNODE paper Fig. 4).
 
         Use::
 

@@ -1,4 +1,4 @@
-"""Models of hbnode.md §5.3 and §5.4, in the sizes of its tables."""
+"""Models of the HBNODE paper, §5.3 and §5.4, in the sizes of its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLANE_VIBRATION_CHANNELS: dict[str, int] = {
     "ghbnode": 20,
     "adamnode": 20,
 }
-"""Channels n of hbnode.md Tab. 4; AdamNODE, which is not in the paper, has those of HBNODE."""
+"""Channels n of the HBNODE paper, Tab. 4; AdamNODE, which is not in it, has those of HBNODE."""
 
 WALKER2D_CHANNELS: dict[str, int] = {
     "node": 24,
@@ -41,7 +41,7 @@ _PADDED = 5
 
 
 def plane_vibration_model(kind: str, *, window: int = 64, **options: Any) -> ODERNN:
-    """Build a model for plane vibration (hbnode.md App. E.4).
+    """Build a model for plane vibration (HBNODE paper App. E.4).
 
     The initial state is a linear map of the whole window; the field has two hidden layers with
     ReLU, of 3n and 4n channels for equations of first order, 2n and n for SONODE, n and n for the
@@ -70,7 +70,7 @@ def plane_vibration_model(kind: str, *, window: int = 64, **options: Any) -> ODE
 
 
 def walker2d_model(kind: str, **options: Any) -> ODERNN:
-    """Build a model for Walker2D (hbnode.md App. E.5).
+    """Build a model for Walker2D (HBNODE paper App. E.5).
 
     The field is one linear layer, the cell a perceptron with tanh, residual for equations of
     second order. The initial state is zero; for ANODE it is a linear map of the first observation

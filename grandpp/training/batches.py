@@ -25,12 +25,12 @@ Runs = Sequence[tuple[Run, Data]]
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions:
-    """Several runs in one program."""
+    """Batches of runs."""
 
     batch_splits: int | None = option(
-        "train B runs of a model (splits and seeds) as one program, with the results of single "
-        "runs up to rounding and fewer calls, which pays on a GPU; for linear GRAND and GRAND++ "
-        "with the exact solver, not with --workers; Ctrl-C loses the current batch",
+        "train B runs of a model (splits and seeds) as one batch, with fewer calls; the results "
+        "are those of single runs up to rounding; for linear GRAND and GRAND++ with the exact "
+        "solver, not with --workers; Ctrl-C loses the current batch",
         default=None,
         parse=positive_int,
         metavar="B",

@@ -123,14 +123,14 @@ def parse_logger(text: str) -> Logger:
 
 @dataclass(frozen=True, kw_only=True)
 class LogOptions:
-    """Following runs."""
+    """Logging."""
 
     log: Logger | None = option(
-        "follow every run while it trains: tensorboard:DIR writes loss, validation accuracy, "
-        "evaluations and seconds of every epoch, and the settings and results of the run, into a "
-        "folder of its own below DIR (pip install 'grandpp[log]')",
+        "log every run while it trains: tensorboard:DIR writes loss, validation accuracy, "
+        "evaluations and seconds of every epoch, and the settings and results of the run, to a "
+        "folder per run below DIR (pip install 'grandpp[log]')",
         default=None,
         parse=parse_logger,
         metavar="tensorboard:DIR",
-        shown_default="not",
+        shown_default="no log",
     )

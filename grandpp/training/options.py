@@ -297,7 +297,7 @@ class ReportOptions(QuietOptions):
     """Output."""
 
     json: bool = option(
-        "print JSON, one line per result, instead of tables; these go to stderr", default=False
+        "print JSON, one line per result, to stdout, and tables to stderr", default=False
     )
 
 
@@ -317,7 +317,7 @@ class DeviceOptions:
     """Device."""
 
     device: str = option(
-        "device that computes; auto is cuda where there is one", default="auto", choices=DEVICES
+        "device to compute on; auto is cuda if there is one", default="auto", choices=DEVICES
     )
 
 
@@ -394,7 +394,7 @@ class CheckpointOptions:
         default=None,
         metavar="PATH",
     )
-    resume: bool = option("go on from --checkpoint where it exists", default=False)
+    resume: bool = option("continue from --checkpoint if it exists", default=False)
 
     def __post_init__(self) -> None:
         if self.resume and self.checkpoint is None:

@@ -54,9 +54,9 @@ class WorkerOptions:
     """Parallel runs."""
 
     workers: int | None = option(
-        "runs at once on the CPU, each in a process of its own, with the same results; 1: in this "
-        "process; auto: one per core, fewer where memory is short or where there is less to do "
-        "than processes need to start, and 1 on a GPU, or all workers of a cluster",
+        "number of runs at once on the CPU, each in its own process; it does not change results; "
+        "1: run in this process; auto: one per core, fewer if memory is short or there is too "
+        "little work for more processes; 1 on a GPU; all workers on a cluster",
         default=None,
         parse=worker_count,
         metavar="N",
@@ -67,9 +67,8 @@ class WorkerOptions:
         default=None,
         parse=positive_int,
         metavar="N",
-        shown_default="1, because on small graphs two threads wait for each other, above all "
-        "beside other programs; on a large graph, two million nodes times hidden channels, the "
-        "cores that other runs leave idle: all for a single run",
+        shown_default="1, which is fastest on small graphs; on a large graph, from two million "
+        "nodes times hidden channels on, the cores that no other run uses",
     )
     backend: str = option(
         "where the workers are: on this machine (loky) or on a cluster (dask, ray)",
@@ -77,7 +76,7 @@ class WorkerOptions:
         choices=BACKENDS,
     )
     scheduler: str | None = option(
-        "where the cluster is, as tcp://node1:8786", default=None, metavar="ADDRESS"
+        "address of the cluster, such as tcp://node1:8786", default=None, metavar="ADDRESS"
     )
 
     def pool(self) -> dict[str, Any]:

@@ -183,21 +183,21 @@ class TrainedSettings(ModelSettings):
         shown_default="never",
     )
     features: str | None = option(
-        "rows that sum to 1, binary: 1 for every entry, as in GRAND's official code, or unit: rows "
-        "of Euclidean norm 1",
+        "form of the features: rows that sum to 1 (rows), 1 for every non-zero entry as in GRAND's "
+        "official code (binary), or rows of Euclidean norm 1 (unit)",
         default=None,
         choices=FEATURES,
         shown_default="tuned per data set, else rows",
     )
     cluster_labels: float | None = option(
-        "train on seeded clusters too, which count as L labelled nodes per class",
+        "also train on seeded clusters, which count as L labelled nodes per class",
         default=None,
         metavar="L",
         shown_default="1 for grand++-cluster and grand++-views",
     )
     clusters: str | None = option(
-        "what clusters grow in: diffused features alone, views: features, diffused features and "
-        "the graph, weighed without labels, or chosen: views weighed by validation nodes, if any",
+        "what clusters grow in: diffused features (features); features, diffused features and the "
+        "graph, with weights found without labels (views) or by validation nodes, if any (chosen)",
         default=None,
         choices=CLUSTERS,
         shown_default="chosen for grand++-views, else features",

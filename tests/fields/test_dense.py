@@ -20,7 +20,7 @@ def count(module):
     [(1, 92, 28, 85_316), (6, 64, 28, 85_462), (3, 125, 32, 173_611), (13, 64, 32, 172_452)],
 )
 def test_convolutions_with_a_plane_of_time_have_the_papers_size(channels, width, size, total):
-    """Field and a linear output layer of ten classes: NODE and ANODE of hbnode.md Table 2."""
+    """Field and a linear output layer of ten classes: NODE, ANODE of HBNODE paper Table 2."""
     assert count(ConvField(channels, width)) + 10 * channels * size**2 + 10 == total
 
 

@@ -1,4 +1,4 @@
-"""Heavy-ball equations against the propositions of hbnode.md."""
+"""Heavy-ball equations against the propositions of the HBNODE paper."""
 
 from __future__ import annotations
 

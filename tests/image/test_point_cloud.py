@@ -1,4 +1,4 @@
-"""The point cloud of hbnode.md §5.1, its models and their training."""
+"""The point cloud of the HBNODE paper, §5.1, its models and their training."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import torch
 
 from grandpp.image import IMAGE_MODELS, describe_classifier, image_classifier
 
-# hbnode.md Table 2; two of its entries are off by one from its own architecture.
+# HBNODE paper Table 2; two of its entries are off by one from its own architecture.
 TABLE = {
     "mnist": {"node": 85316, "anode": 85462, "sonode": 86179, "hbnode": 85931, "ghbnode": 85235},
     "cifar10": {

@@ -45,7 +45,7 @@ def test_forward_is_the_solve_of_the_wrapped_field():
 
 
 def test_an_initial_network_completes_the_position_and_gives_the_momentum():
-    """hbnode.md App. E.3: c channels in, 2n - c from the network."""
+    """HBNODE paper App. E.3: c channels in, 2n - c from the network."""
     torch.manual_seed(0)
     net = nn.Conv2d(1, 5, 1)
     flow = NeuralODE(ConvField(3, 4), "hbnode", initial=net)

@@ -446,5 +446,5 @@ def test_a_graph_of_ones_own_is_studied_and_its_small_pool_is_told(main, capsys,
     words = ["--dataset", str(path), "--labels-per-class", "2", "--model", "sgc", *FAST]
     assert main(words) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("my," if kind == "npz" else "mine,")
+    assert out.startswith("my with 2" if kind == "npz" else "mine with 2")
     assert "notice: " in err and "54" in err  # 60 % of 90 nodes

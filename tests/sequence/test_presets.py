@@ -6,7 +6,7 @@ import torch
 from grandpp.layers import KINDS, describe_module
 from grandpp.sequence import plane_vibration_model, walker2d_model
 
-# hbnode.md sections 5.3 and 5.4; AdamNODE is not in the paper.
+# HBNODE paper sections 5.3 and 5.4; AdamNODE is not in the paper.
 PLANE = {"node": 15_986, "anode": 16_730, "sonode": 16_649, "hbnode": 16_127, "ghbnode": 16_127}
 WALKER = {"node": 8_729, "anode": 8_815, "hbnode": 8_899, "ghbnode": 8_899}
 

@@ -46,7 +46,7 @@ Examples:
     grandpp flow --solver prox_bdf2 --compare-solvers
     grandpp flow --dataset mnist --train 2000 --epochs 5 --checkpoint mnist.pt
 
-With --resume an interrupted training goes on from its checkpoint, or a finished one for more
+With --resume an interrupted training continues from its checkpoint, or a finished one for more
 epochs. Bits/dim are those of held-out images; "nfe" are evaluations forward, "products"
 vector-Jacobian products backward, of one batch. --compare-solvers measures solvers on one trained
 flow: "change" is relative to dopri5 at 1e-7, "inverse" the largest error of images reconstructed

@@ -19,7 +19,7 @@ _GRADIENTS = {"dense": "direct"}  # what fits into memory; the others take the a
 
 @dataclass(frozen=True, kw_only=True)
 class FlowSettings(TrainingImageOptions):
-    """How a flow is trained; everything here decides the training at any epoch."""
+    """How a flow is trained."""
 
     dataset: str = option("one of {choices}", default="digits", choices=IMAGE_DATASETS,
                           metavar="NAME")  # fmt: skip
@@ -30,7 +30,7 @@ class FlowSettings(TrainingImageOptions):
         shown_default="dense for digits, else multiscale",
     )
     divergence: str = option(
-        "how the trace is computed, or the noise of its estimate",
+        "compute the trace exactly, or estimate it with this noise",
         default="rademacher",
         choices=flows.DIVERGENCES,
     )
@@ -43,7 +43,7 @@ class FlowSettings(TrainingImageOptions):
     tol: float = option("rtol and atol of adaptive solvers", default=1e-3, parse=positive_float)
     step_size: float = option("step of fixed-step solvers", default=0.2, parse=positive_float)
     inner: str = option("inner solver of proximal solvers", default="fixed_point")
-    inner_tol: float = option("its tolerance", default=2e-3, parse=positive_float)
+    inner_tol: float = option("tolerance of the inner solver", default=2e-3, parse=positive_float)
     gradient: str | None = option(
         "gradient of explicit solvers",
         default=None,
@@ -54,9 +54,11 @@ class FlowSettings(TrainingImageOptions):
         "images per step of Adam", default=100, parse=positive_int, metavar="N"
     )
     lr: float = option(
-        "learning rate of the first epoch; 3 % less each", default=0.005, parse=positive_float
+        "learning rate of the first epoch; it falls by 3 % per epoch",
+        default=0.005,
+        parse=positive_float,
     )
-    seed: int = option("seed of everything random", default=0, metavar="S")
+    seed: int = option("seed of all random numbers", default=0, metavar="S")
 
     def settings(self) -> FlowSettings:
         """The settings alone, with the data set's defaults in place of ``None``."""

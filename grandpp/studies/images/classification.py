@@ -14,7 +14,7 @@ from grandpp.studies.images.augmentation import random_flip, random_shift
 
 
 class ImageClassification:
-    """A classifier in training: cross-entropy, Adam, no weight decay (hbnode.md §5, Tab. 1).
+    """A classifier in training: cross-entropy, Adam, no weight decay (HBNODE paper §5, Tab. 1).
 
     It fits the ``Task`` of ``grandpp.training.checkpointed_training``, which writes checkpoints and
     goes on from them. All randomness is that of ``generator``; images go to the device of the
@@ -136,7 +136,7 @@ class ImageClassification:
 def nfe_at_tolerance(
     model: ODEClassifier, images: Tensor, labels: Tensor, tolerance: float, batch_size: int = 64
 ) -> dict[str, float]:
-    """Evaluations that a trained classifier needs at another tolerance (hbnode.md Fig. 7).
+    """Evaluations that a trained classifier needs at another tolerance (HBNODE paper Fig. 7).
 
     As in Chen et al. (2018, Fig. 3): the parameters stay, the tolerance changes. Evaluations are
     those in float32, whatever the model was trained with: rounding to bfloat16 costs steps.

@@ -51,10 +51,12 @@ Examples:
 
 Run a command with --out again after an interruption: runs already in the file are not repeated.
 --checkpoint is a folder with one file per run.
-Columns: "nfe" counts evaluations of the field per batch of training, the mean over all epochs, and
-"last" those of the last epoch; "efficacy" is the test accuracy in percent by the sum of both in the
-last epoch; "+-" is the standard error of a mean over several runs. With --tolerances a second table
-counts those of the trained models on test images.
+
+Columns: "nfe" counts evaluations of the field per batch of training, forward and backward, as mean
+over all epochs, and "last" those of the last epoch; "efficacy" is the test accuracy in percent
+divided by the sum of forward and backward evaluations in the last epoch; "+-" is the standard error
+of a mean over several runs. With --tolerances a second table counts the evaluations of the trained
+models on test images.
 """
 
 
@@ -81,7 +83,7 @@ class ImageOptions(
         shown_default=f"all; on digits {', '.join(IMAGE_DEFAULTS['digits'].models)}",
     )
     plot_tolerances: Path | None = option(
-        "save a picture of --tolerances", default=None, metavar="FILE"
+        "plot the evaluations at --tolerances", default=None, metavar="FILE"
     )
 
 

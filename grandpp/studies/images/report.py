@@ -18,7 +18,7 @@ from grandpp.training.tables import aligned
 def efficacy(row: Mapping[str, float]) -> float:
     """Test accuracy in percent per evaluation of a training step, forward and backward.
 
-    Source: adamnode.md §4, "the test accuracy per the number of function evaluations in the
+    Source: AdamNODE paper §4, "the test accuracy per the number of function evaluations in the
     forward and backward passes".
     """
     return 100 * row["test_accuracy"] / (row["nfe_forward"] + row["nfe_backward"])
@@ -99,7 +99,7 @@ _PANELS: dict[str, Callable[[Mapping[str, float]], float]] = {
 
 
 def draw_training(records: Sequence[Record], path: Path) -> None:
-    """Cost and success of every epoch (hbnode.md Figs. 1 and 6, adamnode.md Fig. 2).
+    """Cost and success of every epoch (HBNODE paper Figs. 1 and 6, AdamNODE paper Fig. 2).
 
     Args:
         records: Runs on one data set; those without an epoch are left out.
@@ -129,7 +129,7 @@ def draw_training(records: Sequence[Record], path: Path) -> None:
 
 
 def draw_tolerances(records: Sequence[Record], path: Path) -> None:
-    """Evaluations of trained models by tolerance, and adjoint against forward (hbnode.md Fig. 7).
+    """Evaluations of trained models by tolerance; adjoint against forward (HBNODE paper Fig. 7).
 
     Args:
         records: Runs on one data set whose ``by_tolerance`` has rows; others are left out.

@@ -54,7 +54,7 @@ IMAGE_DEFAULTS: dict[str, Defaults] = {
     "cifar10": Defaults(_SIX, 40, 1e-5, 1e-3, 4, True),
     "digits": Defaults(("node", "hbnode"), 4, 1e-3, 5e-3, 1, False),
 }
-"""Rates and tolerances of MNIST and CIFAR-10 are hbnode.md's; those of ``digits`` suit a trial."""
+"""Rates and tolerances of MNIST and CIFAR-10 are the paper's; those of ``digits`` suit a trial."""
 
 
 def _each(name: str) -> str:
@@ -98,9 +98,12 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
         "learning rate of Adam", default=None, parse=positive_float, shown_default=_each("lr")
     )
     batch_size: int = option("images in a batch", default=64, parse=positive_int, metavar="N")
-    augment: bool = option("move training images at random, mirror cifar10's", default=False)
+    augment: bool = option(
+        "shift training images at random; for cifar10 also mirror them", default=False
+    )
     amp: bool = option(
-        "train with the field in bfloat16: for --tol 1e-3, on hardware for it", default=False
+        "evaluate the field in bfloat16 in training; for --tol 1e-3, on hardware that has it",
+        default=False,
     )
     tolerances: tuple[float, ...] = option(
         "count the trained models' evaluations at these tolerances, in float32",
@@ -110,7 +113,7 @@ class ImageSettings(HeldOutImageOptions, TrainingImageOptions):
     )
     # Below 1e-5 one batch can take minutes.
     tolerance_images: int = option(
-        "count them on the first N test images", default=64, parse=positive_int, metavar="N"
+        "number of test images for --tolerances", default=64, parse=positive_int, metavar="N"
     )
 
     def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[ImageConfig]:

@@ -34,7 +34,11 @@ class CompareOptions:
     )
     baseline: str = option("model the others are compared with", default="grand-l", metavar="MODEL")
     datasets: tuple[str, ...] | None = option(
-        "data sets", default=None, flag="--dataset", metavar="NAME", shown_default="all"
+        "data sets to compare on",
+        default=None,
+        flag="--dataset",
+        metavar="NAME",
+        shown_default="all",
     )
     labels: tuple[int, ...] | None = option(
         "labelled nodes per class",
@@ -44,40 +48,39 @@ class CompareOptions:
         shown_default="all",
     )
     models: tuple[str, ...] | None = option(
-        "in this order; the baseline is always there",
+        "models to compare, in this order; the baseline is always included",
         default=None,
         metavar="MODEL",
         shown_default="all",
     )
     protocol: str | None = option(
-        "needed where the files hold several", default=None, choices=PROTOCOLS
+        "protocol of the runs; needed if the files hold several", default=None, choices=PROTOCOLS
     )
     configs: tuple[str, ...] = option(
-        "of a model with several configurations keep these (the error message lists them)",
+        "configurations to keep of a model that has several (the error message lists them)",
         default=(),
         flag="--config",
         metavar="HASH",
     )
     metric: str = option(
-        "test accuracy at the best validation epoch, after the last one, validation accuracy, or "
-        "test accuracy at the best time, which runs with --best-time have, of --models with a "
-        "trajectory",
+        "what to compare: the test accuracy at the best validation epoch or after the last epoch, "
+        "the validation accuracy, or the test accuracy at the best time (runs with --best-time)",
         default=METRICS[0],
         choices=METRICS,
     )
     json: bool = option(
-        "print JSON, one line per row, instead of the table, which goes to stderr; accuracies are "
-        "fractions there and in the CSV file",
+        "print JSON, one line per row, to stdout, and the table to stderr; in JSON and in the CSV "
+        "file accuracies are fractions",
         default=False,
     )
-    csv: Path | None = option("write all values", default=None, metavar="FILE")
+    csv: Path | None = option("write all values as CSV", default=None, metavar="FILE")
     markdown: Path | None = option(
-        "write the table, and the t-tests in the form of thesis Tables 4.4 and 4.5",
+        "write the table, and the t-tests in the form of thesis Tables 4.4 and 4.5, as Markdown",
         default=None,
         metavar="FILE",
     )
     latex: Path | None = option(
-        "the same in LaTeX, without extra packages", default=None, metavar="FILE"
+        "write the same as LaTeX, which needs no extra packages", default=None, metavar="FILE"
     )
     plot: Path | None = option(
         "draw accuracy and differences against the number of labels, with intervals",
@@ -141,7 +144,7 @@ Examples:
     grandpp compare cora.jsonl citeseer.jsonl.gz --baseline gcn --labels 1 2 5 \\
         --models grand++-l grand-l --markdown table.md --plot table.png
 
-RESULTS are files written by classify --out, as they are or compressed by gzip; none is
+RESULTS are files written by classify --out, plain or compressed by gzip; they are not
 changed. Accuracies are in percent, differences in points, p-values two-sided; seeds are averaged
 within a split before anything else, because seeds are no independent evidence about splits.
 

@@ -86,9 +86,9 @@ class EquationSettings(NetworkSettings):
     best_time: bool | None = option(
         "also follow the trajectory of every epoch to 3 T and report the test accuracy at the "
         "epoch and time with the best validation accuracy, nearly as GRAND's code does; takes two "
-        "to four times as long, in batches each run is followed separately",
+        "to four times as long; with --batch-splits trajectories are computed run by run",
         default=None,
-        shown_default="at T alone",
+        shown_default="only T",
     )
 
     def __post_init__(self) -> None:
@@ -184,8 +184,7 @@ class DiffusionSettings(EquationSettings):
         shown_default="yes",
     )
     centred: bool | None = option(
-        "subtract the mean of the features before they are encoded: what all nodes have in common "
-        "hides their differences",
+        "subtract the mean of the features before encoding",
         default=None,
         shown_default="yes for grand++-views, else no",
     )
@@ -289,7 +288,7 @@ class GRANDPPSettings(SourceSettings, GRANDSettings):
 
     initial: str = option("GRAND++ initial state", default="features", choices=INITIALS)
     learn_gain: bool | None = option(
-        "learn the factor of the source of grand++ models, from --source-gain on", default=None
+        "learn the factor of the source of grand++ models; it starts at --source-gain", default=None
     )
 
     def __post_init__(self) -> None:
@@ -312,13 +311,15 @@ class GRANDPPSettings(SourceSettings, GRANDSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RewiredSettings(ModelSettings):
-    """Other edges to diffuse along.
+    """Rewiring of the graph.
 
     Args:
         rewiring: A kind of :func:`grandpp.data.rewire`.
     """
 
-    rewiring: str = option("new edges of the models -rw", default="gdc", choices=REWIRINGS)
+    rewiring: str = option(
+        "how models whose name ends in -rw rewire the graph", default="gdc", choices=REWIRINGS
+    )
 
     def __post_init__(self) -> None:
         """Check every choice."""

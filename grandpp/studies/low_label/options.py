@@ -72,13 +72,13 @@ class LabelsChosenOptions:
     """Which nodes are labelled."""
 
     labels_chosen: str | None = option(
-        "beside random splits, label as many nodes as labels per class times classes that are "
-        "chosen by coverage, as grandpp suggest does, without a look at labels; classes that are "
-        "not met count as wrong, and nothing validates",
+        "also run with nodes that are chosen by coverage, as grandpp suggest does, without using "
+        "labels: as many as labels per class times classes; nodes of classes without a labelled "
+        "node count as wrong, and there are no validation nodes",
         default=None,
         parse=_chosen,
         metavar="by=coverage",
-        shown_default="random splits alone",
+        shown_default="random splits only",
     )
 
 

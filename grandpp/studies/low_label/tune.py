@@ -73,7 +73,7 @@ class TuneOptions(ReportOptions, DeviceOptions, DataOptions):
         "trials in total, those in the file included", default=20, parse=positive_int, metavar="N"
     )
     study: Path | None = option(
-        "journal of the search: the same command goes on from it, also after Ctrl-C or a crash, "
+        "journal of the search: the same command continues it, also after Ctrl-C or a crash, "
         "and several commands may share it",
         default=None,
         metavar="FILE",
@@ -279,7 +279,7 @@ What happens:
     nodes are not looked at, and splits 0 to 99 are refused: they are for reporting.
     Once five trials are complete, one that is worse than their median at the same epoch is pruned.
     Pruned and failed trials count.
-    With --study, give the same command again after an interruption: only the trial in progress is
+    With --study, run the same command again after an interruption: only the trial in progress is
     lost. The trials of a search that is interrupted by Ctrl-C and continued are those of an
     undisturbed one with the same --seed, if one command at a time works on the file and runs give
     the same bits again, as on a CPU. --trials may grow; other options that change what a trial

@@ -58,9 +58,11 @@ class PointCloudOptions(ReportOptions, DescribeOptions, PlotOptions, RecordOptio
         shown_default="the paper's five",
     )
     epochs: int = option(
-        "passes over the points; the paper has the default", default=300, parse=positive_int
+        "passes over the points; the default is the paper's", default=300, parse=positive_int
     )
-    solver: str = option("the paper has dopri5", default="tsit5", choices=POINT_CLOUD_SOLVERS)
+    solver: str = option(
+        "solver; the paper uses dopri5", default="tsit5", choices=POINT_CLOUD_SOLVERS
+    )
 
 
 def run(options: PointCloudOptions, console: Console) -> int:

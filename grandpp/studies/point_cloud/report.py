@@ -41,7 +41,7 @@ _DISC, _RING = "#0072B2", "#D55E00"
 
 
 def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], path: Path) -> None:
-    """Draw the flow of the points in one run per model, and cost and loss (hbnode.md Fig. 5).
+    """Draw the flow of the points in one run per model, and cost and loss (HBNODE paper Fig. 5).
 
     The run shown is the one whose final loss is the median of its model.
 

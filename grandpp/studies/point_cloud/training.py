@@ -63,7 +63,7 @@ def train_point_cloud(
     solver: str = "tsit5",
     on_epoch: Callable[[float], None] | None = None,
 ) -> PointCloudRun:
-    """Train a model on a point cloud of its own (hbnode.md §5.1, Tab. 1).
+    """Train a model on a point cloud of its own (HBNODE paper §5.1, Tab. 1).
 
     The output's bias starts where scores lie around the mean target.
 

@@ -48,9 +48,9 @@ Examples:
     grandpp sequence --dataset walker2d --model node hbnode --runs 3 --windows 1024 --epochs 5 \\
         --out walker.jsonl --plot walker.png
 
-Run it again after an interruption: runs already in the file are not repeated. With --checkpoint and
---resume a run goes on after its last finished epoch, to the same result; with several runs, model
-and seed are put before the ending of the checkpoint's name.
+After an interruption run the command again: runs already in the file are not repeated. With
+--checkpoint and --resume a run continues after its last finished epoch, with the same result. With
+several runs, the model and the seed are inserted before the suffix of the checkpoint's name.
 
 Columns: losses are mean squared errors (of the forecast rows, for walker2d of the next rows) after
 the last epoch; "test at best" is the test loss at the epoch of smallest validation loss. "nfe" are

@@ -22,7 +22,7 @@ EVALUATION_BATCH = 1024
 class Forecasting:
     r"""Train an ODE-RNN to forecast; a task of :func:`grandpp.training.checkpointed_training.fit`.
 
-    With ``objective="forecast"`` (hbnode.md §5.3), for C channels and a decoder o,
+    With ``objective="forecast"`` (HBNODE paper §5.3), for C channels and a decoder o,
 
     .. math::
         \mathrm{MSE}(\hat x(t_{T}), \ldots, \hat x(t_{T+H-1})) + 0.1 \, \big(

@@ -37,7 +37,7 @@ class AdjointProbe(NamedTuple):
 
 @torch.no_grad()
 def forecast_curve(model: ODERNN, windows: WindowSet, window: int = 0, channel: int = -1) -> Curve:
-    """Predictions next to the truth for one window (hbnode.md Fig. 8).
+    """Predictions next to the truth for one window (HBNODE paper Fig. 8).
 
     The value at an observation is what was predicted from the observations before it; the first
     one has none, and stands for itself. A model with a :class:`WindowInitial` of the whole window
@@ -64,7 +64,7 @@ def forecast_curve(model: ODERNN, windows: WindowSet, window: int = 0, channel: 
 
 
 def probe_adjoint(model: ODERNN, windows: WindowSet, solver: Solver | None = None) -> AdjointProbe:
-    """Solve the adjoint equation once, as the parameters are now (hbnode.md Fig. 4).
+    """Solve the adjoint equation once, as the parameters are now (HBNODE paper Fig. 4).
 
     Whatever gradient the model has, this one is ``"adjoint"``, so that its backward evaluations are
     those that the paper counts.

@@ -97,6 +97,6 @@ RECIPES: dict[str, Recipe] = {
 }
 """Recipes by the names of :data:`grandpp.data.SEQUENCES`.
 
-Batch sizes, tolerance and objectives are those of hbnode.md, whose rates (Tab. 1) are 1e-4 for
+Batch sizes, tolerance and objectives are those of the HBNODE paper; its rates (Tab. 1) are 1e-4 for
 plane vibration and 3e-3 for Walker2D: ours are larger, for trainings of a few hundred steps.
 """

@@ -1,4 +1,4 @@
-"""Table and picture of trainings on sequences (hbnode.md Figs. 4, 8 and 9)."""
+"""Table and picture of trainings on sequences (HBNODE paper Figs. 4, 8 and 9)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,11 @@ class SequenceSettings:
         shown_default=_each("epochs"),
     )
     windows: int | None = option(
-        "windows to learn from", default=None, parse=positive_int, metavar="N", shown_default="all"
+        "number of training windows",
+        default=None,
+        parse=positive_int,
+        metavar="N",
+        shown_default="all",
     )
     batch_size: int | None = option(
         "windows in a batch",
@@ -48,7 +52,8 @@ class SequenceSettings:
         shown_default=_each("batch_size"),
     )
     solver: str = option(
-        "exact is for models whose equation is linear: all of walker2d but ghbnode and adamnode",
+        "solver; exact is for models with a linear equation: all of walker2d but ghbnode and "
+        "adamnode",
         default=SOLVERS[0],
         choices=SOLVERS,
     )
@@ -69,7 +74,7 @@ class SequenceSettings:
         "gradient of solvers with a tolerance",
         default=None,
         choices=("direct", "adjoint"),
-        shown_default="direct, which is faster; the paper has adjoint",
+        shown_default="direct, which is faster; the paper uses adjoint",
     )
 
     def configs(self, models: Sequence[str], seeds: Iterable[int]) -> list[SequenceConfig]:

@@ -44,7 +44,9 @@ class SilverboxOptions(ReportOptions, PlotOptions, DataOptions):
         metavar="NAME",
         shown_default="all",
     )
-    draws: int = option("random models of each", default=10, parse=positive_int)
+    draws: int = option(
+        "number of random initialisations per model", default=10, parse=positive_int
+    )
 
 
 def run(options: SilverboxOptions, console: Console) -> int:

@@ -14,7 +14,7 @@ from grandpp.fields.momentum import GeneralizedHeavyBall, HeavyBall, SecondOrder
 from grandpp.layers.neural_ode import NeuralODE
 
 GROWTH_MODELS: tuple[str, ...] = ("node", "anode", "sonode", "hbnode", "ghbnode", "adamnode")
-"""Models of hbnode.md Fig. 3 and adamnode.md Fig. 3."""
+"""Models of Fig. 3 of the HBNODE and the AdamNODE paper."""
 
 END = 64.0
 
@@ -51,7 +51,7 @@ class _DrawnMomentum(nn.Module):
 
 
 def driven_model(model: str, signal: Tensor, tolerance: float = 1e-7) -> NeuralODE:
-    """A model of hbnode.md App. E.1: one dense layer of the state and the input voltage.
+    """A model of the HBNODE paper, App. E.1: one dense layer of the state and the input voltage.
 
     gamma = sigmoid(-3), xi = ln 2, and hardtanh between -5 and 5 for GHBNODE; alpha and beta of
     AdamNODE, which its paper does not print, start at 0.953.

@@ -17,13 +17,15 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class StudyRequest(DataOptions):
-    """Options of a study; empty tuples mean the study's own choice.
+    """What to measure.
+
+    An empty tuple stands for the default of the study.
 
     Args:
         notify: Called with notices to the user that the rows do not contain.
     """
 
-    problem: str = option("one of those above", metavar="NAME")
+    problem: str = option("one of the problems above", metavar="NAME")
     solvers: tuple[str, ...] = option(
         "solvers to measure, one or more of {choices}",
         flag="--solver",
@@ -33,7 +35,7 @@ class StudyRequest(DataOptions):
         shown_default="those that fit the problem",
     )
     tolerances: tuple[float, ...] = option(
-        "tolerances; of fixed-step methods, their steps",
+        "tolerances; for fixed-step methods, steps",
         flag="--tolerance",
         parse=positive_float,
         default=(),
@@ -54,7 +56,7 @@ class StudyRequest(DataOptions):
         parse=positive_float,
         default=(),
         metavar="X",
-        shown_default="so small that the error is that of the steps",
+        shown_default="small enough that the error of the steps dominates",
     )
     notify: Callable[[str], None] = lambda text: None
 

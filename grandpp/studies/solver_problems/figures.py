@@ -146,7 +146,7 @@ def draw_nfe_against_tolerance(rows: Sequence[Mapping[str, Any]], path: Path) ->
 def draw_trajectories(
     landscapes: Sequence[Landscape], paths: Mapping[tuple[str, str], Tensor], path: Path
 ) -> None:
-    """Paths over contour lines of log spacing, a star at each minimum (hbnode.md Fig. 2)."""
+    """Paths over contour lines of log spacing, a star at each minimum (HBNODE paper Fig. 2)."""
     figure, panels = make_panels(2, width=12, height=5.4)
     for axes, landscape in zip(panels, landscapes, strict=True):
         own = {m: p for (name, m), p in paths.items() if name == landscape.name}

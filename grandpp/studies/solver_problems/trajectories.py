@@ -1,4 +1,4 @@
-"""Paths of ODE, HBODE and AdamODE on two functions (hbnode.md Fig. 2, adamnode.md Fig. 1).
+"""Paths of ODE, HBODE and AdamODE on two functions (HBNODE paper Fig. 2, AdamNODE paper Fig. 1).
 
 The papers say "dopri5 with a step size" of 0.001 and 0.01. dopri5 chooses its own steps, so here
 it runs at a tolerance of 1e-9 and the states are saved at multiples of those steps.

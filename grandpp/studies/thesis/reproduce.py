@@ -64,7 +64,7 @@ class ReproduceOptions(
         shown_default="the table's own one, or Cora and CiteSeer",
     )
     models: tuple[str, ...] = option(
-        "names as for classify",
+        "models, with the names of classify",
         default=(),
         metavar="NAME",
         shown_default="the table's; for 4.3 grand-l, grand++-l, grand++-cluster-l, gcn, poisson",
@@ -85,11 +85,11 @@ class ReproduceOptions(
     settings: Mapping[str, Any] = options_of(FAMILIES, only=("epochs",))
     results: Path = option("folder of the results", default=FOLDER, metavar="DIR")
     records: tuple[Path, ...] = option(
-        "take wanted runs from these files, .jsonl or .jsonl.gz, instead of repeating them",
+        "reuse runs in these files, .jsonl or .jsonl.gz, instead of repeating them",
         default=(),
         metavar="FILE",
     )
-    report_only: bool = option("train nothing", default=False)
+    report_only: bool = option("write the report without training", default=False)
 
 
 def reproduce(options: ReproduceOptions, console: Console) -> int:
@@ -158,7 +158,7 @@ def _train(
 
 COMMAND = Command(
     "reproduce",
-    """Reproduce a table of thesis chapter 4 and set our numbers beside the thesis's.
+    """Reproduce a table of thesis chapter 4 and compare our numbers with the printed ones.
 
 Examples:
     grandpp reproduce --table 4.3 --datasets Cora CiteSeer
@@ -175,7 +175,7 @@ CSV file, accuracies in fractions.
 What happens:
     Every run is appended to DIR/table-4.3.jsonl as it ends. Runs that are there, or in
     DIR/table-4.3.jsonl.gz, or in the files of --records, are not repeated: after an interruption
-    give the same command again. At the end DIR holds, of all runs of the table so far,
+    run the same command again. At the end DIR holds, of all runs of the table so far,
         table-4.3.jsonl.gz  the records, packed: small enough for version control
         table-4.3.csv       every number, accuracies in fractions
         table-4.3.png       accuracies and paired differences with intervals
@@ -184,12 +184,12 @@ What happens:
 
 How to read the table:
     ours        test accuracy at the best validation epoch, as in the thesis, over splits; "last
-                epoch" is what remains without validation nodes
+                epoch" is that after the last epoch, which needs no validation nodes
     difference  ours minus thesis, with its 95 % interval by Welch
     verdict     better, worse or n.s. (not significant) by Welch's t-test from the thesis's mean,
                 deviation and 100 splits, corrected by Holm for all tested cells of the table.
                 "n.s." is no proof of equality: see the interval. The splits are not known to be
-                the thesis's, so this test cannot be paired; those among our own models are
+                the thesis's, so this test is unpaired; tests among our own models are paired
     filled      the thesis has NA there: its solver failed
 
 scripts/reproduce.py is the same command.""",

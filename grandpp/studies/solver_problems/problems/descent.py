@@ -1,4 +1,4 @@
-"""Gradient flows of two test functions of optimisation (hbnode.md, appendix E.6)."""
+"""Gradient flows of two test functions of optimisation (HBNODE paper, appendix E.6)."""
 
 from __future__ import annotations
 
