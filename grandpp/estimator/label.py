@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,9 @@ from grandpp.estimator.predictions import prediction_table, write_predictions
 from grandpp.estimator.report import Stages, in_words, label_report
 from grandpp.training.atomic_files import write_whole
 from grandpp.training.command import Command, Console
+from grandpp.training.loggers import Logger, LogOptions, RunLog
 from grandpp.training.options import option
+from grandpp.training.settings import Run
 
 ABOUT = """Label the nodes of your own graph from the labels of a few.
 
@@ -30,18 +32,20 @@ Examples:
     grandpp label --edges edges.csv --labels labels.csv --evaluate 0.2 \\
         --plot-reliability reliability.png
     grandpp label --edges graph.npz --out predictions.csv --ensemble 5 --save model.pt
+    grandpp label --edges graph.npz --out predictions.csv --log tensorboard:logs
 
 The table has a row per node: node, label, confidence, given (1 where the label was given; it is
 kept), component_labelled (0 where nothing connects the node with a given label: its features alone
 tell the class) and the probability of each class. Confidence is the probability of the label; it
 is calibrated on labelled nodes that are held out in turn, which trains up to five models more; see
 --no-calibration. With --evaluate, a model that has not seen a share of the labelled nodes is
-measured on them first; the predictions come from a model that has seen all.
+measured on them first; the predictions come from a model that has seen all. --log follows the
+models that the predictions come from, each of an ensemble as a run with its seed, and no other.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelOptions(GraphOptions, ModelOptions):
+class LabelOptions(GraphOptions, ModelOptions, LogOptions):
     """Options of ``grandpp label``."""
 
     out: Path | None = option("write the predictions", default=None, metavar="FILE.csv")
@@ -85,7 +89,8 @@ def run(options: LabelOptions, console: Console) -> int:
         with times.stage("evaluating"):
             measured = _measure(options, data, console)
     with times.stage("fitting"):
-        classifier = _fit(options, data, "fitting", console)
+        logger = None if options.log is None else _Named(options.log, options.edges.stem)
+        classifier = _fit(options, data, "fitting", console, logger)
     with times.stage("writing"):
         _write(options, data, classifier, measured)
     report = label_report(data, classifier, measured, times.seconds)
@@ -96,7 +101,20 @@ def run(options: LabelOptions, console: Console) -> int:
     return 0
 
 
-def _fit(options: LabelOptions, data: Data, what: str, console: Console) -> NodeClassifier:
+@dataclass(frozen=True)
+class _Named:
+    """A logger that gets runs with the name of the graph, which settings for any graph lack."""
+
+    logger: Logger
+    name: str
+
+    def begin(self, run: Run) -> RunLog:
+        return self.logger.begin(replace(run, dataset=self.name))
+
+
+def _fit(
+    options: LabelOptions, data: Data, what: str, console: Console, logger: Logger | None = None
+) -> NodeClassifier:
     classifier = NodeClassifier(
         options.model,
         seed=options.seed,
@@ -112,7 +130,7 @@ def _fit(options: LabelOptions, data: Data, what: str, console: Console) -> Node
             bar.total = total
             bar.update()
 
-        return classifier.fit(data, on_epoch=advance)
+        return classifier.fit(data, on_epoch=advance, logger=logger)
 
 
 def _measure(options: LabelOptions, data: Data, console: Console) -> Evaluation:
