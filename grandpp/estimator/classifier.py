@@ -26,6 +26,7 @@ from grandpp.estimator.saving import read_model, write_model
 from grandpp.models import LabelClassifier, graph_views, suggest_from_views
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
 from grandpp.training.command import resolve_device
+from grandpp.training.loggers import Logger
 from grandpp.training.options import DEVICES
 from grandpp.training.settings import Run
 
@@ -113,6 +114,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         y: ArrayLike | Tensor | None = None,
         *,
         on_epoch: Callable[[int], object] = lambda total: None,
+        logger: Logger | None = None,
     ) -> NodeClassifier:
         """Train on the labelled nodes of a graph.
 
@@ -132,6 +134,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
                 ``None``, NaN or a blank text for none.
             on_epoch: Called after every epoch with the number of epochs of the whole fit, for a
                 progress bar. (default: nothing)
+            logger: Follows the models that predict, each as a run with its seed; those that are
+                trained for the calibration alone are not followed. (default: ``None``)
 
         Returns:
             The classifier.
@@ -169,7 +173,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         on_gpu = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(on_gpu):  # the caller's random numbers stay what they are
             models = [
-                train_model(run.on(0, int(self.seed) + k), graph, device, advance)
+                train_model(run.on(0, int(self.seed) + k), graph, device, advance, logger)
                 for k in range(self.ensemble)
             ]
             logits = [logits_of(model, run, graph) for model in models]

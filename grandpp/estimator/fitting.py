@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,21 @@ from torch_geometric.data import Data
 
 from grandpp.data.features import scale_features
 from grandpp.models import NodeModel, sparse_if_sparse
+from grandpp.training.loggers import Logger, RunLog, followed
 from grandpp.training.loop import TrainingRun, check_selection
+from grandpp.training.memory import PeakMemory
+from grandpp.training.records import make_record
 from grandpp.training.result import RunResult
 from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
 
 
 def train_model(
-    run: Run, data: Data, device: torch.device, on_epoch: Callable[[], object] = lambda: None
+    run: Run,
+    data: Data,
+    device: torch.device,
+    on_epoch: Callable[[], object] = lambda: None,
+    logger: Logger | None = None,
 ) -> NodeModel:
     """Train the model of a run; the same run gives the same parameters again on the CPU.
 
@@ -29,6 +37,8 @@ def train_model(
             validation accuracy are kept, the first of several, without them those of the last.
         device: Where to train.
         on_epoch: Called after every epoch.
+        logger: Follows the run; without validation nodes its epochs have no accuracy. It changes
+            no parameter. (default: ``None``)
 
     Returns:
         The model in evaluation mode.
@@ -38,24 +48,52 @@ def train_model(
         RuntimeError: If a solve fails or a number is not finite.
     """
     check_selection(run, data)
-    training = TrainingRun.begin(run, rewired(run, data), device)
+    with followed(logger, [run]) as following:
+        log, start = following.logs[0], time.perf_counter()
+        training = TrainingRun.begin(run, rewired(run, data), device)
+        if log is None:
+            _train(training, run, RunResult(), on_epoch)
+        else:
+            result = RunResult()
+            with PeakMemory(device) as memory:
+                _train(training, run, result, on_epoch, log)
+            training.record_cost(result, time.perf_counter() - start, memory)
+            following.records = [make_record(run, result, data, str(device))]
+    return training.model.eval()
+
+
+def _train(
+    training: TrainingRun,
+    run: Run,
+    result: RunResult,
+    on_epoch: Callable[[], object],
+    log: RunLog | None = None,
+) -> None:
+    """Train, and leave the model with the parameters that are kept."""
     model = training.model
-    if model.is_trained:
-        optimizer, result = build_optimizer(run, model), RunResult()
-        choose = bool((training.data.val_mask & (training.data.y >= 0)).any())
-        best: dict[str, Tensor] = {}
-        for epoch in range(1, run.settings.epochs + 1):
+    optimizer = build_optimizer(run, model) if model.is_trained else None
+    choose = bool((training.data.val_mask & (training.data.y >= 0)).any())
+    # Without training there is no epoch to choose: its accuracy is of interest to a log alone.
+    evaluate = choose and (optimizer is not None or log is not None)
+    best: dict[str, Tensor] = {}
+    for epoch in range(1, run.settings.epochs + 1) if optimizer else (0,):
+        began = time.perf_counter()
+        if optimizer:
             training.train_epoch(optimizer)
-            if choose:
-                training.evaluate(epoch, result)
-                if result.best_epoch == epoch:
-                    best = copy.deepcopy(model.state_dict())
+        if evaluate:
+            training.evaluate(epoch, result)
+            if optimizer and result.best_epoch == epoch:
+                best = copy.deepcopy(model.state_dict())
+        else:
+            result.epochs = result.best_epoch = epoch
+        if log is not None:
+            log.epoch(training.epoch_values(epoch, time.perf_counter() - began))
+        if optimizer:
             on_epoch()
-            if result.out_of_patience(run.settings.patience):
-                break
-        if best:
-            model.load_state_dict(best)
-    return model.eval()
+        if result.out_of_patience(run.settings.patience):
+            break
+    if best:
+        model.load_state_dict(best)
 
 
 @torch.no_grad()

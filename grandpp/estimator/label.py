@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,9 @@ from grandpp.estimator.predictions import prediction_table, write_predictions
 from grandpp.estimator.report import Stages, in_words, label_report
 from grandpp.training.atomic_files import write_whole
 from grandpp.training.command import Command, Console
+from grandpp.training.loggers import Logger, LogOptions, RunLog
 from grandpp.training.options import option
+from grandpp.training.settings import Run
 
 ABOUT = """Classify the nodes of your own graph from a few labelled nodes.
 
@@ -30,6 +32,7 @@ Examples:
     grandpp label --edges edges.csv --labels labels.csv --evaluate 0.2 \\
         --plot-reliability reliability.png
     grandpp label --edges graph.npz --out predictions.csv --ensemble 5 --save model.pt
+    grandpp label --edges graph.npz --out predictions.csv --log tensorboard:logs
 
 The table has one row per node: node, label, confidence, given (1 for a given label, which is kept),
 component_labelled (0 if no labelled node is connected to the node, so that its label depends on
@@ -37,11 +40,12 @@ features alone) and the probability of each class. Confidence is the probability
 calibrated on labelled nodes that are held out in turn, which trains up to five more models;
 --no-calibration skips this. With --evaluate, a model is first trained without a share of the
 labelled nodes and tested on them; the predictions come from a model trained on all labelled nodes.
+--log follows only the models that the predictions come from; each member of an ensemble is a run.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelOptions(GraphOptions, ModelOptions):
+class LabelOptions(GraphOptions, ModelOptions, LogOptions):
     """Options of ``grandpp label``."""
 
     out: Path | None = option("write the predictions", default=None, metavar="FILE.csv")
@@ -87,7 +91,8 @@ def run(options: LabelOptions, console: Console) -> int:
         with times.stage("evaluating"):
             measured = _measure(options, data, console)
     with times.stage("fitting"):
-        classifier = _fit(options, data, "fitting", console)
+        logger = None if options.log is None else _Named(options.log, options.edges.stem)
+        classifier = _fit(options, data, "fitting", console, logger)
     with times.stage("writing"):
         _write(options, data, classifier, measured)
     report = label_report(data, classifier, measured, times.seconds)
@@ -98,7 +103,20 @@ def run(options: LabelOptions, console: Console) -> int:
     return 0
 
 
-def _fit(options: LabelOptions, data: Data, what: str, console: Console) -> NodeClassifier:
+@dataclass(frozen=True)
+class _Named:
+    """A logger that gets runs with the name of the graph, which settings for any graph lack."""
+
+    logger: Logger
+    name: str
+
+    def begin(self, run: Run) -> RunLog:
+        return self.logger.begin(replace(run, dataset=self.name))
+
+
+def _fit(
+    options: LabelOptions, data: Data, what: str, console: Console, logger: Logger | None = None
+) -> NodeClassifier:
     classifier = NodeClassifier(
         options.model,
         seed=options.seed,
@@ -114,7 +132,7 @@ def _fit(options: LabelOptions, data: Data, what: str, console: Console) -> Node
             bar.total = total
             bar.update()
 
-        return classifier.fit(data, on_epoch=advance)
+        return classifier.fit(data, on_epoch=advance, logger=logger)
 
 
 def _measure(options: LabelOptions, data: Data, console: Console) -> Evaluation:

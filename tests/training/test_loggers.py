@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from commands import main_of
+from event_files import curves, session_of
 from sharded import shards_of, undirected
 
 from grandpp.data import sbm
@@ -98,17 +99,6 @@ def test_the_log_of_an_interrupted_run_ends_without_a_record(graph, monkeypatch)
     assert kept.records == {("gcn", 0): None}
 
 
-def curves(folder):
-    """All scalars of the event files in a folder, as TensorBoard shows them, and its reader."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = EventAccumulator(str(folder)).Reload()
-    return {
-        tag: [(event.step, event.value) for event in found.Scalars(tag)]
-        for tag in found.Tags()["scalars"]
-    }, found
-
-
 @pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_event_files_have_the_curves_and_results_of_every_run(tmp_path, workers, capsys):
     pytest.importorskip("tensorboard")
@@ -134,18 +124,6 @@ def test_event_files_have_the_curves_and_results_of_every_run(tmp_path, workers,
     assert main([*command, "--splits", "1", "--json"]) == 0  # without a log
     same = [json.loads(line)["config_hash"] for line in capsys.readouterr().out.splitlines()]
     assert set(same) == {record["config_hash"] for record in records}
-
-
-def session_of(events):
-    """The settings of a run, from what the tab HPARAMS of TensorBoard reads."""
-    from tensorboard.plugins.hparams import plugin_data_pb2
-
-    content = events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
-    data = plugin_data_pb2.HParamsPluginData.FromString(content)
-    return {
-        name: getattr(value, value.WhichOneof("kind"))
-        for name, value in data.session_start_info.hparams.items()
-    }
 
 
 def test_a_run_that_is_repeated_after_an_interruption_has_one_curve(tmp_path, monkeypatch):
