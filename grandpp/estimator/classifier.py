@@ -274,8 +274,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             Indices of nodes without a label, the most useful first ``[n]``.
 
         Raises:
-            ValueError: If fewer than ``n`` nodes have no label, or there is no graph, or one without
-                features.
+            ValueError: If fewer than ``n`` nodes have no label, or there is no graph, or one
+                without features.
             TypeError: For something else than a PyG ``Data``.
         """
         proba: Array | None = None
