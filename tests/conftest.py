@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 import torch
@@ -16,6 +17,10 @@ if not torch.cuda.is_available():
 
 from torch_geometric.datasets import KarateClub
 from torch_geometric.utils import to_undirected
+
+# A shell lets its commands in the background ignore Ctrl-C, and they the commands that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Processes of pytest-xdist share the cores, and so do the commands that their tests start.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

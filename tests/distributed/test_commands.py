@@ -285,11 +285,15 @@ def test_ctrl_c_ends_the_ranks_without_a_word_but_one_line(tmp_path):
     command += ["--epochs", "100000", "--checkpoint", str(checkpoint), "--quiet", *SMALL]
     # A group of its own, which gets the signal as that of a terminal does.
     job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not checkpoint.exists():
-        assert job.poll() is None
-        time.sleep(0.05)
-    os.killpg(job.pid, signal.SIGINT)
-    _, error = job.communicate(timeout=60)
+    try:
+        while not checkpoint.exists():
+            assert job.poll() is None
+            time.sleep(0.05)
+        os.killpg(job.pid, signal.SIGINT)
+        _, error = job.communicate(timeout=60)
+    finally:
+        if job.poll() is None:  # no test leaves processes behind
+            os.killpg(job.pid, signal.SIGKILL)
     assert job.returncode == 130
     assert error.split() == ["grandpp", "train-sharded:", "interrupted"]
 

@@ -290,13 +290,7 @@ def start(out, *arguments):
     environment.pop("GRANDPP_DATA", None)
     command = [sys.executable, str(SCRIPT), *arguments, "--out", str(out)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.PIPE, text=True, start_new_session=True,
-                            preexec_fn=hear_ctrl_c)  # fmt: skip
-
-
-def hear_ctrl_c():
-    """Undo what shells do to commands in the background, in case the tests are one."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+                            stderr=subprocess.PIPE, text=True, start_new_session=True)  # fmt: skip
 
 
 def wait_for_lines(out, number, process):
