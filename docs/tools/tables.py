@@ -1,7 +1,7 @@
 """Fill the tables of README and docs from stored records: ``python docs/tools/tables.py``.
 
 A table stands between the lines ``<!-- table: NAME -->`` and ``<!-- end of table -->``. Those of
-accuracies are computed from ``results/table-4.3.jsonl.gz``, those of times are rows of
+accuracies are computed from ``results/table-4.3*.jsonl.gz``, those of times are rows of
 ``results/speed.json``. ``tests/test_docs.py`` checks that the pages are up to date.
 """
 
@@ -17,15 +17,19 @@ from typing import Any
 
 from grandpp.training import load_records, paired_difference, summarize
 from grandpp.training.record_file import Record
+from grandpp.training.statistics import holm
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/results.md", "docs/speed.md")
+PAGES = ("README.md", "docs/results.md", "docs/results/default-model.md", "docs/speed.md")
 RECORDS = ROOT / "results/table-4.3.jsonl.gz"
+WITHOUT_VALIDATION = ROOT / "results/table-4.3-no_val.jsonl.gz"
 TIMES = ROOT / "results/speed.json"
 THESIS = ROOT / "grandpp/studies/thesis/thesis.csv"
 PATTERN = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end of table -->)", re.S)
 BASE, OURS, UNTRAINED = "grand-l", "grand++-cluster-l", "clusters"
+DEFAULT = "grand++-views-l"
 SETS = ("Cora", "CiteSeer")
+GRAPHS = ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Photo", "Computers")
 
 
 def filled(text: str) -> str:
@@ -53,20 +57,25 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 @cache
-def cell(dataset: str, labels: int, model: str) -> list[Record]:
+def cell(dataset: str, labels: int, model: str, path: Path = RECORDS) -> list[Record]:
     """The records of one cell of the study."""
     key = (dataset, labels, model)
-    return [r for r in _records() if (r["dataset"], r["labels_per_class"], r["model"]) == key]
+    return [r for r in _records(path) if (r["dataset"], r["labels_per_class"], r["model"]) == key]
 
 
 @cache
-def _records() -> list[Record]:
-    return list(load_records([RECORDS]))
+def _records(path: Path) -> list[Record]:
+    return list(load_records([path]))
 
 
 def accuracy(dataset: str, labels: int, model: str) -> str:
     """Mean and standard deviation over splits, in percent."""
-    found = summarize(cell(dataset, labels, model))
+    return accuracy_of(cell(dataset, labels, model))
+
+
+def accuracy_of(records: list[Record]) -> str:
+    """Mean and standard deviation of records, in percent."""
+    found = summarize(records)
     return f"{100 * (found.mean or 0):.2f} +- {100 * (found.std or 0):.2f}"
 
 
@@ -99,16 +108,23 @@ def printed() -> dict[tuple[str, int, str], str]:
 
 
 def headline() -> str:
-    """The README's table."""
-    rows = [
-        (name, k, printed()[name, k, BASE], accuracy(name, k, BASE), accuracy(name, k, OURS),
-         difference(name, k, OURS))
-        for name in SETS
-        for k in (1, 2, 5)
-    ]  # fmt: skip
+    """The README's table: the default model on all graphs, on the splits that both models have."""
+    rows: list[tuple[Any, ...]] = []
+    for name in GRAPHS:
+        for k in (1, 2):
+            ours, base = cell(name, k, DEFAULT), cell(name, k, BASE)
+            splits = {r["split"] for r in ours} & {r["split"] for r in base}
+            if not splits:
+                continue
+            shown = [
+                accuracy_of([r for r in found if r["split"] in splits]) for found in (base, ours)
+            ]
+            first = "" if rows and name in (row[0] for row in rows) else name
+            thesis = printed().get((name, k, "grand++-l"), "-")
+            rows.append((first, k, len(splits), *shown, difference(name, k, DEFAULT), thesis))
     columns = (
-        "data set", "labels per class", "GRAND-l, thesis", "GRAND-l, ours",
-        "GRAND++ with clusters", "difference of ours, 95 % interval",
+        "data set", "labels per class", "splits", "GRAND-l", "default model",
+        "difference, 95 % interval", "GRAND++-l, thesis",
     )  # fmt: skip
     return markdown(columns, rows)
 
@@ -145,8 +161,48 @@ def more_labels() -> str:
     return markdown(columns, rows)
 
 
+def default_model() -> str:
+    """The default model on all graphs, with and without validation labels, on splits 0 to 19."""
+    rows = []
+    for protocol, path in (("grand", RECORDS), ("no_val", WITHOUT_VALIDATION)):
+        for k in (1, 2, 5, 10, 20):
+            cells = [cell(name, k, DEFAULT, path) for name in GRAPHS]
+            first = [[r for r in found if r["split"] < 20] for found in cells]
+            if any(first):
+                shown = [f"{accuracy_of(found)} ({len(found)})" if found else "not run"
+                         for found in first]  # fmt: skip
+                rows.append((f"`{protocol}`", k, *shown))
+    return markdown(("protocol", "labels per class", *GRAPHS), rows)
+
+
+def default_gains() -> str:
+    """The default model against GRAND-l at one and two labels, with Holm's p over all cells."""
+    cells = [(k, name) for k in (1, 2) for name in GRAPHS]
+    found = {
+        at: paired_difference(cell(at[1], at[0], DEFAULT), cell(at[1], at[0], BASE)) for at in cells
+    }
+    tested = [at for at in cells if found[at] is not None and found[at].p_value is not None]
+    adjusted = dict(zip(tested, holm([found[at].p_value for at in tested]), strict=True))
+    rows = []
+    for k in (1, 2):
+        shown: list[list[str]] = [[], [], []]
+        for name in GRAPHS:
+            gain, p = found[k, name], adjusted.get((k, name))
+            if gain is None or p is None:
+                words = ("0", "not run", "")
+            else:
+                width = f"{100 * gain.mean:+.1f} +- {100 * (gain.half_width or 0):.1f}"
+                words = (str(gain.n), width, "< 0.001" if p < 0.001 else f"{p:.3f}")
+            for row, word in zip(shown, words, strict=True):
+                row.append(word)
+        for title, row in zip(("pairs of splits", "difference", "Holm p"), shown, strict=True):
+            rows.append((k if title == "pairs of splits" else "", title, *row))
+    return markdown(("labels per class", "", *GRAPHS), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "headline": headline, "few-labels": few_labels, "more-labels": more_labels,
+    "default-model": default_model, "default-gains": default_gains,
 }  # fmt: skip
 
 
