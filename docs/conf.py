@@ -29,6 +29,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # equations are rendered without a network, too
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "tools", "gallery"]
