@@ -27,7 +27,7 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
 
     On the left lines are ours and hollow markers the thesis's, both with 95 % t-intervals of the
     mean over splits; on the right the paired difference to the baseline with its interval, filled
-    where Holm's corrected p is below 0.05.
+    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there.
 
     Args:
         reproduction: The table.
@@ -42,26 +42,36 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
     datasets = list(dict.fromkeys(c.dataset for c in cells))
     models = list(dict.fromkeys(c.model for c in cells))
     styles = dict(zip(models, line_styles(), strict=False))
-    figure = Figure(figsize=(11.5, 0.8 + 3.8 * max(1, len(datasets))), layout="constrained")
+    tested = [p for p in reproduction.paired if p.best.difference is not None]
+    columns = 2 if tested else 1
+    figure = Figure(
+        figsize=(2.0 + 4.75 * columns, 0.8 + 3.8 * max(1, len(datasets))), layout="constrained"
+    )
     for i, dataset in enumerate(datasets):
         own = [c for c in cells if c.dataset == dataset]
-        pairs = [p for p in reproduction.paired if p.best.dataset == dataset]
-        left, right = (figure.add_subplot(len(datasets), 2, 2 * i + j) for j in (1, 2))
+        pairs = [p for p in tested if p.best.dataset == dataset]
+        left = figure.add_subplot(len(datasets), columns, columns * i + 1)
+        panels = [left]
         ticks = {at: n for n, at in enumerate(sorted({c.at for c in own}))}
         _accuracies(left, own, ticks, styles)
-        _differences(right, pairs, ticks, styles)
-        left.set(title=f"{dataset}: ours (lines), thesis (hollow)", ylabel="test accuracy (%)")
-        right.set(title=f"{dataset}: ours, paired",
-                  ylabel=f"difference to {reproduction.layout.baseline} (points)")  # fmt: skip
-        for axes in (left, right):
+        beside = any(c.thesis is not None and c.thesis.mean for c in own)
+        left.set(title=f"{dataset}: ours (lines)" + (", thesis (hollow)" if beside else ""),
+                 ylabel="test accuracy (%)")  # fmt: skip
+        if pairs:
+            right = figure.add_subplot(len(datasets), columns, columns * i + 2)
+            panels.append(right)
+            _differences(right, pairs, ticks, styles)
+            right.set(title=f"{dataset}: ours, paired",
+                      ylabel=f"difference to {reproduction.layout.baseline} (points)")  # fmt: skip
+        for axes in panels:
             axes.set_xticks(list(ticks.values()), [f"{at:g}" for at in ticks])
             axes.set(xlim=(-0.5, len(ticks) - 0.5), xlabel=_AXES[reproduction.layout.axis])
             axes.grid(alpha=0.3)
     handles = [Line2D([], [], label=model, **styles[model]) for model in models]
     figure.legend(handles=handles, loc="outside right upper", frameon=False)
+    filled = "\non the right filled where Holm's corrected p < 0.05" if tested else ""
     figure.suptitle(f"Thesis Table {reproduction.layout.table}, protocol {reproduction.protocol}; "
-                    "bars: 95 % intervals; on the right filled where Holm's corrected p < 0.05",
-                    fontsize=10)  # fmt: skip
+                    f"bars: 95 % intervals{filled}", fontsize=10, x=0.01, ha="left")  # fmt: skip
     picture = io.BytesIO()
     # The version of matplotlib would change the bytes of an unchanged picture.
     ending = path.suffix.lower().removeprefix(".")

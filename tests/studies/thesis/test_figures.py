@@ -55,6 +55,14 @@ def test_lines_are_ours_and_hollow_markers_the_thesiss(drawn, tmp_path):
     assert [t.get_text() for t in left.get_xticklabels()] == ["1", "5"]
 
 
+def test_without_pairs_there_is_no_panel_of_differences(drawn, tmp_path):
+    alone = reproduced_of("poisson", around(0.5))
+    draw_reproduction(reproduce(LAYOUTS["4.3"], alone), tmp_path / "a.png")
+    (axes,) = drawn[0].axes
+    assert axes.get_title() == "Cora: ours (lines)"
+    assert "on the right" not in drawn[0].get_suptitle()
+
+
 def test_the_same_records_give_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png"):
         draw_reproduction(result(), tmp_path / name)
