@@ -7,7 +7,7 @@ Examples:
 "loop" is the ordinary ODE-RNN (benchmarks/ode_rnn_loop.py): torchdiffeq's dopri5 on one interval
 after the other. "ODERNN" is the library's, which carries its step from interval to interval. Both
 start from the same parameters and are trained by the same task on the same batches of 64 windows
-with 64 time stamps of 5 values and 8 forecasts (hbnode.md section 5.3), in float64; "loss" shows
+with 64 time stamps of 5 values and 8 forecasts (HBNODE paper, sec. 5.3), in float64; "loss" shows
 that they learn the same. NFE are per batch; with direct gradients, backward NFE are products with
 the Jacobian. "ratio" is the loop's time over the row's, with the same gradient.
 

@@ -38,6 +38,9 @@ def grow_targets(run: Run, data: Data) -> tuple[Array, Array]:
     Returns:
         A class of every node, int64 ``[N]``, and its share, float64 ``[N]``, which sum to 1.
 
+    Raises:
+        ValueError: If the run has no clusters, or a class has no labelled node.
+
     Cost: that of the clusters on one process.
     """
     settings = run.settings

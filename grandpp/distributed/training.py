@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from grandpp.data.features import binary, scale_features
-from grandpp.distributed.clusters import cluster_settings
+from grandpp.distributed.clusters import CLUSTERED, cluster_settings
 from grandpp.distributed.exchange import RankReductions
 from grandpp.distributed.gradients import sum_gradients
 from grandpp.distributed.job import Job, broadcast
@@ -122,9 +122,9 @@ def check_settings(run: Run, info: dict[str, Any]) -> None:
     wanted, there = cluster_settings(run), info.get("clusters")
     if wanted and wanted != there:
         raise ValueError(
-            f"expected shards with clusters of these settings: {_listed(wanted)} (got "
-            f"{_listed(there) if there else 'none'}); 'grandpp partition --clusters NAME' grows "
-            "those of a model"
+            f"expected shards with the clusters of '{run.model}', {_listed(wanted)} (got "
+            f"{_listed(there) if there else 'shards without clusters'}): partition again with "
+            f"--clusters, which takes {', '.join(CLUSTERED)}"
         )
     for name in ("rewiring", "best_time"):
         if getattr(run.settings, name, None):

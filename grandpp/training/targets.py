@@ -78,7 +78,10 @@ def targets_of(
         features: The form of features that the network gets.
         cluster_labels: The factor lambda of :func:`clustered_targets`; 0 or ``None``: no clusters.
         clusters: What they grow in, see there.
-        x: Features in that form, if they are there already. (default: ``None``)
+        x: Features in that form ``[N, F]``, if they are there already. (default: ``None``)
+
+    Raises:
+        ValueError: With clusters, if a class has no labelled node.
     """
     if not cluster_labels:
         return labelled_targets(data)
