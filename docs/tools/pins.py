@@ -32,13 +32,10 @@ def pins(path: Path) -> dict[str, dict]:
 
 
 def main() -> None:
+    """Rewrite the list."""
     tables = sorted((ROOT / "results").glob("table-*.jsonl.gz"))
     found = {path.name: pins(path) for path in tables}
     PINS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    for name, groups in found.items():
-        print(
-            f"{name}: {len(groups)} settings, {sum(g['records'] for g in groups.values())} records"
-        )
 
 
 if __name__ == "__main__":
