@@ -21,6 +21,7 @@ from grandpp.data.sequences import SEQUENCES, PlaneVibration, Walker2D, load_seq
 from grandpp.data.silverbox import Silverbox, load_silverbox
 from grandpp.data.splits import (
     PROTOCOLS,
+    UNVALIDATED,
     count_validation_nodes,
     low_label_split,
     low_label_splits,
@@ -37,6 +38,7 @@ __all__ = [
     "PROTOCOLS",
     "REWIRINGS",
     "SEQUENCES",
+    "UNVALIDATED",
     "DampedOscillators",
     "DatasetError",
     "DatasetIntegrityError",

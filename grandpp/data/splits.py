@@ -17,7 +17,9 @@ from grandpp.data.checks import check_data
 
 IntArray = NDArray[np.int64]
 
-PROTOCOLS = ("grand", "per_class_val", "no_val")
+PROTOCOLS = ("grand", "per_class_val", "no_val", "grand_no_val")
+_OF_A_POOL = ("grand", "grand_no_val")
+UNVALIDATED = ("no_val", "grand_no_val")
 _DEVELOPMENT_NODES = 1500
 _VAL_PER_CLASS = 30
 _DEVELOPMENT_NODES_OF = {"CoauthorCS": 5000}
@@ -45,6 +47,8 @@ def low_label_split(
     * ``"per_class_val"``: the nodes of each class are shuffled once; the first
       ``labels_per_class`` train, the last ``val_per_class`` validate.
     * ``"no_val"``: no validation nodes; the number of epochs has to be fixed beforehand.
+    * ``"grand_no_val"``: the training and test nodes of "grand"; its validation nodes are in none
+      of the three. Its results and those of "grand" differ by what validation labels are worth.
 
     Nodes whose label is not known, ``y = -1``, are in none of the three.
 
@@ -56,14 +60,16 @@ def low_label_split(
         labels_per_class: training nodes of every class, at least 1.
         seed: seed of the draw, ``0 .. 2**32 - 1``.
         protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
-        num_development: size of the "grand" pool. (default: 1500; 5000 for CoauthorCS; 60 % of the
-            labelled nodes where there are no more than that, see :func:`split_notice`)
+        num_development: size of the pool of "grand" and "grand_no_val". (default: 1500; 5000 for
+            CoauthorCS; 60 % of the labelled nodes where there are no more than that, see
+            :func:`split_notice`)
         val_per_class: validation nodes of every class of "per_class_val". (default: ``30``)
 
     Returns:
         A shallow copy of ``data`` with boolean ``train_mask``, ``val_mask`` and ``test_mask`` of
-        shape ``[num_nodes]``, which are disjoint and together cover all nodes with a known label;
-        no node is left for the test where training and validation take all.
+        shape ``[num_nodes]``, which are disjoint and together cover all nodes with a known label
+        (those of "grand_no_val" all but the rest of the pool); no node is left for the test where
+        training and validation take all.
 
     Raises:
         ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
@@ -79,13 +85,13 @@ def low_label_split(
     per_class, seed = _numbers(labels_per_class, seed, protocol)
     check_data(data)
     label = data.y.cpu().numpy()
-    if protocol == "grand":
+    if protocol in _OF_A_POOL:
         size = _development_size(data, num_development)
         train, val = _grand(label, per_class, seed, size)
     else:
         held = _integer("val_per_class", val_per_class, 1) if protocol == "per_class_val" else 0
         train, val = _per_class(label, per_class, seed, held)
-    return _with_masks(data, train, val)
+    return _with_masks(data, train, val, protocol not in UNVALIDATED)
 
 
 def low_label_splits(
@@ -104,7 +110,8 @@ def low_label_splits(
         labels_per_class: training nodes of every class, at least 1.
         seeds: seeds of the draws, for example ``range(100)``.
         protocol: one of ``PROTOCOLS``. (default: ``"grand"``)
-        num_development: size of the "grand" pool. (default: 1500; 5000 for CoauthorCS)
+        num_development: size of the pool of "grand" and "grand_no_val". (default: 1500; 5000 for
+            CoauthorCS)
         val_per_class: validation nodes of every class of "per_class_val". (default: ``30``)
 
     Raises:
@@ -126,7 +133,7 @@ def count_validation_nodes(
 ) -> int:
     """Check that :func:`low_label_split` can draw a split, and count its validation nodes.
 
-    No split is made: for protocol "grand" the classes of the pool are counted, for the others those
+    No split is made: for the protocols with a pool its classes are counted, for the others those
     of the graph.
 
     Args:
@@ -139,10 +146,10 @@ def count_validation_nodes(
     check_data(data)
     label = data.y.cpu().numpy()
     classes = int(label.max()) + 1
-    if protocol == "grand":
+    if protocol in _OF_A_POOL:
         size = _development_size(data, None)
         _check_pool(label[_pool(label, seed, size)], per_class, seed, classes)
-        return size - per_class * classes
+        return 0 if protocol in UNVALIDATED else size - per_class * classes
     held = _VAL_PER_CLASS if protocol == "per_class_val" else 0
     for value, size in enumerate(np.bincount(label[label >= 0], minlength=classes)):
         _check_class(value, int(size), per_class, held)
@@ -162,12 +169,13 @@ def split_notice(data: Data, protocol: str = "grand", num_development: int | Non
     """
     known = int((data.y >= 0).sum())
     usual = _usual_pool(data)
-    if protocol != "grand" or num_development is not None or usual < known:
+    if protocol not in _OF_A_POOL or num_development is not None or usual < known:
         return ""
     size = _development_size(data, None)
     return (
-        f"{_name(data) or 'the graph'} has {known} labelled nodes: the pool of protocol 'grand' "
-        f"has {size} nodes instead of {usual}, and {known - size} are left for the test"
+        f"{_name(data) or 'the graph'} has {known} labelled nodes: the pool of protocol "
+        f"'{protocol}' has {size} nodes instead of {usual}, and {known - size} are left for the "
+        "test"
     )
 
 
@@ -241,7 +249,7 @@ def _check_class(value: int, size: int, per_class: int, held: int) -> None:
         )
 
 
-def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
+def _with_masks(data: Data, train: IntArray, val: IntArray, validated: bool) -> Data:
     """Attach the masks to a shallow copy; what neither trains nor validates is for the test."""
     kind = np.where(data.y.cpu().numpy() >= 0, 0, -1)
     kind[train], kind[val] = 1, 2
@@ -249,7 +257,8 @@ def _with_masks(data: Data, train: IntArray, val: IntArray) -> Data:
         raise AssertionError("training and validation nodes overlap")
     split = copy.copy(data)
     which = torch.from_numpy(kind).to(data.y.device)
-    split.train_mask, split.val_mask, split.test_mask = which == 1, which == 2, which == 0
+    split.train_mask, split.test_mask = which == 1, which == 0
+    split.val_mask = (which == 2) & validated
     return split
 
 

@@ -81,10 +81,17 @@ def test_the_three_masks_share_all_nodes_with_exact_counts(graph, protocol, per_
     split = low_label_split(graph, per_class, 5, protocol)
     masks = torch.stack([split.train_mask, split.val_mask, split.test_mask])
     assert masks.dtype == torch.bool
-    assert (masks.sum(dim=0) == 1).all()
+    pool = 1500 - 7 * per_class
+    assert int((masks.sum(dim=0) != 1).sum()) == (pool if protocol == "grand_no_val" else 0)
     assert torch.bincount(graph.y[split.train_mask]).tolist() == [per_class] * 7
-    expected = {"grand": 1500 - 7 * per_class, "per_class_val": 210, "no_val": 0}[protocol]
-    assert int(split.val_mask.sum()) == expected
+    assert int(split.val_mask.sum()) == {"grand": pool, "per_class_val": 210}.get(protocol, 0)
+
+
+def test_the_pool_without_validation_trains_and_tests_on_the_nodes_of_the_pool(graph):
+    validated, unvalidated = (low_label_split(graph, 2, 7, p) for p in ("grand", "grand_no_val"))
+    assert torch.equal(validated.train_mask, unvalidated.train_mask)
+    assert torch.equal(validated.test_mask, unvalidated.test_mask)
+    assert not unvalidated.val_mask.any()
 
 
 def test_per_class_validation_is_balanced_and_the_same_for_every_number_of_labels(graph):
@@ -135,7 +142,7 @@ def test_the_digest_tells_splits_apart_and_is_the_same_for_the_same_split(graph)
         for seed in (0, 1)
         for protocol in PROTOCOLS
     }
-    assert len(digests) == 12
+    assert len(digests) == 4 * len(PROTOCOLS)
     assert all(len(digest) == 12 and int(digest, 16) >= 0 for digest in digests)
     assert split_digest(low_label_split(graph, 1, 0)) in digests
 
@@ -170,7 +177,7 @@ def test_a_seed_out_of_range_is_refused(graph, seed):
 
 
 def test_an_unknown_protocol_is_refused_with_the_choices(graph):
-    with pytest.raises(ValueError, match=r"one of \('grand', 'per_class_val', 'no_val'\).*'val'"):
+    with pytest.raises(ValueError, match=r"one of \('grand', .*'no_val'.*\(got 'val'\)"):
         low_label_split(graph, 1, 0, "val")
 
 
@@ -219,10 +226,11 @@ def test_nodes_without_a_known_label_are_in_no_part_of_a_split(protocol, seed):
     data.y[torch.randperm(300)[:120]] = -1
     split = low_label_split(data, 3, seed, protocol, num_development=60, val_per_class=5)
     parts = torch.stack([split.train_mask, split.val_mask, split.test_mask])
-    assert torch.equal(parts.sum(0), (data.y >= 0).long())
+    assert not parts[:, data.y < 0].any() and int(parts.sum(0).max()) == 1
     assert torch.bincount(data.y[split.train_mask]).tolist() == [3, 3, 3]
-    held = {"grand": 51, "per_class_val": 15, "no_val": 0}[protocol]
-    assert int(split.val_mask.sum()) == held
+    held = {"grand": 51, "per_class_val": 15}.get(protocol, 0)
+    unused = 51 if protocol == "grand_no_val" else 0
+    assert int(split.val_mask.sum()) == held and int(parts.sum()) == 180 - unused
 
 
 def test_a_pool_has_to_leave_nodes_with_a_label():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from grandpp.data import split_notice
+from grandpp.data import UNVALIDATED, split_notice
 from grandpp.studies.low_label.options import (
     DATASET_HELP,
     FirstSplitOptions,
@@ -132,7 +132,7 @@ def _report(console: Console, records: list[Record], protocol: str) -> None:
     for message in dict.fromkeys(r["message"] for r in records if r["status"] == "success"):
         if message:
             console.notice(message)
-    if protocol != "no_val" and any(r["labels_chosen"] for r in records):
+    if protocol not in UNVALIDATED and any(r["labels_chosen"] for r in records):
         console.notice(
             f"random splits have validation labels (protocol {protocol}), chosen nodes have none: "
             "--protocol no_val compares like with like"

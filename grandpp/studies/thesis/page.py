@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from grandpp.data import UNVALIDATED
 from grandpp.studies.low_label.comparison import LEVEL
 from grandpp.studies.low_label.diffusion_settings import GRANDSettings
 from grandpp.studies.low_label.zoo import ZOO
@@ -43,6 +44,8 @@ _PROTOCOLS = {
     "per_class_val": "30 labelled nodes per class choose the epoch; the thesis spent about 1500",
     "no_val": "no node chooses the epoch, the last one counts; the thesis spent about 1500 nodes "
     "on that choice",
+    "grand_no_val": "the training and test nodes of protocol grand, the rest of whose pool is not "
+    "used: no node chooses the epoch, the last one counts",
 }
 
 
@@ -101,7 +104,7 @@ def _section(result: Reproduction, records: Sequence[Record], folder: Path) -> s
     command, remarks = rebuild_command(layout, result.protocol, records, folder)
     picture = file_of(folder, layout.table, result.protocol, ".png").name
     own = "" if result.protocol == "grand" else f", protocol {result.protocol}"
-    epoch = "the last epoch" if result.protocol == "no_val" else "the best validation epoch"
+    epoch = "the last epoch" if result.protocol in UNVALIDATED else "the best validation epoch"
     parts = [
         f"## Table {layout.table}: {layout.title}{own}",
         f"```bash\n{command}\n```",
