@@ -10,6 +10,7 @@ from grandpp.data import IMAGE_DATASETS
 from grandpp.image import flow as flows
 from grandpp.image.flow.model import ImageFlow
 from grandpp.solvers import SOLVER_NAMES, Solver, resolve_solver, solver_options
+from grandpp.solvers.implicit.inner import INNER_SOLVERS
 from grandpp.training.checkpointed_training import Fit
 from grandpp.training.options import TrainingImageOptions, option, positive_float, positive_int
 from grandpp.training.record_file import Record, RecordFormat
@@ -42,7 +43,11 @@ class FlowSettings(TrainingImageOptions):
     )
     tol: float = option("rtol and atol of adaptive solvers", default=1e-3, parse=positive_float)
     step_size: float = option("step of fixed-step solvers", default=0.2, parse=positive_float)
-    inner: str = option("inner solver of proximal solvers", default="fixed_point")
+    inner: str = option(
+        f"inner solver of proximal solvers: {', '.join(INNER_SOLVERS)}",
+        default="fixed_point",
+        metavar="NAME",
+    )
     inner_tol: float = option("tolerance of the inner solver", default=2e-3, parse=positive_float)
     gradient: str | None = option(
         "gradient of explicit solvers",

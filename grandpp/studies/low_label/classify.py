@@ -18,7 +18,7 @@ from grandpp.studies.low_label.options import (
 )
 from grandpp.studies.low_label.plan import plan_runs, sort_records
 from grandpp.studies.low_label.report import accuracy_table
-from grandpp.studies.low_label.zoo import FAMILIES, MODELS
+from grandpp.studies.low_label.zoo import DEFAULT_MODEL, FAMILIES, MODELS
 from grandpp.training.batches import BatchOptions
 from grandpp.training.command import Command, Console, resolve_device
 from grandpp.training.loggers import LogOptions
@@ -67,7 +67,7 @@ class ClassifyOptions(
     )
     models: tuple[str, ...] = option(
         "one or more of {choices}",
-        default=("grand++-cluster-l", "grand++-l", "grand-l"),
+        default=(DEFAULT_MODEL, "grand++-l", "grand-l"),
         flag="--model",
         choices=MODELS,
         metavar="NAME",
