@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def assemble(
             notes.append(f"{len(left):,} columns of features were not asked for ({some(left)})")
     data = Data(x=_by_node(features.x, rows, n), edge_index=torch.from_numpy(merged.edge_index))
     if merged.weight is not None:
-        data.edge_weight = torch.from_numpy(merged.weight.astype(np.float32))
+        data.edge_weight = torch.from_numpy(_single(merged.weight, parts.places[0]))
     y = np.full(n, -1, dtype=np.int64)
     if labels is not None:
         y[told] = labels.y
@@ -81,6 +82,22 @@ def assemble(
     notes += graph_notices(merged, edges, labels, y, classes)
     data.summary = summarize(data, merged, features.how, directed, self_loops, tuple(notes))
     return data
+
+
+def _single(weight: NDArray[np.float64], path: Path) -> NDArray[np.float32]:
+    """Weights of merged edges in float32.
+
+    Raises:
+        GraphFileError: Weights of a repeated edge add up to more than float32 holds.
+    """
+    with np.errstate(over="ignore"):
+        single = weight.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise GraphFileError(
+            f"{path}: expected weights of a repeated edge whose sum is in the range of float32, at "
+            f"most 3.4e+38 (got {weight.max():g})"
+        )
+    return single
 
 
 def _order(parts: Parts) -> NDArray[Any] | None:

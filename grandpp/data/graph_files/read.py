@@ -81,7 +81,8 @@ def read_graph(
 
     Edges repeated in the same direction are one edge whose weights add up, as in
     :mod:`grandpp.graph`; an undirected edge given in both directions is one edge, whose weight is
-    the mean of the two; repeated edges without weights have none. Nodes without a row of features
+    the mean of the two; repeated edges without weights have none. Edges of weight 0 join nothing
+    and are left out. Nodes without a row of features
     have zeros. Node ids are compared as text, so 7 and "7" are the same node, and 007 is another.
 
     Args:

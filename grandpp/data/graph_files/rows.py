@@ -130,7 +130,8 @@ def check_finite(found: Any, where: Callable[[int], str]) -> Matrix:
         else:
             row = int(wrong.any(axis=1).argmax())
             value = values[row][wrong[row]][0]
-        raise GraphFileError(f"{where(row)}: expected finite features (got {value})")
+        within = " in the range of float32" if np.isfinite(value) else ""
+        raise GraphFileError(f"{where(row)}: expected finite features{within} (got {value})")
     if sparse:
         return sp.csr_matrix((small, found.indices, found.indptr), shape=found.shape)
     return np.ascontiguousarray(small)
