@@ -17,7 +17,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data import check_data
-from grandpp.data.features import select_columns
+from grandpp.data.features import columns_by_name, select_columns
 from grandpp.data.scaling import Scaling, as_float, scaled
 from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
@@ -461,12 +461,11 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         mine, theirs = self.feature_names_in_, data.get("feature_names")
         if mine is None or theirs is None or list(mine) == list(theirs):
             return as_float(data.x)
-        place = {name: k for k, name in enumerate(theirs)}
-        missing = [name for name in mine if name not in place]
-        if missing:
-            raise ValueError(f"expected the features that were fitted (missing: {missing[0]!r})")
-        order = torch.tensor([place[name] for name in mine], device=data.x.device)
-        return select_columns(as_float(data.x), order)
+        order = columns_by_name(mine, theirs)
+        if (order < 0).any():
+            missing = mine[int((order < 0).argmax())]
+            raise ValueError(f"expected the features that were fitted (missing: {missing!r})")
+        return select_columns(as_float(data.x), torch.from_numpy(order).to(data.x.device))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_proba"):

@@ -469,3 +469,13 @@ def test_a_folder_without_permission_is_named(data, tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match=r"folder that may be written to for .*m\.pt"):
         clf.save(tmp_path / "m.pt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_features_of_one_name_are_told_apart_by_their_order(data, sparse):
+    data.feature_names = ["a", "a", *(f"f{k}" for k in range(10))]
+    clf = NodeClassifier("mlp", epochs=3).fit(data)
+    other, order = data.clone(), [11, 0, *range(2, 11), 1]
+    other.x, other.feature_names = data.x[:, order], [data.feature_names[k] for k in order]
+    other.x = other.x.to_sparse_csr() if sparse else other.x
+    np.testing.assert_allclose(clf.predict_proba(other), clf.predict_proba(data), atol=1e-6)

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 
 from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.edges import Merged, merge_edges
-from grandpp.data.graph_files.ids import IntArray, listed, some, union
+from grandpp.data.graph_files.ids import IntArray, counted, listed, some, union
 from grandpp.data.graph_files.notices import Parts, graph_notices, id_notices
 from grandpp.data.graph_files.rows import Features, align
 from grandpp.data.graph_files.structural import structural_features
@@ -62,7 +62,10 @@ def assemble(
     if feature_names is not None:
         features, left = align(features, feature_names, parts.places[1] or parts.places[0])
         if left:
-            notes.append(f"{len(left):,} columns of features were not asked for ({some(left)})")
+            notes.append(
+                counted(len(left), "column of features is", "columns of features are")
+                + f" not used ({some(left)})"
+            )
     data = Data(x=_by_node(features.x, rows, n), edge_index=torch.from_numpy(merged.edge_index))
     if merged.weight is not None:
         data.edge_weight = torch.from_numpy(_single(merged.weight, parts.places[0]))

@@ -24,27 +24,9 @@ from grandpp.data.graph_files.rows import (
     read_array,
     read_node_table,
 )
-from grandpp.data.graph_files.tables import Table
+from grandpp.data.graph_files.tables import MISSING_WORDS, Table
 
-UNKNOWN = frozenset(
-    (
-        "-1",
-        "?",
-        "NA",
-        "N/A",
-        "#N/A",
-        "#NA",
-        "<NA>",
-        "n/a",
-        "NaN",
-        "nan",
-        "-NaN",
-        "-nan",
-        "NULL",
-        "null",
-        "None",
-    )
-)
+UNKNOWN = MISSING_WORDS | {"-1"}
 """What stands for no label, besides an empty cell."""
 _WHOLE = re.compile(r"-?[0-9]+\.0+")
 

@@ -189,6 +189,10 @@ def _read_parts(
             f"(name {edges.name} as features or labels, too)"
         )
     notes += [] if x is None else x.notes
+    if x is not None and features is not None and labels != features:
+        notes += [
+            f"column {name} of {features.name} holds labels and is no feature" for name in x.answers
+        ]
     if y is not None and y.maybe_header and labels is not None and rows.header is None:
         y = _without_header(y, bundle, x, order, labels, notes)
     if masks and labels is not None:
