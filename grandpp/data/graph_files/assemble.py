@@ -58,6 +58,11 @@ def assemble(
     notes = [*parts.notes, *id_notices(parts, ids, in_order, in_features, in_labels, in_edges)]
     if features is None:
         x, names, how = _structural(merged, n, structural_dimensions, directed)
+        if feature_names and feature_names[0] != names[0]:
+            raise GraphFileError(
+                f"{parts.places[0]}: expected features {some(feature_names)} (got none): name the "
+                "file of features (--features)"
+            )
         features, rows = Features(None, x, names, how), np.arange(n)
     if feature_names is not None:
         features, left = align(features, feature_names, parts.places[1] or parts.places[0])

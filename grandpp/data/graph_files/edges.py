@@ -19,7 +19,7 @@ from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.columns import PAIRS, edge_columns, edge_header, plain
 from grandpp.data.graph_files.ids import IntArray, counted, factor_of, some, union
 from grandpp.data.graph_files.networks import read_network
-from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
+from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content, unknown_kind
 from grandpp.data.graph_files.rows import sound
 from grandpp.data.graph_files.tables import Table, read_table
 
@@ -102,9 +102,9 @@ def read_edges(path: Path, columns: EdgeColumns) -> EdgeList:
         return matrix_edges(_read_matlab(path), path)
     if kind == ".npz":
         return matrix_edges(_read_npz_matrix(path), path)
-    raise GraphFileError(
-        f"{path}: expected edges as CSV, TSV, Parquet, NPZ, GraphML, GML, LINQS .cites, MATLAB "
-        f".mat or PyG .pt (got {repr(kind) if kind else 'a name without an ending'})"
+    raise unknown_kind(
+        path,
+        "edges as CSV, TSV, Parquet, NPZ, GraphML, GML, LINQS .cites, MATLAB .mat or PyG .pt",
     )
 
 
@@ -243,12 +243,23 @@ def _read_edge_table(path: Path, columns: EdgeColumns) -> EdgeList:
         return edge_header(first, second, named)
 
     table = read_table(path, is_header)
+    _refuse_dictionaries(table)
     source, target, weight = edge_columns(table, *named)
     unused = tuple(table.name(c) for c in range(table.width) if c not in (source, target, weight))
     found = _edges_of_columns(table, source, target, weight)
     notes = [_first_line(table, found)] if columns.header is None and not table.names else []
     notes += [_two_kinds(table, source, target)] if table.names else []
     return replace(found, unused=unused, notes=tuple(note for note in notes if note))
+
+
+def _refuse_dictionaries(table: Table) -> None:
+    """Refuse lines such as ``a b {'weight': 1.0}``, which networkx writes by default."""
+    cell = str(table.frame[2].iloc[0]) if table.width > 2 and not table.names else ""
+    if cell.startswith("{"):
+        raise GraphFileError(
+            f"{table.where(0)}: expected numbers beside the node ids (got '{cell}'): in networkx, "
+            "write edges by write_edgelist(..., data=False) or write_weighted_edgelist(...)"
+        )
 
 
 def _first_line(table: Table, found: EdgeList) -> str:

@@ -15,7 +15,7 @@ from grandpp.data.graph_files.columns import ANSWERS, is_row_number, node_column
 from grandpp.data.graph_files.ids import counted, some
 from grandpp.data.graph_files.json_files import json_features
 from grandpp.data.graph_files.networks import node_table
-from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
+from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content, unknown_kind
 from grandpp.data.graph_files.rows import (
     Features,
     Matrix,
@@ -62,9 +62,9 @@ def read_features(path: Path, columns: NodeColumns, max_categories: int) -> Feat
         return Features(None, x, None, f"{x.shape[1]} columns of {path.name}")
     if kind == ".npz":
         return _read_npz(path)
-    raise GraphFileError(
-        f"{path}: expected features as CSV, TSV, Parquet, NPY, sparse NPZ, JSON, LINQS .content, "
-        f"GraphML or GML (got {repr(kind) if kind else 'a name without an ending'})"
+    raise unknown_kind(
+        path,
+        "features as CSV, TSV, Parquet, NPY, sparse NPZ, JSON, LINQS .content, GraphML or GML",
     )
 
 
