@@ -13,7 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from grandpp.data.errors import GraphFileError
+from grandpp.data.errors import GraphFileError, array_fault
 from grandpp.data.features import columns_by_name
 from grandpp.data.graph_files.columns import node_header
 from grandpp.data.graph_files.ids import Factor, some
@@ -97,7 +97,7 @@ def read_array(path: Path) -> NDArray[Any]:
     except GraphFileError:
         raise
     except Exception as error:  # numpy raises whatever a broken file makes it stumble over
-        raise GraphFileError(f"{path}: expected a .npy array (got: {error})") from None
+        raise GraphFileError(f"{path}: expected a .npy array (got: {array_fault(error)})") from None
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "iufb":
         kind = getattr(found, "dtype", type(found).__name__)
         raise GraphFileError(f"{path}: expected an array of numbers (got {kind})")

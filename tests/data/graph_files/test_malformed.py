@@ -318,3 +318,8 @@ def test_attributes_that_networkx_writes_beside_edges_are_told(write, data):
 def test_features_that_a_model_wants_and_nobody_gave_are_asked_for(write):
     with pytest.raises(GraphFileError, match=r"expected features x, y \(got none\): .*--features"):
         read_graph(write("e.csv", "a,b\nb,c\n"), feature_names=["x", "y"])
+
+
+def test_numpys_advice_to_run_code_is_not_repeated(write):
+    with pytest.raises(GraphFileError, match=r"f\.npy: expected a \.npy array \(got: no NPY data"):
+        read_graph(write("e.csv", "0,1\n"), write("f.npy", "node,x\n0,1\n"))
