@@ -242,7 +242,8 @@ def _check(number: int, free: Tensor, proba: Tensor | None) -> int:
         raise ValueError("expected nodes without a label to choose from (got none)")
     if isinstance(number, bool) or not 1 <= wanted <= left:
         raise ValueError(
-            f"expected from 1 to {left} nodes to suggest, those without a label (got {number!r})"
+            "expected an integer from 1 to the number of nodes without a label, "
+            f"{left} (got {number!r})"
         )
     if proba is not None and (proba.dim() != 2 or proba.size(0) != free.numel()):
         raise ValueError(f"expected 'proba' of shape [{free.numel()}, C] (got {list(proba.shape)})")

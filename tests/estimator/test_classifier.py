@@ -524,7 +524,9 @@ def test_seeds_beyond_those_of_torch_are_refused(data, seed, ensemble):
 def test_suggestions_are_asked_for_in_the_right_number(data):
     left = int((data.y < 0).sum())
     for n in (0, left + 1, 2.0):
-        with pytest.raises(ValueError, match=rf"expected from 1 to {left} nodes .*got {n}\)"):
+        with pytest.raises(
+            ValueError, match=rf"expected an integer from 1 to .* {left} \(got {n}\)"
+        ):
             NodeClassifier().suggest(data, n=n)
     data.y = data.truth
     with pytest.raises(ValueError, match=r"expected nodes without a label .*\(got none\)"):

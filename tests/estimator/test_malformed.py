@@ -79,7 +79,7 @@ BAD_FILES = [
     ("label", {}, ["--node-column", "name"], "name"),
     ("suggest", {"edges.csv": "a\nb\n"}, [], "edges.csv:1: expected two columns"),
     ("suggest", {}, ["--number", "5"],
-     "expected from 1 to 4 nodes to suggest, those without a label (got 5)"),
+     "from 1 to the number of nodes without a label, 4 (got 5)"),
     ("suggest", {"features.csv": FEATURES.replace("f,0,1", "f,0,one\n")}, [], "features.csv"),
     ("predict", {}, [], "expected 12 features per node (got 2)"),
     ("predict", {"model.pt": b"no model"}, [], "expected a model that NodeClassifier.save wrote"),
