@@ -17,3 +17,8 @@ class DatasetIntegrityError(DatasetError):
 
 class GraphFileError(DatasetError, ValueError):
     """A file of a graph of one's own is missing or malformed; the message names file and line."""
+
+
+def array_fault(error: BaseException) -> str:
+    """What numpy says of a file that it cannot load, without its advice to run code in it."""
+    return "no NPY data" if "pickled" in str(error) else str(error)

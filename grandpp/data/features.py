@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # Features larger than this are stored as sparse_csr if at most this share of them is non-zero.
@@ -56,6 +60,18 @@ def select_rows(x: Tensor, index: Tensor) -> Tensor:
     size = (index.numel(), x.size(1))
     parts = (ends, x.col_indices()[entries], x.values()[entries])
     return torch.sparse_csr_tensor(*parts, size, check_invariants=False)
+
+
+def columns_by_name(wanted: Sequence[str], found: Sequence[str]) -> NDArray[np.int64]:
+    """Where each name of ``wanted`` is in ``found``, -1 where it is not ``[G]``.
+
+    Of equal names the first is the first of ``found``, the second its second, and so on.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(found):
+        places.setdefault(name, []).append(place)
+    left = {name: iter(where) for name, where in places.items()}
+    return np.array([next(left.get(name, iter(())), -1) for name in wanted], dtype=np.int64)
 
 
 def select_columns(x: Tensor, index: Tensor) -> Tensor:

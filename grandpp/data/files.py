@@ -15,6 +15,11 @@ REJECTED = ".rejected"
 _SHA256_DIGITS = 64
 
 
+def expand_home(path: str | Path) -> Path:
+    """A path with ``~`` for the home of the user; ``~name`` without such a user is a name."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for ~name
+
+
 def cache_folder() -> Path:
     """The package's own download folder, below ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     base = os.environ.get("XDG_CACHE_HOME", "")
@@ -27,9 +32,9 @@ def search_folders(root: str | Path | None) -> list[Path]:
     Args:
         root: the caller's folder of data sets, in the layout of PyG; None for none.
     """
-    folders = [Path(root).expanduser()] if root is not None else []
+    folders = [expand_home(root)] if root is not None else []
     if os.environ.get("GRANDPP_DATA"):
-        folders.append(Path(os.environ["GRANDPP_DATA"]).expanduser())
+        folders.append(expand_home(os.environ["GRANDPP_DATA"]))
     folders.append(cache_folder())
     return list(dict.fromkeys(folders))
 

@@ -20,6 +20,7 @@ from grandpp.data.checks import check_data
 from grandpp.data.digests import RAW_SETS
 from grandpp.data.errors import DatasetIntegrityError
 from grandpp.data.features import is_sparse, normalize_rows, select_rows, with_layout
+from grandpp.data.files import expand_home
 from grandpp.data.graph_files import read_graph
 from grandpp.data.locate import locate
 from grandpp.data.pyg_sets import PYG, load_pyg
@@ -158,7 +159,7 @@ def _load_own(name: str | Path, root: str | Path | None, sparse: bool | None) ->
         data = load_pyg(str(name), root)
         data.x = with_layout(scaled(data.x), sparse)
         return data
-    path = Path(name).expanduser()
+    path = expand_home(name)
     if isinstance(name, Path) or path.exists() or path.suffix or len(path.parts) > 1:
         data = read_graph(path, sparse=sparse)
         data.x = scaled(data.x)

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -73,8 +73,8 @@ def low_label_split(
 
     Raises:
         ValueError: a number is not a positive integer, the protocol is unknown, the graph is too
-            small for ``num_development``, or a class has too few nodes (its number, what it has
-            and needs).
+            small for ``num_development``, there are not two classes, or a class has too few nodes
+            (its number and name, what it has and needs).
 
     Example:
         >>> from grandpp.data import load_dataset
@@ -84,13 +84,13 @@ def low_label_split(
     """
     per_class, seed = _numbers(labels_per_class, seed, protocol)
     check_data(data)
-    label = data.y.cpu().numpy()
+    label, called = data.y.cpu().numpy(), _names_of_classes(data)
     if protocol in _OF_A_POOL:
         size = _development_size(data, num_development)
-        train, val = _grand(label, per_class, seed, size)
+        train, val = _grand(label, per_class, seed, size, called)
     else:
         held = _integer("val_per_class", val_per_class, 1) if protocol == "per_class_val" else 0
-        train, val = _per_class(label, per_class, seed, held)
+        train, val = _per_class(label, per_class, seed, held, called)
     return _with_masks(data, train, val, protocol not in UNVALIDATED)
 
 
@@ -145,14 +145,15 @@ def count_validation_nodes(
     per_class, seed = _numbers(labels_per_class, seed, protocol)
     check_data(data)
     label = data.y.cpu().numpy()
-    classes = int(label.max()) + 1
+    called = _names_of_classes(data)
+    classes = len(called)
     if protocol in _OF_A_POOL:
         size = _development_size(data, None)
-        _check_pool(label[_pool(label, seed, size)], per_class, seed, classes)
+        _check_pool(label[_pool(label, seed, size)], per_class, seed, called)
         return 0 if protocol in UNVALIDATED else size - per_class * classes
     held = _VAL_PER_CLASS if protocol == "per_class_val" else 0
     for value, size in enumerate(np.bincount(label[label >= 0], minlength=classes)):
-        _check_class(value, int(size), per_class, held)
+        _check_class(called[value], int(size), per_class, held)
     return held * classes
 
 
@@ -200,12 +201,28 @@ def split_digest(data: Data) -> str:
     return digest.hexdigest()[:12]
 
 
+def _names_of_classes(data: Data) -> list[str]:
+    """What messages call the classes: their numbers, and their names where the graph has them.
+
+    Raises:
+        ValueError: There are not two.
+    """
+    label = data.y[data.y >= 0]
+    if int(label.max()) == int(label.min()):
+        raise ValueError("expected known labels of at least two classes (got one class)")
+    numbers = range(int(label.max()) + 1)
+    names = data.get("class_names")
+    if not isinstance(names, list | tuple) or len(names) < len(numbers):
+        return [f"class {k}" for k in numbers]
+    return [f"class {k}" if str(k) == str(names[k]) else f"class {k} ({names[k]})" for k in numbers]
+
+
 def _grand(
-    label: IntArray, per_class: int, seed: int, num_development: int
+    label: IntArray, per_class: int, seed: int, num_development: int, called: Sequence[str]
 ) -> tuple[IntArray, IntArray]:
     """The official draw: legacy numpy generators, started afresh for the training nodes."""
-    pool, classes = _pool(label, seed, num_development), int(label.max()) + 1
-    _check_pool(label[pool], per_class, seed, classes)
+    pool, classes = _pool(label, seed, num_development), len(called)
+    _check_pool(label[pool], per_class, seed, called)
     rng = np.random.RandomState(seed)
     chosen = [
         rng.choice(pool[label[pool] == value], per_class, replace=False) for value in range(classes)
@@ -219,31 +236,33 @@ def _pool(label: IntArray, seed: int, size: int) -> IntArray:
     return known[np.random.RandomState(seed).choice(known.size, size, replace=False)]
 
 
-def _check_pool(label: IntArray, per_class: int, seed: int, classes: int) -> None:
-    for value, size in enumerate(np.bincount(label, minlength=classes)):
+def _check_pool(label: IntArray, per_class: int, seed: int, called: Sequence[str]) -> None:
+    for name, size in zip(called, np.bincount(label, minlength=len(called)), strict=True):
         if size < per_class:
             raise ValueError(
-                f"class {value} has {size} nodes among the {label.size} development "
+                f"{name} has {size} nodes among the {label.size} development "
                 f"nodes of seed {seed} but needs {per_class}"
             )
 
 
-def _per_class(label: IntArray, per_class: int, seed: int, held: int) -> tuple[IntArray, IntArray]:
+def _per_class(
+    label: IntArray, per_class: int, seed: int, held: int, called: Sequence[str]
+) -> tuple[IntArray, IntArray]:
     """Shuffle every class once; its first nodes train and its last validate."""
     rng = np.random.RandomState(seed)
     train, val = [], []
-    for value in range(int(label.max()) + 1):
+    for value, name in enumerate(called):
         members = rng.permutation(np.flatnonzero(label == value))
-        _check_class(value, members.size, per_class, held)
+        _check_class(name, members.size, per_class, held)
         train.append(members[:per_class])
         val.append(members[members.size - held :])
     return np.concatenate(train), np.concatenate(val)
 
 
-def _check_class(value: int, size: int, per_class: int, held: int) -> None:
+def _check_class(name: str, size: int, per_class: int, held: int) -> None:
     if size < per_class + held:
         raise ValueError(
-            f"class {value} has {size} nodes but needs {per_class + held} "
+            f"{name} has {size} nodes but needs {per_class + held} "
             f"({per_class} to train, {held} to validate)"
             + ("; protocol 'no_val' holds none back to validate" if held else "")
         )

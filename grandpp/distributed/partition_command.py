@@ -19,6 +19,7 @@ from grandpp.data import (
     read_graph,
     split_digest,
 )
+from grandpp.data.errors import array_fault
 from grandpp.distributed.assign import METHODS, metis_is_there
 from grandpp.distributed.clusters import CLUSTERED, cluster_settings, grow_targets
 from grandpp.distributed.edges import Array, ArrayEdges, EdgeList, ParquetEdges, summarize
@@ -188,7 +189,10 @@ def _npy(path: Path) -> Array:
     except FileNotFoundError:
         raise GraphFileError(f"{path}: expected an NPY file (there is none)") from None
     except (OSError, ValueError, EOFError) as error:
-        raise GraphFileError(f"{path}: expected an NPY file ({error})") from error
+        raise GraphFileError(
+            f"{path}: expected an NPY file beside edges in NPY or Parquet, which are read a chunk "
+            f"at a time (got: {array_fault(error)})"
+        ) from error
     if not isinstance(array, np.ndarray):
         raise GraphFileError(f"{path}: expected one array in an NPY file")
     return array

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from grandpp.data import check_data
-from grandpp.data.features import select_columns
+from grandpp.data.features import columns_by_name, select_columns
+from grandpp.data.files import expand_home
 from grandpp.data.scaling import Scaling, as_float, scaled
 from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
@@ -35,6 +36,9 @@ Array = NDArray[np.float64]
 CALIBRATIONS: tuple[str, ...] = ("auto", "none")
 OTHER_GRAPHS = "*"
 """Row of the tuned settings that serves a graph without one of its own."""
+
+_LAST_SEED = 2**63 - 1
+"""Largest seed of torch's generators."""
 
 _ENOUGH = 20
 """Held-out labels from which a temperature is fitted."""
@@ -274,10 +278,11 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             Indices of nodes without a label, the most useful first ``[n]``.
 
         Raises:
-            ValueError: If fewer than ``n`` nodes have no label, or there is no graph, or one
-                without features.
+            ValueError: If ``n`` is not an integer from 1 to the number of nodes without a label, a
+                parameter is out of range, or there is no graph, or one without features.
             TypeError: For something else than a PyG ``Data``.
         """
+        self._check_parameters()
         proba: Array | None = None
         if data is None:
             if not hasattr(self, "_data"):
@@ -311,7 +316,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             OSError: If it cannot be written.
         """
         self._check_fitted()
-        write_model(self, Path(path))
+        write_model(self, expand_home(path))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "auto") -> NodeClassifier:
@@ -329,7 +334,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             OSError: If it cannot be read.
         """
         _check_device(device)
-        return read_model(cls, Path(path), device)
+        return read_model(cls, expand_home(path), device)
 
     def _check_parameters(self) -> None:
         if self.model not in ("auto", *MODELS):
@@ -348,6 +353,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
                 raise ValueError(f"expected '{name}' to be an integer (got {value!r})")
             if value < least:
                 raise ValueError(f"expected '{name}' to be at least {least} (got {value})")
+        last = _LAST_SEED - (int(self.ensemble) - 1)
+        if self.seed > last:
+            members = f" with {self.ensemble} models" if self.ensemble > 1 else ""
+            raise ValueError(f"expected 'seed' to be at most {last:,}{members} (got {self.seed})")
         _check_device(self.device)
         given = self.validation
         number = isinstance(given, Real | str)
@@ -461,12 +470,11 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         mine, theirs = self.feature_names_in_, data.get("feature_names")
         if mine is None or theirs is None or list(mine) == list(theirs):
             return as_float(data.x)
-        place = {name: k for k, name in enumerate(theirs)}
-        missing = [name for name in mine if name not in place]
-        if missing:
-            raise ValueError(f"expected the features that were fitted (missing: {missing[0]!r})")
-        order = torch.tensor([place[name] for name in mine], device=data.x.device)
-        return select_columns(as_float(data.x), order)
+        order = columns_by_name(mine, theirs)
+        if (order < 0).any():
+            missing = mine[int((order < 0).argmax())]
+            raise ValueError(f"expected the features that were fitted (missing: {missing!r})")
+        return select_columns(as_float(data.x), torch.from_numpy(order).to(data.x.device))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "_proba"):
@@ -497,9 +505,24 @@ def _check_graph(data: Data) -> None:
 
 
 def _weight_of(data: Data) -> Tensor | None:
-    """The weights of the edges as constants, or ``None``."""
+    """The weights of the edges as constants ``[E]``, or ``None``.
+
+    Raises:
+        ValueError: If they are no tensor with one number per edge.
+    """
     weight = data.get("edge_weight")
-    return weight.detach() if isinstance(weight, Tensor) else weight
+    if weight is None:
+        return None
+    column = isinstance(weight, Tensor) and weight.dim() == 2 and weight.size(1) == 1
+    found = weight.squeeze(1) if column else weight
+    num_edges = data.num_edges
+    if not isinstance(found, Tensor) or found.shape != (num_edges,):
+        got = list(weight.shape) if isinstance(weight, Tensor) else type(weight).__name__
+        raise ValueError(
+            f"expected 'edge_weight' as a tensor of shape [{num_edges}], one number per edge "
+            f"(got {got})"
+        )
+    return found.detach()
 
 
 def _graph_for_training(data: Data, labels: Labels, validating: NDArray[np.bool_]) -> Data:

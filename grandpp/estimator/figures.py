@@ -43,7 +43,7 @@ def map_of_nodes(
     """
     x = scaled(data.x)
     found = diffused_components(x, data.edge_index, data.get("edge_weight")).cpu().numpy()
-    rng = np.random.default_rng(seed)
+    rng, state = np.random.default_rng(seed), seed % 2**32  # scikit-learn's seeds end there
     nodes = np.arange(len(found))
     if nodes.size > _MOST:
         # Random numbers order the nodes, those wanted come before all others.
@@ -51,8 +51,8 @@ def map_of_nodes(
         nodes = np.sort(order[: max(_MOST, min(int(wanted.sum()), 2 * _MOST))])
     points = found[nodes]
     if nodes.size < 10:
-        return nodes, PCA(2, random_state=seed).fit_transform(points)
-    tsne = TSNE(2, init="pca", perplexity=min(30, nodes.size // 4), random_state=seed)
+        return nodes, PCA(2, random_state=state).fit_transform(points)
+    tsne = TSNE(2, init="pca", perplexity=min(30, nodes.size // 4), random_state=state)
     return nodes, tsne.fit_transform(points)
 
 

@@ -238,9 +238,11 @@ def _check(number: int, free: Tensor, proba: Tensor | None) -> int:
     except TypeError:
         wanted = 0
     left = int(free.sum())
+    if not left:
+        raise ValueError("expected nodes without a label to choose from (got none)")
     if isinstance(number, bool) or not 1 <= wanted <= left:
         raise ValueError(
-            "expected 'number' to be an integer from 1 to the number of nodes without label, "
+            "expected an integer from 1 to the number of nodes without a label, "
             f"{left} (got {number!r})"
         )
     if proba is not None and (proba.dim() != 2 or proba.size(0) != free.numel()):

@@ -27,6 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from grandpp.data.files import expand_home
 from grandpp.training.options import option
 from grandpp.training.record_file import Record
 from grandpp.training.settings import Run
@@ -116,7 +117,7 @@ def parse_logger(text: str) -> Logger:
         forms = ", ".join(f"{known}:DIR" for known in LOGGERS)
         raise argparse.ArgumentTypeError(f"expected {forms} (got '{text}')")
     try:
-        return LOGGERS[name](folder)
+        return LOGGERS[name](expand_home(folder))
     except (ImportError, OSError) as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -26,6 +26,8 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from grandpp.data.files import expand_home
+
 T = TypeVar("T")
 
 DEVICES: tuple[str, ...] = ("auto", "cpu", "cuda")
@@ -235,7 +237,8 @@ def _add_option(group: Any, item: _Item) -> None:
     metavar = row.metavar
     if metavar is None and row.choices is None and not row.positional:
         metavar = item.name.upper()
-    group.add_argument(*flags, type=row.parse or kind, metavar=metavar, **given)
+    parse = row.parse or (expand_home if kind is Path else kind)
+    group.add_argument(*flags, type=parse, metavar=metavar, **given)
 
 
 def _flags(name: str, row: Option) -> list[str]:

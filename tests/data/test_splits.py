@@ -271,3 +271,22 @@ def test_a_split_that_cannot_be_drawn_is_refused_in_the_same_words(graph, per_cl
             function(graph, per_class, 3, protocol)
         messages.append(str(error.value))
     assert messages[0] == messages[1]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_one_class_is_no_classification(protocol):
+    data = named("any", 200)
+    for y in (torch.zeros(200, dtype=torch.long), torch.where(data.y == 1, 1, -1)):
+        data.y = y
+        for draw in (low_label_split, count_validation_nodes):
+            with pytest.raises(ValueError, match=r"labels of at least two classes \(got one class"):
+                draw(data, 1, 0, protocol)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_class_with_too_few_nodes_is_named(protocol):
+    data = named("any", 30)
+    data.class_names = ["red", "green", "blue"]
+    for draw in (low_label_split, count_validation_nodes):
+        with pytest.raises(ValueError, match=r"class 0 \(red\) has"):
+            draw(data, 29, 0, protocol)

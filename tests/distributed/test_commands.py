@@ -344,3 +344,12 @@ def test_ctrl_c_reaches_the_process_that_ends_the_ranks_alone():
     before = signal.getsignal(signal.SIGINT)
     assert run_ranks(ignores_interrupts, (), 2) == 0
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_table_beside_arrays_is_refused_without_advice_to_run_code(files, tmp_path, capsys):
+    (tmp_path / "x.csv").write_text("node,x\n0,1\n1,2\n")
+    files[files.index("--features") + 1] = str(tmp_path / "x.csv")
+    assert cut(files, tmp_path)[0] == 2
+    line = capsys.readouterr().err
+    assert "x.csv: expected an NPY file beside edges in NPY or Parquet" in line
+    assert "(got: no NPY data)" in line and "unsafely" not in line

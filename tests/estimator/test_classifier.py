@@ -469,3 +469,65 @@ def test_a_folder_without_permission_is_named(data, tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match=r"folder that may be written to for .*m\.pt"):
         clf.save(tmp_path / "m.pt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_features_of_one_name_are_told_apart_by_their_order(data, sparse):
+    data.feature_names = ["a", "a", *(f"f{k}" for k in range(10))]
+    clf = NodeClassifier("mlp", epochs=3).fit(data)
+    other, order = data.clone(), [11, 0, *range(2, 11), 1]
+    other.x, other.feature_names = data.x[:, order], [data.feature_names[k] for k in order]
+    other.x = other.x.to_sparse_csr() if sparse else other.x
+    np.testing.assert_allclose(clf.predict_proba(other), clf.predict_proba(data), atol=1e-6)
+
+
+def test_a_model_may_be_saved_at_home(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    NodeClassifier("mlp", epochs=1).fit(data).save("~/model.pt")
+    assert (tmp_path / "model.pt").is_file()
+    assert NodeClassifier.load("~/model.pt").model == "mlp"
+
+
+@pytest.mark.parametrize("use", ["fit", "predict", "suggest", "suggest after fit"])
+@pytest.mark.parametrize("kind", ["short", "list", "square"])
+def test_weights_that_are_not_one_per_edge_are_refused(data, use, kind):
+    clf, edges = NodeClassifier("mlp", epochs=1), data.edge_index.size(1)
+    clf = clf if use in ("fit", "suggest") else clf.fit(data)
+    wrong = {"short": torch.ones(3), "list": [1.0] * edges, "square": torch.ones(edges, 2)}
+    data.edge_weight = wrong[kind]
+    words = rf"expected 'edge_weight' as a tensor of shape \[{edges}\]"
+    with pytest.raises(ValueError, match=words):
+        {"fit": clf.fit, "predict": clf.predict}.get(use, clf.suggest)(data)
+
+
+@pytest.mark.parametrize("model", ["auto", "mlp"])
+def test_weights_in_a_column_are_weights(data, model):
+    weight = torch.rand(data.edge_index.size(1))
+    parts = []
+    for shaped in (weight, weight[:, None]):
+        data.edge_weight = shaped
+        clf = NodeClassifier(model, epochs=1).fit(data)
+        parts.append((clf.predict_proba(), clf.predict_proba(data), clf.suggest(data, n=3)))
+    for one, other in zip(*parts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("seed", "ensemble"), [(2**63, 1), (2**63 - 1, 2), (2**70, 1)])
+def test_seeds_beyond_those_of_torch_are_refused(data, seed, ensemble):
+    words = rf"expected 'seed' to be at most 9,223,372,036,854,775,80[67] .*got {seed}"
+    with pytest.raises(ValueError, match=words):
+        NodeClassifier(seed=seed, ensemble=ensemble, epochs=1).fit(data)
+    with pytest.raises(ValueError, match=words):
+        NodeClassifier(seed=seed, ensemble=ensemble).suggest(data, n=2)
+
+
+def test_suggestions_are_asked_for_in_the_right_number(data):
+    left = int((data.y < 0).sum())
+    for n in (0, left + 1, 2.0):
+        with pytest.raises(
+            ValueError, match=rf"expected an integer from 1 to .* {left} \(got {n}\)"
+        ):
+            NodeClassifier().suggest(data, n=n)
+    data.y = data.truth
+    with pytest.raises(ValueError, match=r"expected nodes without a label .*\(got none\)"):
+        NodeClassifier().suggest(data, n=1)

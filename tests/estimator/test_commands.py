@@ -308,3 +308,10 @@ def test_a_legend_names_the_largest_classes(make_graph, recwarn, monkeypatch):
     draw_map(data, label % 3, names[:3], np.full(60, 0.5), data.y.numpy() >= 0, ".png")
     texts = [text.get_text() for text in figures[1].axes[0].get_legend().get_texts()]
     assert texts == ["c0", "c1", "c2", "label given"]
+
+
+def test_a_map_takes_every_seed(files):
+    """scikit-learn's seeds end at 2**32: a later one must not lose the trained model."""
+    options = ["--plot", files / "map.png", "--epochs", 1, "--model", "mlp", "--no-calibration"]
+    assert run(label, files, "--seed", 2**32, *options) == 0
+    assert (files / "map.png").stat().st_size > 1000

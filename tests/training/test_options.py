@@ -227,3 +227,10 @@ def test_numbers_above_zero(text):
     with pytest.raises(argparse.ArgumentTypeError, match=f"positive number .got '{text}'"):
         positive_float(text)
     assert positive_float("1e-3") == 1e-3
+
+
+def test_a_path_may_begin_at_home(monkeypatch):
+    """``--out=~/x`` reaches the command as it is written; the shell expands ``--out ~/x`` alone."""
+    monkeypatch.setenv("HOME", "/home/someone")
+    assert parse("--labels", "1", "--out", "~/r.jsonl").out == Path("/home/someone/r.jsonl")
+    assert parse("--labels", "1", "--out", "~r.jsonl").out == Path("~r.jsonl")

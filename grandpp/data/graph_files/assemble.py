@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch_geometric.data import Data
 
 from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.edges import Merged, merge_edges
-from grandpp.data.graph_files.ids import IntArray, listed, some, union
+from grandpp.data.graph_files.ids import IntArray, counted, listed, some, union
 from grandpp.data.graph_files.notices import Parts, graph_notices, id_notices
 from grandpp.data.graph_files.rows import Features, align
 from grandpp.data.graph_files.structural import structural_features
@@ -57,14 +58,22 @@ def assemble(
     notes = [*parts.notes, *id_notices(parts, ids, in_order, in_features, in_labels, in_edges)]
     if features is None:
         x, names, how = _structural(merged, n, structural_dimensions, directed)
+        if feature_names and feature_names[0] != names[0]:
+            raise GraphFileError(
+                f"{parts.places[0]}: expected features {some(feature_names)} (got none): name the "
+                "file of features (--features)"
+            )
         features, rows = Features(None, x, names, how), np.arange(n)
     if feature_names is not None:
         features, left = align(features, feature_names, parts.places[1] or parts.places[0])
         if left:
-            notes.append(f"{len(left):,} columns of features were not asked for ({some(left)})")
+            notes.append(
+                counted(len(left), "column of features is", "columns of features are")
+                + f" not used ({some(left)})"
+            )
     data = Data(x=_by_node(features.x, rows, n), edge_index=torch.from_numpy(merged.edge_index))
     if merged.weight is not None:
-        data.edge_weight = torch.from_numpy(merged.weight.astype(np.float32))
+        data.edge_weight = torch.from_numpy(_single(merged.weight, parts.places[0]))
     y = np.full(n, -1, dtype=np.int64)
     if labels is not None:
         y[told] = labels.y
@@ -81,6 +90,22 @@ def assemble(
     notes += graph_notices(merged, edges, labels, y, classes)
     data.summary = summarize(data, merged, features.how, directed, self_loops, tuple(notes))
     return data
+
+
+def _single(weight: NDArray[np.float64], path: Path) -> NDArray[np.float32]:
+    """Weights of merged edges in float32.
+
+    Raises:
+        GraphFileError: Weights of a repeated edge add up to more than float32 holds.
+    """
+    with np.errstate(over="ignore"):
+        single = weight.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise GraphFileError(
+            f"{path}: expected weights of a repeated edge whose sum is in the range of float32, at "
+            f"most 3.4e+38 (got {weight.max():g})"
+        )
+    return single
 
 
 def _order(parts: Parts) -> NDArray[Any] | None:

@@ -19,7 +19,7 @@ from grandpp.data.errors import GraphFileError
 from grandpp.data.graph_files.columns import PAIRS, edge_columns, edge_header, plain
 from grandpp.data.graph_files.ids import IntArray, counted, factor_of, some, union
 from grandpp.data.graph_files.networks import read_network
-from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
+from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content, unknown_kind
 from grandpp.data.graph_files.rows import sound
 from grandpp.data.graph_files.tables import Table, read_table
 
@@ -66,12 +66,13 @@ class Merged:
 
     Args:
         edge_index: Sorted by source and then target, int64 ``[2, E]``.
-        weight: ``[E]`` or ``None``.
+        weight: Positive in float32 ``[E]``, or ``None``.
         num_edges: Number of undirected edges, or of directed ones.
         repeated: How many edges of the file were named before, in the same direction.
         reversed: How many were named before, in the other direction.
         uneven: How many of the latter had another weight.
         self_loops: How many edges of the file join a node to itself.
+        weightless: How many edges were left out as their weight is 0 in float32.
     """
 
     edge_index: IntArray
@@ -81,6 +82,7 @@ class Merged:
     reversed: int
     uneven: int
     self_loops: int
+    weightless: int
 
 
 def read_edges(path: Path, columns: EdgeColumns) -> EdgeList:
@@ -100,9 +102,9 @@ def read_edges(path: Path, columns: EdgeColumns) -> EdgeList:
         return matrix_edges(_read_matlab(path), path)
     if kind == ".npz":
         return matrix_edges(_read_npz_matrix(path), path)
-    raise GraphFileError(
-        f"{path}: expected edges as CSV, TSV, Parquet, NPZ, GraphML, GML, LINQS .cites, MATLAB "
-        f".mat or PyG .pt (got {repr(kind) if kind else 'a name without an ending'})"
+    raise unknown_kind(
+        path,
+        "edges as CSV, TSV, Parquet, NPZ, GraphML, GML, LINQS .cites, MATLAB .mat or PyG .pt",
     )
 
 
@@ -128,7 +130,7 @@ def matrix_edges(matrix: sp.spmatrix, path: Path) -> EdgeList:
 
 
 def check_weight(weight: NDArray[np.float64], where: Callable[[int], str]) -> None:
-    """Refuse weights that are negative, infinite or NaN.
+    """Refuse weights that are negative, infinite, NaN or beyond the range of float32.
 
     Raises:
         GraphFileError: There is one; says where the first is.
@@ -138,6 +140,13 @@ def check_weight(weight: NDArray[np.float64], where: Callable[[int], str]) -> No
         first = int(wrong.argmax())
         raise GraphFileError(
             f"{where(first)}: expected a finite weight of at least 0 (got {weight[first]:g})"
+        )
+    wide = weight > np.finfo(np.float32).max
+    if wide.any():
+        first = int(wide.argmax())
+        raise GraphFileError(
+            f"{where(first)}: expected a weight in the range of float32, at most 3.4e+38 "
+            f"(got {weight[first]:g})"
         )
 
 
@@ -153,7 +162,8 @@ def merge_edges(
 
     Weights of edges repeated in the same direction add up, as they would in the operators of
     :mod:`grandpp.graph`. The two directions of an undirected edge are one edge; where their
-    weights differ it has the mean of both. Edges without weights are merged without one.
+    weights differ it has the mean of both. Edges without weights are merged without one. Edges
+    whose weight is 0 in float32, the type of the graph's weights, join nothing and are left out.
 
     Args:
         ends: Source and target, int64 ``[2, E]``.
@@ -172,8 +182,9 @@ def merge_edges(
     repeated = key.size - first.size
     key, weight = key[first], _sums(weight, first)
     if directed:
+        key, weight, weightless = _weighty(key, weight)
         pairs = np.stack(np.divmod(key, num_nodes))
-        return Merged(pairs, weight, first.size, repeated, 0, 0, num_loops)
+        return Merged(pairs, weight, key.size, repeated, 0, 0, num_loops, weightless)
     source, target = np.divmod(key, num_nodes)
     low, high = np.minimum(source, target), np.maximum(source, target)
     key, weight, first = _runs(low * num_nodes + high, weight)
@@ -182,14 +193,26 @@ def merge_edges(
         one, other = weight[first], weight[np.append(first[1:], key.size) - 1]
         uneven = int((one != other).sum())
         weight = one / 2 + other / 2  # exact where both are equal
-    key = key[first]
+    key, weight, weightless = _weighty(key[first], weight)
     low, high = np.divmod(key, num_nodes)
     apart = low != high
     order = np.argsort(np.concatenate([key, (high * num_nodes + low)[apart]]), kind="stable")
     pairs = np.stack([np.concatenate([low, high[apart]]), np.concatenate([high, low[apart]])])
     if weight is not None:
         weight = np.concatenate([weight, weight[apart]])[order]
-    return Merged(pairs[:, order], weight, key.size, repeated, reverse, uneven, num_loops)
+    pairs = pairs[:, order]
+    return Merged(pairs, weight, key.size, repeated, reverse, uneven, num_loops, weightless)
+
+
+def _weighty(
+    key: IntArray, weight: NDArray[np.float64] | None
+) -> tuple[IntArray, NDArray[np.float64] | None, int]:
+    """Edges whose weight is not 0 in float32, their weights, and the number of the others."""
+    if weight is None:
+        return key, None, 0
+    with np.errstate(over="ignore"):
+        kept = weight.astype(np.float32) > 0
+    return key[kept], weight[kept], int((~kept).sum())
 
 
 def _runs(
@@ -220,12 +243,23 @@ def _read_edge_table(path: Path, columns: EdgeColumns) -> EdgeList:
         return edge_header(first, second, named)
 
     table = read_table(path, is_header)
+    _refuse_dictionaries(table)
     source, target, weight = edge_columns(table, *named)
     unused = tuple(table.name(c) for c in range(table.width) if c not in (source, target, weight))
     found = _edges_of_columns(table, source, target, weight)
     notes = [_first_line(table, found)] if columns.header is None and not table.names else []
     notes += [_two_kinds(table, source, target)] if table.names else []
     return replace(found, unused=unused, notes=tuple(note for note in notes if note))
+
+
+def _refuse_dictionaries(table: Table) -> None:
+    """Refuse lines such as ``a b {'weight': 1.0}``, which networkx writes by default."""
+    cell = str(table.frame[2].iloc[0]) if table.width > 2 and not table.names else ""
+    if cell.startswith("{"):
+        raise GraphFileError(
+            f"{table.where(0)}: expected numbers beside the node ids (got '{cell}'): in networkx, "
+            "write edges by write_edgelist(..., data=False) or write_weighted_edgelist(...)"
+        )
 
 
 def _first_line(table: Table, found: EdgeList) -> str:

@@ -15,7 +15,7 @@ from grandpp.data.graph_files.columns import ANSWERS, is_row_number, node_column
 from grandpp.data.graph_files.ids import counted, some
 from grandpp.data.graph_files.json_files import json_features
 from grandpp.data.graph_files.networks import node_table
-from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content
+from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, read_content, unknown_kind
 from grandpp.data.graph_files.rows import (
     Features,
     Matrix,
@@ -62,17 +62,18 @@ def read_features(path: Path, columns: NodeColumns, max_categories: int) -> Feat
         return Features(None, x, None, f"{x.shape[1]} columns of {path.name}")
     if kind == ".npz":
         return _read_npz(path)
-    raise GraphFileError(
-        f"{path}: expected features as CSV, TSV, Parquet, NPY, sparse NPZ, JSON, LINQS .content, "
-        f"GraphML or GML (got {repr(kind) if kind else 'a name without an ending'})"
+    raise unknown_kind(
+        path,
+        "features as CSV, TSV, Parquet, NPY, sparse NPZ, JSON, LINQS .content, GraphML or GML",
     )
 
 
 def _features_of_table(table: Table, node: int, label: str | None, max_categories: int) -> Features:
     ids = unique_ids(table.factor(node, "a node id"), table.where, "features")
+    answers = [c for c in range(table.width) if c != node and _is_answer(table, c, label)]
     used = [
         c for c in range(table.width)
-        if c != node and not _is_answer(table, c, label) and not is_row_number(table, c)
+        if c != node and c not in answers and not is_row_number(table, c)
     ]  # fmt: skip
     if not used:
         raise GraphFileError(
@@ -91,7 +92,7 @@ def _features_of_table(table: Table, node: int, label: str | None, max_categorie
     dense = table.frame[numeric].to_numpy(dtype=np.float64, na_value=np.nan)
     if not np.isfinite(dense).all():
         for column in numeric:
-            table.numbers(column, f"feature in column {table.name(column)}")
+            table.numbers(column, f"feature in column {table.name(column)}", fill=True)
     if len(numeric) == len(used):
         parts, names = [dense], [_feature_name(table, c) for c in used]
     else:
@@ -122,7 +123,7 @@ def _features_of_table(table: Table, node: int, label: str | None, max_categorie
     if num_words:
         kinds.append(f"{num_words} with words, one-hot: {x.shape[1]} features")
     how += f" ({', '.join(kinds)})" if kinds else ""
-    return Features(ids, x, names, how, tuple(notes))
+    return Features(ids, x, names, how, tuple(notes), tuple(table.name(c) for c in answers))
 
 
 def _days(table: Table, column: int) -> NDArray[np.float64] | None:
@@ -149,9 +150,10 @@ def _days(table: Table, column: int) -> NDArray[np.float64] | None:
     if wrong.any():
         row = int(wrong.argmax())
         got = f"'{cells.iloc[row]}'" if filled.iloc[row] else "an empty cell"
+        hint = table.fill_hint(column, row)
         raise GraphFileError(
             f"{table.where(row)}: expected a date as 2024-03-14 in column {table.name(column)} "
-            f"(got {got})"
+            f"(got {got}){hint}"
         )
     return found
 
@@ -169,7 +171,7 @@ def _words_or_numbers(
     name = table.name(column)
     numbers = ~np.isnan(values) | cells.astype(str).str.strip().str.fullmatch(_COMMAS).to_numpy()
     if not filled or 2 * int(numbers.sum()) >= filled:
-        values = table.numbers(column, f"feature in column {name}")
+        values = table.numbers(column, f"feature in column {name}", fill=True)
         return values[:, None].astype(np.float32), []
     words = table.factor(column)
     if len(words.values) > max_categories:
@@ -203,7 +205,7 @@ def _read_linqs(path: Path) -> Features:
     table = content_table(path)
     ids = unique_ids(table.factor(0, "a node id"), table.where, "features")
     columns = range(1, table.width - 1)
-    parts = [table.numbers(c, f"feature in column {table.name(c)}") for c in columns]
+    parts = [table.numbers(c, f"feature in column {table.name(c)}", fill=True) for c in columns]
     x = check_finite(np.stack(parts, axis=1), table.where)
     return Features(ids, x, None, f"{x.shape[1]} columns of {path.name}")
 

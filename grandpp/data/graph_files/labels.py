@@ -17,34 +17,16 @@ from grandpp.data.graph_files.columns import label_column, node_column
 from grandpp.data.graph_files.ids import Factor, IntArray, factor_of
 from grandpp.data.graph_files.json_files import load_json
 from grandpp.data.graph_files.networks import node_table
-from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of
+from grandpp.data.graph_files.raw import NETWORKS, TABLES, kind_of, unknown_kind
 from grandpp.data.graph_files.rows import (
     NodeColumns,
     content_table,
     read_array,
     read_node_table,
 )
-from grandpp.data.graph_files.tables import Table
+from grandpp.data.graph_files.tables import MISSING_WORDS, Table
 
-UNKNOWN = frozenset(
-    (
-        "-1",
-        "?",
-        "NA",
-        "N/A",
-        "#N/A",
-        "#NA",
-        "<NA>",
-        "n/a",
-        "NaN",
-        "nan",
-        "-NaN",
-        "-nan",
-        "NULL",
-        "null",
-        "None",
-    )
-)
+UNKNOWN = MISSING_WORDS | {"-1"}
 """What stands for no label, besides an empty cell."""
 _WHOLE = re.compile(r"-?[0-9]+\.0+")
 
@@ -112,9 +94,8 @@ def read_labels(path: Path, columns: NodeColumns, class_names: Sequence[str] | N
                 f"{list(found.shape)})"
             )
         return labels_of(None, factor_of(found), lambda r: f"{path}, row {r + 1}", class_names)
-    raise GraphFileError(
-        f"{path}: expected labels as CSV, TSV, Parquet, JSON, NPY, LINQS .content, GraphML or GML "
-        f"(got {repr(kind) if kind else 'a name without an ending'})"
+    raise unknown_kind(
+        path, "labels as CSV, TSV, Parquet, JSON, NPY, LINQS .content, GraphML or GML"
     )
 
 

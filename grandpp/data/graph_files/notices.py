@@ -131,8 +131,11 @@ def graph_notices(
             counted(merged.uneven, "edge", "edges")
             + " had another weight in the other direction: the mean is used"
         )
-    if merged.weight is not None and (none := int((merged.weight == 0).sum())):
-        notes.append(f"edges with the weight 0, which join nothing: {none:,}")
+    if merged.weightless:
+        notes.append(
+            counted(merged.weightless, "edge", "edges")
+            + " of weight 0 (in float32), which would join nothing, left out"
+        )
     if edges.unused:
         hint = " (weights are named with weight_column, --weight-column)"
         hint = hint if merged.weight is None and edges.unused != ("edge_attr",) else ""

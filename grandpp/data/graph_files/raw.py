@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from grandpp.data.errors import GraphFileError
+from grandpp.data.files import expand_home
 
 TABLES = (".csv", ".tsv", ".txt", ".tab", ".edges", ".edgelist", ".parquet", ".pq")
 PARQUET = (".parquet", ".pq")
@@ -97,4 +98,18 @@ def as_path(path: str | Path) -> Path:
     """
     if str(path) == "-":
         raise GraphFileError("expected the name of a file (got -, standard input is none)")
-    return Path(path).expanduser()
+    return expand_home(path)
+
+
+def unknown_kind(path: Path, expected: str) -> GraphFileError:
+    """The error for a file whose name ends in nothing that is read, or that is not there.
+
+    Args:
+        path: The file.
+        expected: What was expected, in words.
+    """
+    if not path.exists():
+        return GraphFileError(f"{path}: expected a file or folder (got none of this name)")
+    kind = kind_of(path)
+    got = repr(kind) if kind else "a name without an ending"
+    return GraphFileError(f"{path}: expected {expected} (got {got})")

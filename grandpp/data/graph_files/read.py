@@ -81,7 +81,8 @@ def read_graph(
 
     Edges repeated in the same direction are one edge whose weights add up, as in
     :mod:`grandpp.graph`; an undirected edge given in both directions is one edge, whose weight is
-    the mean of the two; repeated edges without weights have none. Nodes without a row of features
+    the mean of the two; repeated edges without weights have none. Edges of weight 0 join nothing
+    and are left out. Nodes without a row of features
     have zeros. Node ids are compared as text, so 7 and "7" are the same node, and 007 is another.
 
     Args:
@@ -188,6 +189,10 @@ def _read_parts(
             f"(name {edges.name} as features or labels, too)"
         )
     notes += [] if x is None else x.notes
+    if x is not None and features is not None and labels != features:
+        notes += [
+            f"column {name} of {features.name} holds labels and is no feature" for name in x.answers
+        ]
     if y is not None and y.maybe_header and labels is not None and rows.header is None:
         y = _without_header(y, bundle, x, order, labels, notes)
     if masks and labels is not None:

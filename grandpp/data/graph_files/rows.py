@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from grandpp.data.errors import GraphFileError
+from grandpp.data.errors import GraphFileError, array_fault
+from grandpp.data.features import columns_by_name
 from grandpp.data.graph_files.columns import node_header
 from grandpp.data.graph_files.ids import Factor, some
 from grandpp.data.graph_files.raw import kind_of, read_content
-from grandpp.data.graph_files.tables import Table, read_table
+from grandpp.data.graph_files.tables import Table, fill_hint, read_table
 
 Matrix = Any  # an array or a csr_matrix of scipy
 
@@ -32,6 +33,7 @@ class Features:
         names: Name of each column, or ``None`` where the file has no names.
         how: What was read, in words.
         notes: What a user may want to know of the file, in sentences.
+        answers: Names of columns that hold labels and are no features.
     """
 
     ids: NDArray[Any] | None
@@ -39,6 +41,7 @@ class Features:
     names: list[str] | None
     how: str
     notes: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def read_array(path: Path) -> NDArray[Any]:
     except GraphFileError:
         raise
     except Exception as error:  # numpy raises whatever a broken file makes it stumble over
-        raise GraphFileError(f"{path}: expected a .npy array (got: {error})") from None
+        raise GraphFileError(f"{path}: expected a .npy array (got: {array_fault(error)})") from None
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "iufb":
         kind = getattr(found, "dtype", type(found).__name__)
         raise GraphFileError(f"{path}: expected an array of numbers (got {kind})")
@@ -130,7 +133,10 @@ def check_finite(found: Any, where: Callable[[int], str]) -> Matrix:
         else:
             row = int(wrong.any(axis=1).argmax())
             value = values[row][wrong[row]][0]
-        raise GraphFileError(f"{where(row)}: expected finite features (got {value})")
+        within = " in the range of float32" if np.isfinite(value) else ""
+        missing = int(np.isnan(values).sum())
+        hint = fill_hint(missing, int(np.prod(found.shape))) if np.isnan(value) else ""
+        raise GraphFileError(f"{where(row)}: expected finite features{within} (got {value}){hint}")
     if sparse:
         return sp.csr_matrix((small, found.indices, found.indptr), shape=found.shape)
     return np.ascontiguousarray(small)
@@ -158,7 +164,8 @@ def sound_parts(found: Any, name: str) -> sp.csr_matrix:
 def align(found: Features, names: Sequence[str], path: Path) -> tuple[Features, list[str]]:
     """Bring columns into the order of another graph's, by name.
 
-    A category or word that does not occur here is a column of zeros; a plain number has to be here.
+    A category or word that does not occur here is a column of zeros; a plain number, and a column
+    that has categories, have to be here. Of columns with one name the first is the first there.
 
     Args:
         found: The features, with names.
@@ -174,20 +181,44 @@ def align(found: Features, names: Sequence[str], path: Path) -> tuple[Features, 
                 f"{path}: expected {len(names)} columns of features (got {found.x.shape[1]})"
             )
         return found, []
-    place = {name: i for i, name in enumerate(found.names)}
-    missing = [n for n in names if n not in place and "=" not in n and kind_of(path) != ".json"]
-    if missing:
-        raise GraphFileError(f"{path}: expected columns {some(missing)} (got none of that name)")
-    wanted = np.array([place.get(name, -1) for name in names], dtype=np.int64)
+    wanted = columns_by_name(names, found.names)
+    if kind_of(path) != ".json":
+        _check_columns(names, wanted, found.names, path)
     present = np.flatnonzero(wanted >= 0)
     select = sp.csr_matrix(
         (np.ones(present.size, dtype=np.float32), (wanted[present], present)),
-        shape=(len(place), len(names)),
+        shape=(len(found.names), len(names)),
     )
     if sp.issparse(found.x):
         x: Matrix = sp.csr_matrix(found.x @ select)
     else:
         x = np.zeros((found.x.shape[0], len(names)), dtype=np.float32)
         x[:, present] = found.x[:, wanted[present]]
-    left = [name for name in found.names if name not in set(names)]
-    return Features(found.ids, x, list(names), found.how, found.notes), left
+    used = set(wanted.tolist())
+    left = [name for i, name in enumerate(found.names) if i not in used]
+    return replace(found, x=x, names=list(names)), left
+
+
+def _check_columns(
+    names: Sequence[str], wanted: NDArray[np.int64], found: Sequence[str], path: Path
+) -> None:
+    """Check that a column was found for each name but those of categories of a column.
+
+    Raises:
+        GraphFileError: One was not.
+    """
+    absent = [name for name, place in zip(names, wanted, strict=True) if place < 0]
+    missing = [name for name in absent if "=" not in name]
+    if missing:
+        there = [name for name in found if name in missing]
+        same = [name for name in names if name in missing]
+        got = f"only {', '.join(there)}" if there else "none of that name"
+        raise GraphFileError(f"{path}: expected columns {some(same)} (got {got})")
+    columns = {name.partition("=")[0] for name in found if "=" in name}
+    for name in absent:
+        column, _, word = name.partition("=")
+        if column not in columns:
+            got = "numbers" if column in found else "none of that name"
+            raise GraphFileError(
+                f"{path}: expected a column '{column}' of words, such as '{word}' (got {got})"
+            )

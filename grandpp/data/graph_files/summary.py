@@ -167,14 +167,18 @@ def without_labelled_component(data: Data, mask: Tensor | None = None) -> Tensor
     What a diffusion model predicts there rests on their features alone.
 
     Args:
-        data: Graph with ``edge_index`` ``[2, E]`` and ``y`` ``[N]``, -1 where no label is known.
+        data: Graph with ``edge_index`` ``[2, E]``, perhaps ``edge_weight`` ``[E]`` (edges of weight
+            0 join nothing), and ``y`` ``[N]``, -1 where no label is known.
         mask: Which of the labelled nodes count, bool ``[N]``. (default: ``None``, all)
 
     Returns:
         bool ``[N]``.
     """
     labelled = data.y >= 0 if mask is None else (data.y >= 0) & mask
-    component = component_of_nodes(data.edge_index.cpu().numpy(), data.y.numel())
+    edge_index, weight = data.edge_index, data.get("edge_weight")
+    if weight is not None:  # an edge of weight 0 joins nothing
+        edge_index = edge_index[:, weight.view(-1) > 0]
+    component = component_of_nodes(edge_index.cpu().numpy(), data.y.numel())
     reached = np.zeros(component.max(initial=-1) + 1, dtype=bool)
     reached[component[labelled.cpu().numpy()]] = True
     return torch.from_numpy(~reached[component]).to(data.y.device)

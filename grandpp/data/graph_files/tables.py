@@ -25,6 +25,25 @@ _UNUSUAL_INTEGER = re.compile(rb'(?m)(?:^|[\s,;|"])(?:\+[0-9]|-?0[0-9]|-0)')
 _DECIMAL_COMMA = r"[+-]?[0-9]+(?:,[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _THOUSANDS = r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+"
 _NUMBERS = {"true": 1.0, "false": 0.0}
+MISSING_WORDS = frozenset(
+    (
+        "?",
+        "NA",
+        "N/A",
+        "#N/A",
+        "#NA",
+        "<NA>",
+        "n/a",
+        "NaN",
+        "nan",
+        "-NaN",
+        "-nan",
+        "NULL",
+        "null",
+        "None",
+    )
+)
+"""What stands for a missing value, besides an empty cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +95,13 @@ class Table:
             )
         return found
 
-    def numbers(self, column: int, what: str) -> NDArray[np.float64]:
+    def numbers(self, column: int, what: str, *, fill: bool = False) -> NDArray[np.float64]:
         """A column of finite numbers.
+
+        Args:
+            column: Its position.
+            what: What each cell has to hold, in words.
+            fill: Whether a missing value may well be replaced, which the message says.
 
         Raises:
             GraphFileError: A cell holds anything else.
@@ -90,8 +114,23 @@ class Table:
             cell = self.reread(column).iloc[row] if cells.dtype.kind == "f" else cells.iloc[row]
             got = "an empty cell" if pd.isna(cell) else f"'{cell}'"
             kind = "a number" if pd.isna(cell) or np.isnan(found[row]) else "a finite number"
-            raise GraphFileError(f"{self.where(row)}: expected {kind} as {what} (got {got})")
+            hint = self.fill_hint(column, row) if fill else ""
+            raise GraphFileError(f"{self.where(row)}: expected {kind} as {what} (got {got}){hint}")
         return found
+
+    def fill_hint(self, column: int, row: int) -> str:
+        """What to do about missing values in a column, or nothing if that of ``row`` is none."""
+        words = self.reread(column).astype(object)
+        missing = (words.isna() | words.astype(str).str.strip().isin(MISSING_WORDS)).to_numpy()
+        return fill_hint(int(missing.sum()), missing.size) if missing[row] else ""
+
+
+def fill_hint(missing: int, values: int) -> str:
+    """What to do about missing features, in words that follow those of the error."""
+    return (
+        f"; {missing:,} of {values:,} values are missing: replace them, for example by the mean "
+        "of the column, or leave the column out"
+    )
 
 
 def as_numbers(cells: pd.Series) -> NDArray[np.float64]:

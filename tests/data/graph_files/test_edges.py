@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch_geometric.data import Data
 
-from grandpp.data import GraphFileError, check_data, read_graph
+from grandpp.data import GraphFileError, check_data, read_graph, without_labelled_component
 
 
 def pairs(data):
@@ -335,3 +335,42 @@ def test_names_of_two_kinds_of_ids_are_a_header(write, names):
     assert found.num_nodes == 4 and not found.summary.notes
     # A name that only ends like one is an id.
     assert read_graph(write("e.csv", "david,ingrid\ndavid,ann\n")).num_nodes == 3
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_edges_of_weight_zero_join_nothing(write, directed):
+    """An edge that carries nothing neither joins components nor counts as an edge."""
+    edges = write("e.csv", "source,target,weight\na,b,1\nb,c,0\nc,d,2\nd,c,0\nd,e,1e-300\n")
+    labels = write("l.csv", "node,label\na,red\nb,blue\n")
+    found = read_graph(edges, None, labels, directed=directed)
+    ends = {("a", "b"): 1, ("c", "d"): 2} if directed else {
+        ("a", "b"): 1, ("b", "a"): 1, ("c", "d"): 1, ("d", "c"): 1
+    }  # fmt: skip
+    assert pairs(found) == ends and found.node_ids == list("abcde")
+    summary = found.summary
+    assert (summary.num_edges, summary.num_components, summary.num_isolated) == (2, 3, 1)
+    assert without_labelled_component(found).tolist() == [False, False, True, True, True]
+    left = 3 if directed else 2
+    assert f"{left} edges of weight 0 (in float32), which would join nothing, left out" in (
+        summary.notes
+    )
+
+
+def test_components_of_a_graph_in_memory_follow_its_weights():
+    ends = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    weight, y = torch.tensor([1.0, 1, 0, 0]), torch.tensor([0, 1, -1])
+    data = Data(edge_index=ends, edge_weight=weight, y=y)
+    assert without_labelled_component(data).tolist() == [False, False, True]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("a,b,1\nb,c,1e39\n", r"e\.csv:3: expected a weight in the range of float32.*1e\+39"),
+        ("a,b,3e38\na,b,3e38\n", r"e\.csv: expected weights of a repeated edge.*6e\+38"),
+    ],
+)
+def test_weights_beyond_single_precision_are_refused(write, rows, words):
+    with pytest.raises(GraphFileError, match=words):
+        read_graph(write("e.csv", f"source,target,weight\n{rows}"))

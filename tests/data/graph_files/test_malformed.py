@@ -297,3 +297,29 @@ def test_a_file_damaged_at_random_is_refused_in_one_line_or_read_as_a_graph(writ
             assert "\n" not in str(error) and str(path.parent) in str(error)
         else:
             assert bool(torch.isfinite(check.x).all()) and check.num_nodes > 0
+
+
+@pytest.mark.parametrize("name", ["nothing", "no/such/folder", "e.xyz"])
+@pytest.mark.parametrize("which", ["edges", "features", "labels"])
+def test_a_path_that_is_not_there_is_no_unknown_format(write, name, which):
+    files = {"edges": write("e.csv", "a,b\n"), which: name}
+    with pytest.raises(GraphFileError, match=rf"{name}: expected a file.* \(got none of this name"):
+        read_graph(**files)
+
+
+@pytest.mark.parametrize("data", ["{}", "{'weight': 1.0}"])
+def test_attributes_that_networkx_writes_beside_edges_are_told(write, data):
+    """``write_edgelist`` writes a dictionary in each line unless it is told otherwise."""
+    words = r"g\.edgelist:1: expected numbers .*: .* write_edgelist\(\.\.\., data=False\)"
+    with pytest.raises(GraphFileError, match=words):
+        read_graph(write("g.edgelist", f"a b {data}\nb c {data}\n"))
+
+
+def test_features_that_a_model_wants_and_nobody_gave_are_asked_for(write):
+    with pytest.raises(GraphFileError, match=r"expected features x, y \(got none\): .*--features"):
+        read_graph(write("e.csv", "a,b\nb,c\n"), feature_names=["x", "y"])
+
+
+def test_numpys_advice_to_run_code_is_not_repeated(write):
+    with pytest.raises(GraphFileError, match=r"f\.npy: expected a \.npy array \(got: no NPY data"):
+        read_graph(write("e.csv", "0,1\n"), write("f.npy", "node,x\n0,1\n"))

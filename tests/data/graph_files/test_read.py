@@ -166,3 +166,14 @@ def test_the_graph_is_moved_copied_measured_and_rewired_as_any_other(tmp_path, g
     assert rewire(found, "gdc").num_nodes == 80
     part = found.subgraph(torch.arange(10))
     assert part.node_ids == found.node_ids[:10]
+
+
+def test_a_tilde_is_the_home_or_a_part_of_the_name(tmp_path, write, monkeypatch):
+    """As in a shell: ``~/e.csv`` is in the home; ``~e.csv``, of no known user, is a name."""
+    write("e.csv", "a,b\n")
+    write("~e.csv", "a,b\nb,c\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert read_graph("~/e.csv").num_nodes == 2
+    assert read_graph("~e.csv").num_nodes == 3
+    assert load_dataset("~e.csv").num_nodes == 3
