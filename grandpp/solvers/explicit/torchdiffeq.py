@@ -213,9 +213,10 @@ class TorchDiffEq:
     def _landing(self, ts: Tensor) -> dict[str, Any]:
         """Let steps end at saved times where interpolation is less accurate than they are.
 
-        The polynomial of torchdiffeq is of fourth order, whatever the method.
+        The polynomial of torchdiffeq is of fourth order, whatever the method, and that of "bosh3"
+        passes through a midpoint of second order.
         """
-        return {"step_t": ts[1:].detach()} if self.method == "dopri8" else {}
+        return {"step_t": ts[1:].detach()} if self.method in ("bosh3", "dopri8") else {}
 
     @property
     def _is_adams(self) -> bool:

@@ -105,9 +105,10 @@ class SystemSeries:
         Args:
             system: The system.
             time: T, a scalar.
-            rtol: Bound on the error relative to each input. A source counts for the time
-                min(T, 1 / r) with the fastest rate r of the system, the least that its effect can
-                have grown to: damping or balance may keep that from growing with T.
+            rtol: Bound on the error relative to each input; rounding where that is larger. A
+                source counts for the time min(T, 1 / r) with the fastest rate r of the system, the
+                least that its effect can have grown to: damping or balance may keep that from
+                growing with T.
             max_terms: Most terms of all steps.
 
         Raises:
@@ -130,8 +131,10 @@ class SystemSeries:
             size = series.detach().abs().amax(dim=0) / least[:, None]
             sums = size.sum(-1)
             states, sources = float(sums[: len(constant)].amax()), float(sums.amax())
-            # What one step leaves as error, later ones may carry on and enlarge.
-            tol = rtol if steps == 1 else max(rtol / (steps**2 * max(1.0, states)), 4e-14 * sources)
+            # What one step leaves as error, later ones may carry on and enlarge. The coefficients
+            # are known to rounding alone, which is no reason to take more of them.
+            tol = rtol if steps == 1 else rtol / (steps**2 * max(1.0, states))
+            tol = max(tol, 4e-14 * sources)
             remainder = size.flip(-1).cumsum(-1).flip(-1).amax(dim=0)
             if not (states <= _CANCELLATION and sources <= _SOURCE_CANCELLATION):
                 steps *= 2
