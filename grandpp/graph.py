@@ -108,6 +108,7 @@ class Graph:
             ``[E' + N]``; every target has at least one positive entry.
 
         Raises:
+            TypeError: If the weights are no dense tensor.
             ValueError: If a weight is negative, complex or not finite, the type of ``like`` is too
                 narrow for the weights of a target, or their number is not E.
         """
@@ -138,6 +139,10 @@ class Graph:
         return self.edge_index[1, : self.keep.numel()]
 
     def _check_weight(self, edge_weight: Tensor) -> Tensor:
+        dense = isinstance(edge_weight, Tensor) and edge_weight.layout == torch.strided
+        if not dense:
+            layout = getattr(edge_weight, "layout", f"a {type(edge_weight).__name__}")
+            raise TypeError(f"expected 'edge_weight' to be a dense tensor (got {layout})")
         if edge_weight.is_complex():
             raise ValueError(f"expected a real 'edge_weight' (got {edge_weight.dtype})")
         edge_weight = edge_weight.squeeze(-1) if edge_weight.dim() == 2 else edge_weight

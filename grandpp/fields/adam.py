@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from grandpp.fields.fixed import register_fixed
 from grandpp.fields.momentum import OMEGA, WithMomentum
+from grandpp.linalg.arguments import check_number
 from grandpp.vector_field import Rate
 
 POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -64,11 +65,14 @@ class Adam(WithMomentum):
             raise ValueError(
                 f"expected 'positive' to be one of {', '.join(POSITIVE)} (got '{positive}')"
             )
+        check_number("'epsilon'", epsilon)
         if not epsilon > 0:
             raise ValueError(f"expected 'epsilon' to be positive (got {epsilon})")
         self.epsilon, self.positive = epsilon, positive
         for name, value in (("alpha", alpha), ("beta", beta)):
             self.register_parameter(f"{name}_logit", None)
+            if value is not None:
+                check_number(f"'{name}'", value)
             if value is None:
                 self.register_parameter(f"{name}_logit", nn.Parameter(torch.empty(())))
             elif 0 < value < 1:

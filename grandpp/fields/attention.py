@@ -25,6 +25,7 @@ from grandpp.linalg import (
     sddmm,
     unit_rows,
 )
+from grandpp.linalg.arguments import check_integer
 
 ATTENTIONS: tuple[str, ...] = ("scaled_dot", "gat", "cosine", "pearson", "exp_kernel")
 NORMALIZATIONS: tuple[str, ...] = ("softmax", "squareplus")
@@ -77,6 +78,8 @@ class EdgeAttention(nn.Module):
         super().__init__()
         check_choice("attention", score, ATTENTIONS)
         check_choice("normalization", normalization, NORMALIZATIONS)
+        check_integer("'heads'", heads)
+        check_integer("'attention_channels'", attention_channels)
         if heads < 1 or attention_channels < 1 or attention_channels % heads:
             raise ValueError(
                 f"expected 'attention_channels' to be a positive multiple of 'heads' "

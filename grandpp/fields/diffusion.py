@@ -18,6 +18,7 @@ from grandpp.fields.finite import NonFiniteFeaturesError, check_parameters
 from grandpp.fields.messages import edges_of, makes_messages, remember_propagate
 from grandpp.graph import Graph, prepare_graph, row_normalize
 from grandpp.linalg import LOCAL, Reductions, all_finite, attention_product, triton_for
+from grandpp.linalg.arguments import check_integer, check_number
 
 MODES: tuple[str, ...] = ("linear", "nonlinear")
 
@@ -90,6 +91,9 @@ class GraphDiffusion(MessagePassing):
         self, channels: int, mode: str, attention: str | None, heads: int, self_loop_weight: float
     ) -> None:
         check_choice("mode", mode, MODES)
+        check_integer("'channels'", channels)
+        check_integer("'heads'", heads)
+        check_number("'self_loop_weight'", self_loop_weight)
         if channels < 1:
             raise ValueError(f"expected 'channels' to be positive (got {channels})")
         if heads < 1:
@@ -155,7 +159,7 @@ class GraphDiffusion(MessagePassing):
     ) -> tuple[Graph, Tensor | None]:
         if not (self.takes_graphs and isinstance(edge_index, Graph)):
             given: Any = edge_index  # what is no tensor is refused
-            edges, edge_weight = edges_of(given, edge_weight)
+            edges, edge_weight = edges_of(given, edge_weight, x.size(0))
             return prepare_graph(edges, x.size(0)), edge_weight
         if edge_index.num_nodes != x.size(0):
             raise ValueError(

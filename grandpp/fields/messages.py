@@ -30,20 +30,28 @@ _HOOKS = (
 )
 
 
-def edges_of(edge_index: Tensor, edge_weight: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def edges_of(
+    edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int
+) -> tuple[Tensor, Tensor | None]:
     """Return ``edge_index`` ``[2, E]`` and weights, also of a sparse matrix, which stays as it is.
 
     Args:
         edge_index: int64 ``[2, E]``, or a sparse matrix ``[N, N]`` with targets as rows (PyG's
             ``adj_t``): torch's COO, CSR or CSC, or a ``torch_sparse.SparseTensor``.
         edge_weight: Weights ``[E]``; ``None`` for the values of a sparse matrix.
+        num_nodes: Number of nodes N.
 
     Raises:
-        TypeError: If ``edge_index`` is neither, or the weights are no tensor.
+        TypeError: If ``edge_index`` is neither.
+        ValueError: For a sparse matrix of another shape.
     """
-    if edge_weight is not None and not isinstance(edge_weight, Tensor):
-        raise TypeError(f"expected 'edge_weight' to be a tensor (got {_named(edge_weight)})")
     if is_sparse(edge_index):
+        shape = _shape_of(edge_index)
+        if shape != [num_nodes, num_nodes]:
+            raise ValueError(
+                f"expected a sparse 'edge_index' of shape [{num_nodes}, {num_nodes}], with a row "
+                f"and a column per node (got {shape})"
+            )
         if isinstance(edge_index, Tensor) and edge_index.layout == torch.sparse_coo:
             # to_edge_index would mark the caller's matrix as coalesced, in place, and lose the
             # gradient. Repeated entries add up to the same operator; given weights are one each.
@@ -59,6 +67,11 @@ def edges_of(edge_index: Tensor, edge_weight: Tensor | None) -> tuple[Tensor, Te
             f"(got {_named(edge_index)})"
         )
     return edge_index, edge_weight
+
+
+def _shape_of(matrix: Any) -> list[int]:
+    # That of a torch_sparse.SparseTensor is a method.
+    return list(matrix.shape if isinstance(matrix, Tensor) else matrix.sizes())
 
 
 def _named(value: object) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from grandpp.fields.dynamics import Dynamics
 from grandpp.fields.fixed import register_fixed
+from grandpp.linalg.arguments import check_number
 from grandpp.vector_field import Rate
 
 
@@ -117,6 +118,9 @@ class HeavyBall(WithMomentum):
         self, *, gamma: float | None = None, max_gamma: float = 1.0, channel_dim: int = 1
     ) -> None:
         super().__init__(channel_dim)
+        if gamma is not None:
+            check_number("'gamma'", gamma)
+        check_number("'max_gamma'", max_gamma)
         if gamma is not None and not 0 <= gamma < math.inf:
             raise ValueError(f"expected 'gamma' to be finite and not negative (got {gamma})")
         if not 0 < max_gamma < math.inf:
@@ -200,6 +204,9 @@ class GeneralizedHeavyBall(HeavyBall):
                 "expected an 'activation' without parameters, which would get no gradient "
                 f"(got {activation})"
             )
+        if xi is not None:
+            check_number("'xi'", xi)
+        check_number("'chi'", chi)
         if xi is not None and not 0 <= xi < math.inf:
             raise ValueError(f"expected 'xi' to be finite and not negative (got {xi})")
         if not math.isfinite(chi):

@@ -17,6 +17,7 @@ from grandpp.fields.random_walk import walk_measure
 from grandpp.fields.stationary import measure_and_classes
 from grandpp.fields.trust import graphs_of, trust_weights, trusted_nodes
 from grandpp.graph import degree
+from grandpp.linalg.arguments import check_number
 from grandpp.linalg.components import Classes, Components
 
 DEFAULT_GAIN = 0.2
@@ -89,6 +90,7 @@ class TrustedSource(nn.Module):
         super().__init__()
         check_choice("source", kind, SOURCES)
         check_choice("initial", initial, INITIALS)
+        check_number("'source_gain'", gain)
         if not abs(gain) < float("inf"):
             raise ValueError(f"expected a finite 'source_gain' (got {gain})")
         self.kind, self.initial = kind, initial

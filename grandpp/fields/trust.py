@@ -84,6 +84,7 @@ def graphs_of(batch: Tensor | None, x: Tensor, reductions: Reductions = LOCAL) -
         reductions: How to sum over nodes. (default: those of one process)
 
     Raises:
+        TypeError: For anything but a tensor.
         ValueError: For a wrong dtype or shape, or the batch of a sharded graph.
     """
     if batch is None:
@@ -91,6 +92,8 @@ def graphs_of(batch: Tensor | None, x: Tensor, reductions: Reductions = LOCAL) -
         return Components(label, 1, reductions)
     if not reductions.is_local:
         raise ValueError("expected no 'batch' for a sharded graph, which is one graph")
+    if not isinstance(batch, Tensor):
+        raise TypeError(f"expected 'batch' to be a tensor (got {type(batch).__name__})")
     is_integer = not (batch.is_floating_point() or batch.is_complex() or batch.dtype == torch.bool)
     if batch.shape != (x.size(0),) or not is_integer:
         raise ValueError(

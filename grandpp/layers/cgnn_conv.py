@@ -10,6 +10,7 @@ from grandpp.fields.damped import DampedDiffusion, with_restart
 from grandpp.fields.entry import solver_entry
 from grandpp.graph import degree
 from grandpp.layers.base import DiffusionConv
+from grandpp.linalg.arguments import check_number
 from grandpp.solvers import Solution, Solver, Steady
 
 
@@ -83,6 +84,7 @@ class CGNNConv(DiffusionConv):
             max_nfe=max_nfe,
             gradient=gradient,
         )
+        check_number("'alpha'", alpha)
         if not 0 <= alpha <= 1:
             raise ValueError(f"expected 'alpha' in [0, 1] (got {alpha})")
         if isinstance(self.solver, Steady):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grandpp.linalg.arguments import check_number
 from grandpp.solvers.base import Solution, Status, map_parts, stack_states
 from grandpp.solvers.explicit.stiffness import StiffError, StiffnessCountedField
 from grandpp.solvers.explicit.torchdiffeq import TorchDiffEq
@@ -63,6 +64,8 @@ class Auto:
     method: str = "auto"
 
     def __post_init__(self) -> None:
+        check_number("rtol", self.rtol)
+        check_number("atol", self.atol)
         self._exact()
         AdaptiveProximal(self.rtol, self.atol, max_nfe=self.max_nfe)
 

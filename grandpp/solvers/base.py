@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from grandpp.linalg import all_finite
+from grandpp.linalg.arguments import check_number
 from grandpp.vector_field import S, State
 
 T = TypeVar("T", bound=State)
@@ -148,10 +149,13 @@ def check_positive(solver: object, *names: str) -> None:
     """Refuse options of a solver that are not positive and finite; ``None`` is left alone.
 
     Raises:
-        ValueError: If one is.
+        TypeError: If one is no number.
+        ValueError: If one is out of range.
     """
     for name in names:
         value = getattr(solver, name)
+        if value is not None:
+            check_number(name, value)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"expected {name} to be positive and finite (got {value})")
 

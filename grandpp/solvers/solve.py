@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,7 +62,8 @@ def solve(
         Solution with ``ys`` of shape ``[S, *state]``.
 
     Raises:
-        TypeError: If the state is no tensor or tuple of tensors, or f returns another kind.
+        TypeError: If the state is no tensor or tuple of tensors, f returns another kind, or a time
+            is no real number.
         ValueError: For a state that is not in float32, float64 or complex, for non-finite times or
             initial states, for times out of order, if f does not return a derivative of the
             state's shape, type and device or works in place on its arguments, or if its state is
@@ -74,6 +77,11 @@ def solve(
     """
     method = resolve_solver(solver, **options)
     check_state(y0)
+    for t in t_span:
+        if not isinstance(t, Real | Tensor) or (isinstance(t, Tensor) and t.is_complex()):
+            raise TypeError(
+                f"expected a time span of two numbers or scalar tensors (got a {type(t).__name__})"
+            )
     if isinstance(method, Auto) and _number(t_span[1]) == math.inf:
         method = Steady()
     reductions = reductions_of(f)
@@ -143,6 +151,18 @@ def _steady_times(
     return torch.tensor([float(t_span[0]), math.inf], dtype=torch.float64)
 
 
+def _check_save_at(save_at: Sequence[float] | Tensor) -> None:
+    if isinstance(save_at, Tensor):
+        kind = f"a tensor in {save_at.dtype}" if save_at.is_complex() else None
+    else:
+        many = isinstance(save_at, Iterable) and not isinstance(save_at, str | bytes)
+        values: Any = save_at if many else [save_at]
+        wrong = [v for v in values if not isinstance(v, Real | Tensor | np.ndarray)]
+        kind = None if not wrong else f"a {type(wrong[0]).__name__}"
+    if kind is not None:
+        raise TypeError(f"expected save_at to be a tensor or a sequence of numbers (got {kind})")
+
+
 def _times(
     t_span: tuple[float | Tensor, float | Tensor], save_at: Sequence[float] | Tensor | None
 ) -> Tensor:
@@ -152,6 +172,7 @@ def _times(
         raise ValueError(f"expected a finite time span (got {first}, {last})")
     if save_at is None:
         return torch.stack([t0, t1])
+    _check_save_at(save_at)
     times = torch.as_tensor(save_at, dtype=torch.float64).reshape(-1)
     direction = 1.0 if last >= first else -1.0
     signed = direction * torch.cat([t0.reshape(1), times, t1.reshape(1)]).detach()

@@ -90,3 +90,9 @@ def test_the_gradient_of_the_memories_is_that_of_differences():
 def test_wrong_input_is_named(options, words):
     with pytest.raises(ValueError, match=words):
         Adam(**options)
+
+
+@pytest.mark.parametrize("options", [{"alpha": "1"}, {"beta": 1j}, {"epsilon": None}])
+def test_a_constant_that_is_no_number_is_refused_by_its_name(options):
+    with pytest.raises(TypeError, match=rf"'{next(iter(options))}' to be a number"):
+        Adam(**options)

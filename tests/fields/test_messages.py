@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.explain import Explainer, GNNExplainer
 from torch_geometric.nn.conv import MessagePassing
 
+from grandpp.graph import prepare_graph
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
 
 TIGHT = {"solver": "dopri5", "rtol": 1e-9, "atol": 1e-10}
@@ -202,3 +203,29 @@ def test_no_argument_of_a_layer_is_written_to(karate, features):
             kind(8, mode=mode, **source).double()(*given)
     assert all(torch.equal(a, b) for a, b in zip(given, copies, strict=True))
     assert [t._version for t in given] == versions
+
+
+@pytest.mark.parametrize("form", ["coo", "csr", "csc"])
+@pytest.mark.parametrize("shape", [(5, 5), (4, 5), (5, 4), (3, 3)])
+@pytest.mark.parametrize("base", [GRANDConv, GRANDPPConv, HeavyBallConv, CGNNConv])
+def test_a_matrix_of_another_size_than_the_features_is_refused(base, shape, form):
+    matrix = torch.sparse_coo_tensor(torch.tensor([[0, 1], [1, 0]]), torch.ones(2), shape)
+    matrix = matrix if form == "coo" else getattr(matrix, f"to_sparse_{form}")()
+    with pytest.raises(ValueError, match=rf"\[4, 4\].*got \[{shape[0]}, {shape[1]}\]"):
+        base(2)(torch.randn(4, 2), matrix)
+
+
+@pytest.mark.parametrize("base", [GRANDConv, GRANDPPConv, HeavyBallConv, CGNNConv])
+def test_weights_that_are_no_dense_tensor_are_refused_in_words(base, path):
+    weight = torch.ones(path.size(1))
+    for wrong, words in (
+        (weight.to_sparse(), "sparse_coo"),
+        ([1.0] * 6, "a list"),
+        (2.0, "a float"),
+    ):
+        with pytest.raises(TypeError, match=f"'edge_weight'.*{words}"):
+            base(2)(torch.randn(4, 2), path, wrong)
+    graph = prepare_graph(path, 4)
+    if base.takes_graphs:
+        with pytest.raises(TypeError, match=r"'edge_weight'.*a list"):
+            base(2)(torch.randn(4, 2), graph, [1.0] * 6)

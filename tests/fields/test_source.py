@@ -310,3 +310,9 @@ def test_a_malformed_batch_is_refused_in_words(batch, karate, features):
 def test_wrong_choices_are_refused(arguments):
     with pytest.raises(ValueError, match="expected"):
         TrustedSource(*arguments)
+
+
+def test_a_batch_that_is_no_tensor_is_refused_in_words(karate, features):
+    field = GraphDiffusion(8).double().prepare(features, karate)
+    with pytest.raises(TypeError, match=r"'batch' to be a tensor .*got list"):
+        TrustedSource()(field, features, INDEX, batch=[0] * 34)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -197,3 +198,44 @@ def test_a_learned_time_warns_of_nothing():
     edge_index = torch.tensor([[0, 1, 2], [1, 2, 0]])
     conv(torch.randn(3, 8), edge_index, source_index=torch.tensor([0])).sum().backward()
     assert conv.time.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "kind"),
+    [
+        (lambda: GRANDConv(3.5), "channels", "float"),
+        (lambda: GRANDConv("3"), "channels", "str"),
+        (lambda: GRANDConv(True), "channels", "bool"),
+        (lambda: GRANDConv(4, heads=1.5), "heads", "float"),
+        (lambda: GRANDConv(4, attention_channels=8.0), "attention_channels", "float"),
+        (lambda: GRANDConv(4, self_loop_weight="1"), "self_loop_weight", "str"),
+        (lambda: GRANDConv(4, self_loop_weight=None), "self_loop_weight", "NoneType"),
+        (lambda: GRANDPPConv(4, source_gain="1"), "source_gain", "str"),
+        (lambda: HeavyBallConv(4, source="paper", source_gain=None), "source_gain", "NoneType"),
+        (lambda: HeavyBallConv(4, gamma="1"), "gamma", "str"),
+        (lambda: HeavyBallConv(4, max_gamma=None), "max_gamma", "NoneType"),
+        (lambda: HeavyBallConv(4, kind="ghbnode", xi="1"), "xi", "str"),
+        (lambda: CGNNConv(4, alpha="1"), "alpha", "str"),
+        (lambda: CGNNConv(4, alpha=None), "alpha", "NoneType"),
+        (lambda: GRANDConv(4, rtol="1e-3"), "rtol", "str"),
+        (lambda: GRANDConv(4, atol=1j), "atol", "complex"),
+        (lambda: GRANDConv(4, solver="exact", rtol="1e-3"), "rtol", "str"),
+        (lambda: GRANDConv(4, solver="tsit5", rtol="1e-3"), "rtol", "str"),
+        (lambda: GRANDConv(4, solver="dormand_prince", rtol="1e-3"), "rtol", "str"),
+        (lambda: GRANDConv(4, solver="dopri5", max_nfe="9"), "max_nfe", "str"),
+        (lambda: GRANDConv(4, solver="rk4", step_size="1"), "step_size", "str"),
+        (lambda: GRANDConv(4, solver="prox_be", step_size="1"), "step_size", "str"),
+        (lambda: GRANDConv(4, solver="prox_adaptive", rtol="1"), "rtol", "str"),
+        (lambda: GRANDConv(4, solver="commutator_free", rtol="1"), "rtol", "str"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_refused_by_its_name(make, name, kind):
+    with pytest.raises(TypeError, match=rf"expected '?{name}'? to be a.*\(got {kind}\)"):
+        make()
+
+
+def test_numbers_of_other_libraries_are_numbers():
+    conv = GRANDConv(
+        np.int64(4), heads=np.int32(2), self_loop_weight=np.float32(0.5), rtol=np.float64(1e-3)
+    )
+    assert conv(torch.ones(2, 4), torch.tensor([[0, 1], [1, 0]])).shape == (2, 4)

@@ -117,3 +117,15 @@ def test_the_default_solver_loses_no_accuracy_with_depth(dtype, time, karate, fe
     limit = torch.linalg.solve(eye - a, features)
     error = (conv(features.to(dtype), karate).double() - limit).abs().max()
     assert error < 1e-5 * limit.abs().max()
+
+
+@pytest.mark.parametrize("time", [2500.0, 10_000.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_tight_tolerance_is_met_or_rounding_is_without_decay(weighted, time):
+    edges = torch.tensor([[0, 0, 1, 2, 3, 0], [0, 1, 2, 3, 1, 4]])  # directed
+    weight = torch.tensor([1.0, 1.0, 0.5, 2.0, 1.0, 3.0]).double() if weighted else None
+    x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = CGNNConv(2, alpha=1.0, time=time, solver="exact", rtol=1e-11)(x, edges, weight)
+    given = torch.ones(6).double() if weight is None else weight
+    expected = dense_solution(edges, given, x, 1.0, time)
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8 * time)

@@ -75,6 +75,19 @@ def test_blow_up_underflow_and_budget_are_told_apart_and_say_what_to_do():
         (lambda: solve(decay, torch.ones(1), (0, math.inf)), ValueError, "finite time span"),
         (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[0.5, 0.2]), ValueError, "save_at"),
         (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[2.0]), ValueError, "save_at"),
+        (
+            lambda: solve(decay, torch.ones(1), (0, 1), save_at="end"),
+            TypeError,
+            "save_at.*got a str",
+        ),
+        (
+            lambda: solve(decay, torch.ones(1), (0, 1), save_at=torch.ones(1) * 1j),
+            TypeError,
+            "save_at.*complex64",
+        ),
+        (lambda: solve(decay, torch.ones(1), (0, 1), save_at=[0.5, None]), TypeError, "save_at"),
+        (lambda: solve(decay, torch.ones(1), (0, "1")), TypeError, "time span.*got a str"),
+        (lambda: solve(decay, torch.ones(1), (0, 1j)), TypeError, "time span.*got a complex"),
         (lambda: solve(decay, torch.ones(1), (0, 1), solver="exact"), TypeError, "linear"),
         (
             lambda: solve(decay, torch.ones(1, requires_grad=True), (0, 1), solver="scipy_solver"),

@@ -74,7 +74,8 @@ class TorchDiffEq:
             ``"checkpoint"`` (Zhuang et al. 2020; one-step methods) stores the state at the start
             of each step, two where the method carries a slope over (``"adaptive_heun"``,
             ``"fehlberg2"``), and takes each step again in the backward pass: the same gradient
-            to rounding, for one more forward pass. ``"adjoint"`` (Chen 2018) stores the end state
+            to rounding (to the solution's error for the times of ``"bosh3"`` and ``"dopri8"``), for
+            one more forward pass. ``"adjoint"`` (Chen 2018) stores the end state
             alone and recomputes the trajectory backwards. Diffusion backwards in time amplifies
             errors by up to exp(2 alpha T), so its gradients are good for short T alone.
 
@@ -213,9 +214,10 @@ class TorchDiffEq:
     def _landing(self, ts: Tensor) -> dict[str, Any]:
         """Let steps end at saved times where interpolation is less accurate than they are.
 
-        The polynomial of torchdiffeq is of fourth order, whatever the method.
+        The polynomial of torchdiffeq is of fourth order, whatever the method, and that of "bosh3"
+        passes through a midpoint of second order.
         """
-        return {"step_t": ts[1:].detach()} if self.method == "dopri8" else {}
+        return {"step_t": ts[1:].detach()} if self.method in ("bosh3", "dopri8") else {}
 
     @property
     def _is_adams(self) -> bool:

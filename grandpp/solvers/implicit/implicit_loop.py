@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from grandpp.linalg.arguments import check_number
 from grandpp.solvers.base import Solution, Status, is_finite
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.gradients.counting import BudgetError, CountedField
@@ -49,6 +50,7 @@ def check_options(options: Options, gradient: str, positive: Mapping[str, float 
     """Check the options that all proximal solvers have.
 
     Raises:
+        TypeError: For an option that should be a number and is none.
         ValueError: For an unknown inner solver or gradient, or a number out of range.
     """
     resolve_inner(options.inner)
@@ -59,6 +61,8 @@ def check_options(options: Options, gradient: str, positive: Mapping[str, float 
         )
     limits = {"max_inner": options.max_inner, "max_nfe": options.max_nfe}
     for name, value in {**positive, **limits}.items():
+        if value is not None:
+            check_number(name, value)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"expected {name} to be positive and finite (got {value})")
 

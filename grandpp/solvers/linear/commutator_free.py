@@ -36,7 +36,7 @@ from torch import Tensor
 
 from grandpp.linalg import CSR, multiply
 from grandpp.linalg.series import Series
-from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
+from grandpp.solvers.base import Solution, SolveStats, Status, check_positive, is_finite
 from grandpp.solvers.explicit.stages import ErrorNorm
 from grandpp.solvers.implicit.equation import StepError
 from grandpp.solvers.linear.exponential import apply_series, is_stochastic
@@ -138,10 +138,7 @@ class CommutatorFree:
     method: str = "commutator_free"
 
     def __post_init__(self) -> None:
-        for name in ("rtol", "atol", "max_nfe"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        check_positive(self, "rtol", "atol", "max_nfe")
 
     def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``, forward in time.

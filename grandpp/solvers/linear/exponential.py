@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from grandpp.linalg import CSR, multiply
+from grandpp.linalg.arguments import check_number
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.series import Series
 from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
@@ -88,6 +89,8 @@ class Exact:
     method: str = "exact"
 
     def __post_init__(self) -> None:
+        check_number("rtol", self.rtol)
+        check_number("max_nfe", self.max_nfe)
         if not 0 < self.rtol < 1:
             raise ValueError(f"expected rtol between 0 and 1 (got {self.rtol})")
         if self.max_nfe < 1:

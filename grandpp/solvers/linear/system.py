@@ -29,6 +29,8 @@ _FIRST_SAMPLES = 64
 _CANCELLATION = 1e3
 # Those of a balanced source cancel however the span is divided, which double precision bears.
 _SOURCE_CANCELLATION = 1e7
+# Rounding of a sampled function, per sample and relative to its largest value.
+_ROUNDING = 1e-16
 # Terms of the exponential of a matrix of norm 1/2 until they are rounding.
 _TAYLOR = 15
 
@@ -105,9 +107,10 @@ class SystemSeries:
         Args:
             system: The system.
             time: T, a scalar.
-            rtol: Bound on the error relative to each input. A source counts for the time
-                min(T, 1 / r) with the fastest rate r of the system, the least that its effect can
-                have grown to: damping or balance may keep that from growing with T.
+            rtol: Bound on the error relative to each input; rounding where that is larger. A
+                source counts for the time min(T, 1 / r) with the fastest rate r of the system, the
+                least that its effect can have grown to: damping or balance may keep that from
+                growing with T.
             max_terms: Most terms of all steps.
 
         Raises:
@@ -133,11 +136,16 @@ class SystemSeries:
             # What one step leaves as error, later ones may carry on and enlarge.
             tol = rtol if steps == 1 else max(rtol / (steps**2 * max(1.0, states)), 4e-14 * sources)
             remainder = size.flip(-1).cumsum(-1).flip(-1).amax(dim=0)
+            # Coefficients are known to rounding, which grows with their number: more samples would
+            # never bring a remainder of rounding below the tolerance.
+            half = float(remainder[len(remainder) // 2])
+            if half <= _ROUNDING * samples * sources:
+                tol = max(tol, half)
             if not (states <= _CANCELLATION and sources <= _SOURCE_CANCELLATION):
                 steps *= 2
             # Half of the terms must be negligible: what lies beyond them folds back onto these,
             # or, far beyond, onto others, which shows at the places between the samples.
-            elif float(remainder[len(remainder) // 2]) > tol or not _holds_between(
+            elif half > tol or not _holds_between(
                 series, constant, coupling, driven, part, chebyshev, tol * least
             ):
                 samples *= 2
@@ -205,7 +213,7 @@ def _holds_between(
     found = samples * torch.fft.ifft(shifted, n=samples, dim=-1).movedim(-1, 0)
     difference = ((found.real if chebyshev else found) - exact).abs().amax(dim=(0, 1))
     # Both are known to rounding alone, of scaling and squaring too.
-    noise = exact.abs().amax(dim=(0, 1)) * 1e-16 * samples
+    noise = exact.abs().amax(dim=(0, 1)) * _ROUNDING * samples
     return bool((difference <= 4 * tol + noise).all())
 
 

@@ -111,7 +111,9 @@ def test_checkpoint_gradients_are_the_direct_ones_for_states_parameters_and_time
     assert stats.nfe_forward == of_direct.nfe_forward
     # Where steps end at saved times, their length moves with those in torchdiffeq, not so here:
     # gradients to times then differ by the error of the solution.
-    assert_equal(found, direct, *([1e-6] if method == "dopri8" else []))
+    assert_equal(found[:-1], direct[:-1])
+    accuracy = {"dopri8": 1e-6, "bosh3": 1e-2}.get(method, 1e-10)
+    assert_equal(found[-1:], direct[-1:], accuracy)
 
 
 @pytest.mark.parametrize("method", CHECKPOINTED)
