@@ -20,6 +20,7 @@ IntArray = NDArray[np.int64]
 PROTOCOLS = ("grand", "per_class_val", "no_val", "grand_no_val")
 _OF_A_POOL = ("grand", "grand_no_val")
 UNVALIDATED = ("no_val", "grand_no_val")
+"""Protocols without validation nodes: the number of epochs has to be fixed beforehand."""
 _DEVELOPMENT_NODES = 1500
 _VAL_PER_CLASS = 30
 _DEVELOPMENT_NODES_OF = {"CoauthorCS": 5000}
