@@ -55,7 +55,8 @@ class Variant:
 
     Args:
         settings: The settings dataclass of the family.
-        **values: Its constants, and defaults that stand before the tuned values.
+        **values: Its constants, and defaults that stand before the tuned values; ``epochs`` may be
+            a function of the number of labels per class.
     """
 
     def __init__(self, settings: type[ModelSettings], **values: Any) -> None:
@@ -71,10 +72,14 @@ class Variant:
         """Names of the settings that can be chosen."""
         return self.settings.choice_names()
 
-    def tuned(self, dataset: str, overrides: Mapping[str, Any]) -> ModelSettings:
+    def tuned(
+        self, dataset: str, overrides: Mapping[str, Any], labels_per_class: int = 1
+    ) -> ModelSettings:
         """Return tuned settings, but for the overrides that the model has."""
         own = {k: v for k, v in overrides.items() if v is not None and k in self.choices}
         values = {**self.values, **own}
+        if callable(epochs := values.get("epochs")):
+            values["epochs"] = epochs(labels_per_class)
         if own.get("solver", "auto") != "auto":
             values = {k: v for k, v in values.items() if k not in _TOLERANCE or k in own}
         return self.settings.tuned(dataset, **values)
@@ -84,6 +89,15 @@ CLUSTER_LABELS = 1.0
 """Chosen on validation nodes, see ``docs/results.md``."""
 
 _LINEAR = {"mode": "linear", "solver": "exact"}
+
+
+def default_epochs(labels_per_class: int) -> int:
+    """Training epochs of the default model: five per label of a class, from 30 to 100.
+
+    With few labels the clusters, which are known from the start, decide; more epochs do not help.
+    """
+    return min(max(30, 5 * labels_per_class), 100)
+
 
 # Of the default model: the same for every graph, whatever is tuned for it.
 _EVERYWHERE = {
@@ -103,7 +117,7 @@ _EVERYWHERE = {
     "weight_decay": 0.00508,
     "input_dropout": 0.5,
     "dropout": 0.047,
-    "epochs": 30,
+    "epochs": default_epochs,
 }
 
 ZOO: dict[str, Variant] = {
@@ -203,5 +217,5 @@ def tuned_run(
         protocol=protocol,
         split=split,
         seed=seed,
-        settings=ZOO[model].tuned(dataset, overrides),
+        settings=ZOO[model].tuned(dataset, overrides, labels_per_class),
     )

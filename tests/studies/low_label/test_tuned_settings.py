@@ -132,3 +132,11 @@ def test_tuned_values_have_types():
             tuned_run("Cora", "grand-l", 1).settings.build(4, 2),
         )
     )
+
+
+def test_the_default_model_trains_longer_with_more_labels_on_every_graph():
+    for dataset in ("Cora", "Photo", "my"):
+        epochs = {k: tuned_run(dataset, DEFAULT_MODEL, k).settings.epochs for k in (1, 5, 10, 500)}
+        assert epochs == {1: 30, 5: 30, 10: 50, 500: 100}
+    assert tuned_run("Cora", DEFAULT_MODEL, 20, epochs=7).settings.epochs == 7
+    assert tuned_run("Cora", "grand-l", 20).settings.epochs == 100
