@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,36 @@ _SPREAD = 0.5
 _AXES = {"labels": "labelled nodes per class", "depth": "integration time T, or layers"}
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row of panels.
+
+    Args:
+        title: What stands before their titles.
+        cells: Our accuracies in it.
+        pairs: Its paired differences.
+        ticks: Place on the axis of every data set and number of labels or depth.
+        names: Names of the places, from the left.
+        axis: Title of the axis.
+        joined: Whether neighbouring places are joined by a line.
+    """
+
+    title: str
+    cells: Sequence[Reproduced]
+    pairs: Sequence[Paired]
+    ticks: Mapping[tuple[str, float], int]
+    names: Sequence[str]
+    axis: str
+    joined: bool
+
+
 def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
     """Draw accuracies and paired differences, one row of panels per data set.
 
     On the left lines are ours and hollow markers the thesis's, both with 95 % t-intervals of the
     mean over splits; on the right the paired difference to the baseline with its interval, filled
-    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there.
+    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there. Several
+    data sets with one number of labels, or one depth, share a row, with the data sets on its axis.
 
     Args:
         reproduction: The table.
@@ -39,35 +64,37 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
     """
     check_picture(path)
     cells = [c for c in reproduction.cells if c.runs]
-    datasets = list(dict.fromkeys(c.dataset for c in cells))
     models = list(dict.fromkeys(c.model for c in cells))
     styles = dict(zip(models, line_styles(), strict=False))
-    tested = [p for p in reproduction.paired if p.best.difference is not None]
+    rows = _rows(reproduction, cells)
+    tested = any(row.pairs for row in rows)
     columns = 2 if tested else 1
+    widest = max([1.0, *(len(row.names) / 5 for row in rows)])
     figure = Figure(
-        figsize=(2.0 + 4.75 * columns, 0.8 + 3.8 * max(1, len(datasets))), layout="constrained"
+        figsize=(2.0 + 4.75 * columns * widest, 0.8 + 3.8 * max(1, len(rows))), layout="constrained"
     )
-    for i, dataset in enumerate(datasets):
-        own = [c for c in cells if c.dataset == dataset]
-        pairs = [p for p in tested if p.best.dataset == dataset]
-        left = figure.add_subplot(len(datasets), columns, columns * i + 1)
+    for i, row in enumerate(rows):
+        left = figure.add_subplot(len(rows), columns, columns * i + 1)
         panels = [left]
-        ticks = {at: n for n, at in enumerate(sorted({c.at for c in own}))}
-        _accuracies(left, own, ticks, styles)
-        beside = any(c.thesis is not None and c.thesis.mean for c in own)
-        left.set(title=f"{dataset}: ours (lines)" + (", thesis (hollow)" if beside else ""),
+        ours = "lines" if row.joined else "filled"
+        _accuracies(left, row, styles)
+        beside = any(c.thesis is not None and c.thesis.mean for c in row.cells)
+        left.set(title=f"{row.title}: ours ({ours})" + (", thesis (hollow)" if beside else ""),
                  ylabel="test accuracy (%)")  # fmt: skip
-        if pairs:
-            right = figure.add_subplot(len(datasets), columns, columns * i + 2)
+        if row.pairs:
+            right = figure.add_subplot(len(rows), columns, columns * i + 2)
             panels.append(right)
-            _differences(right, pairs, ticks, styles)
-            right.set(title=f"{dataset}: ours, paired",
+            _differences(right, row, styles)
+            right.set(title=f"{row.title}: ours, paired",
                       ylabel=f"difference to {reproduction.layout.baseline} (points)")  # fmt: skip
         for axes in panels:
-            axes.set_xticks(list(ticks.values()), [f"{at:g}" for at in ticks])
-            axes.set(xlim=(-0.5, len(ticks) - 0.5), xlabel=_AXES[reproduction.layout.axis])
+            axes.set_xticks(range(len(row.names)), row.names)
+            axes.set(xlim=(-0.5, len(row.names) - 0.5), xlabel=row.axis)
             axes.grid(alpha=0.3)
-    handles = [Line2D([], [], label=model, **styles[model]) for model in models]
+    handles = [
+        Line2D([], [], label=model, **_joined(styles[model], all(row.joined for row in rows)))
+        for model in models
+    ]
     figure.legend(handles=handles, loc="outside right upper", frameon=False)
     filled = "\non the right filled where Holm's corrected p < 0.05" if tested else ""
     figure.suptitle(f"Thesis Table {reproduction.layout.table}, protocol {reproduction.protocol}; "
@@ -80,28 +107,49 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
     write_whole(path, picture.getvalue())
 
 
-def _accuracies(
-    axes: Axes,
-    cells: Sequence[Reproduced],
-    ticks: dict[float, int],
-    styles: dict[str, dict[str, Any]],
-) -> None:
-    for model, shift in _shifts([c.model for c in cells]).items():
-        own = [c for c in cells if c.model == model and c.mean is not None]
-        own.sort(key=lambda c: c.at)
+def _rows(reproduction: Reproduction, cells: Sequence[Reproduced]) -> list[_Row]:
+    datasets = list(dict.fromkeys(c.dataset for c in cells))
+    tested = [p for p in reproduction.paired if p.best.difference is not None]
+    axis = _AXES[reproduction.layout.axis]
+    places = sorted({c.at for c in cells})
+    if len(places) == 1 < len(datasets):
+        ticks = {(name, places[0]): n for n, name in enumerate(datasets)}
+        return [_Row(f"{axis} = {places[0]:g}", cells, tested, ticks, datasets, "data set", False)]
+    rows = []
+    for name in datasets:
+        own = [c for c in cells if c.dataset == name]
+        at = sorted({c.at for c in own})
+        ticks = {(name, place): n for n, place in enumerate(at)}
+        pairs = [p for p in tested if p.best.dataset == name]
+        rows.append(_Row(name, own, pairs, ticks, [f"{place:g}" for place in at], axis, True))
+    return rows
+
+
+def _joined(style: Mapping[str, Any], joined: bool) -> dict[str, Any]:
+    return dict(style) if joined else {**style, "linestyle": "none"}
+
+
+def _accuracies(axes: Axes, row: _Row, styles: Mapping[str, dict[str, Any]]) -> None:
+    for model, shift in _shifts([c.model for c in row.cells]).items():
+        own = [c for c in row.cells if c.model == model and c.mean is not None]
+        own.sort(key=lambda c: row.ticks[c.dataset, c.at])
         axes.errorbar(
-            [ticks[c.at] + shift for c in own],
+            [row.ticks[c.dataset, c.at] + shift for c in own],
             [100 * c.mean for c in own if c.mean is not None],
             yerr=[100 * _half_width(c.std, c.splits) for c in own],
             capsize=2.5,
             elinewidth=1,
-            **styles[model],
+            **_joined(styles[model], row.joined),
         )
-        theirs = [(c.at, c.thesis) for c in own if c.thesis is not None and c.thesis.mean]
+        theirs = [
+            (row.ticks[c.dataset, c.at], c.thesis)
+            for c in own
+            if c.thesis is not None and c.thesis.mean
+        ]
         hollow = styles[model] | {"linestyle": "none", "markerfacecolor": "white", "markersize": 6}
         if theirs:
             axes.errorbar(
-                [ticks[at] + shift + _SPREAD / 16 for at, _ in theirs],
+                [place + shift + _SPREAD / 16 for place, _ in theirs],
                 [100 * (t.mean or 0.0) for _, t in theirs],
                 yerr=[100 * _half_width(t.std, SPLITS) for _, t in theirs],
                 capsize=2.5,
@@ -110,25 +158,20 @@ def _accuracies(
             )
 
 
-def _differences(
-    axes: Axes,
-    pairs: Sequence[Paired],
-    ticks: dict[float, int],
-    styles: dict[str, dict[str, Any]],
-) -> None:
+def _differences(axes: Axes, row: _Row, styles: Mapping[str, dict[str, Any]]) -> None:
     axes.axhline(0, color="0.3", linewidth=1)
-    for model, shift in _shifts([p.best.model for p in pairs]).items():
-        for paired in pairs:
-            row = paired.best
-            if row.model != model or row.difference is None:
+    for model, shift in _shifts([p.best.model for p in row.pairs]).items():
+        for paired in row.pairs:
+            own = paired.best
+            if own.model != model or own.difference is None:
                 continue
-            at = row.labels_per_class if paired.depth is None else paired.depth
-            y = 100 * row.difference
-            half = 0.0 if row.high is None else 100 * row.high - y
-            fill = styles[model]["color"] if row.significant else "white"
+            at = own.labels_per_class if paired.depth is None else paired.depth
+            y = 100 * own.difference
+            half = 0.0 if own.high is None else 100 * own.high - y
+            fill = styles[model]["color"] if own.significant else "white"
             style = styles[model] | {"markerfacecolor": fill}
-            axes.errorbar([ticks[at] + shift], [y], yerr=[half], capsize=2.5, elinewidth=1.5,
-                          **style)  # fmt: skip
+            axes.errorbar([row.ticks[own.dataset, at] + shift], [y], yerr=[half], capsize=2.5,
+                          elinewidth=1.5, **style)  # fmt: skip
 
 
 def _half_width(std: float | None, n: int) -> float:

@@ -69,3 +69,19 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with pytest.raises(ValueError, match="ending"):
         draw_reproduction(result(), tmp_path / "a.xyz")
+
+
+def test_data_sets_with_one_number_of_labels_share_a_panel(drawn, tmp_path):
+    records = []
+    for dataset, value in (("Cora", 0.5), ("CiteSeer", 0.4), ("Photo", 0.7)):
+        records += reproduced_of("grand-l", around(value), dataset=dataset)
+        records += reproduced_of("grand++-l", around(value + 0.1), dataset=dataset)
+    draw_reproduction(reproduce(LAYOUTS["4.3"], records), tmp_path / "a.png")
+    left, right = drawn[0].axes
+    assert [t.get_text() for t in left.get_xticklabels()] == ["Cora", "CiteSeer", "Photo"]
+    assert left.get_xlabel() == right.get_xlabel() == "data set"
+    assert left.get_title().startswith("labelled nodes per class = 1: ours (filled)")
+    ours = left.containers[2].lines[0]  # behind grand++-l and its thesis
+    assert ours.get_ydata() == pytest.approx([50, 40, 70])
+    assert ours.get_linestyle() == "None"
+    assert list(ours.get_xdata()) == pytest.approx([0, 1, 2], abs=0.5)
