@@ -1,0 +1,54 @@
+"""The benchmark that trains GRAND with several solvers, on a small graph drawn in memory."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def program(load):
+    load("common")
+    return load("training_solvers")
+
+
+def rows_of(program, capsys, *arguments):
+    assert program.main(["--dataset", "sbm", "--epochs", "2", "--json", *arguments]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_kind_of_solver_trains_counts_and_is_kept(program, capsys, tmp_path, monkeypatch):
+    out, picture = tmp_path / "runs.jsonl", tmp_path / "curves.png"
+    arguments = ("--solver", "prox_be", "dopri5", "auto", "--out", str(out))
+    rows = rows_of(program, capsys, *arguments, "--plot", str(picture))
+    assert [row["solver"] for row in rows] == ["prox_be", "dopri5", "auto"]
+    assert {row["status"] for row in rows} == {"success"}
+    assert all(row["nfe_forward"] > 0 and row["nfe_backward"] > 0 for row in rows)
+    # All solve one equation from one start, to tolerance 1e-4 or 8 steps of the first order.
+    first = [json.loads(line)["curves"]["loss"][0] for line in out.read_text().splitlines()]
+    assert first == pytest.approx([first[0]] * 3, rel=1e-2)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setattr(program, "train", None)  # nothing is trained again
+    assert rows_of(program, capsys, *arguments) == rows
+
+
+def test_the_solvers_have_the_settings_of_the_thesis(program):
+    proximal, explicit = program.solver_of("prox_bdf2"), program.solver_of("dopri8")
+    assert (proximal.step_size, proximal.inner, proximal.inner_tol) == (1.25, "fr", 1e-4)
+    assert (explicit.rtol, explicit.atol, explicit.gradient) == (1e-4, 1e-4, "adjoint")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--dataset", "Corra"], "unknown data set 'Corra'"),
+        (["--dataset", "sbm", "--solver", "rk4"], "adaptive or proximal solvers (got 'rk4')"),
+        (["--dataset", "sbm", "--plot", "a.xyz"], "expected a file ending in"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(program, capsys, arguments, words):
+    with pytest.raises(SystemExit) as stop:
+        program.main(arguments)
+    assert stop.value.code == 2
+    assert words in capsys.readouterr().err.splitlines()[-1]
