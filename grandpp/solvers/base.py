@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from grandpp.linalg import all_finite
-from grandpp.linalg.arguments import check_number
+from grandpp.linalg.arguments import check_integer, check_number
 from grandpp.vector_field import S, State
 
 T = TypeVar("T", bound=State)
@@ -47,8 +47,8 @@ ADVICE = {
     ),
     Status.STEP_UNDERFLOW: "use larger rtol/atol, float64, or a method for stiff problems",
     Status.MAX_NFE: (
-        "raise max_nfe, use larger rtol/atol, or shorten the time span; the limit of linear "
-        "diffusion (mode='linear') is solved for with time=float('inf')"
+        "raise max_nfe, use larger rtol/atol, or shorten the time span; GRANDConv and GRANDPPConv "
+        "in linear mode solve for the limit with time=float('inf')"
     ),
     Status.UNBALANCED: "use source='balanced' without learn_beta, or a finite time",
     Status.INNER_NOT_CONVERGED: (
@@ -145,17 +145,20 @@ class SolveError(RuntimeError):
         )
 
 
+_COUNTS = ("max_nfe", "max_inner")
+
+
 def check_positive(solver: object, *names: str) -> None:
     """Refuse options of a solver that are not positive and finite; ``None`` is left alone.
 
     Raises:
-        TypeError: If one is no number.
+        TypeError: If one is no number, or a budget no integer.
         ValueError: If one is out of range.
     """
     for name in names:
         value = getattr(solver, name)
         if value is not None:
-            check_number(name, value)
+            (check_integer if name in _COUNTS else check_number)(name, value)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"expected {name} to be positive and finite (got {value})")
 

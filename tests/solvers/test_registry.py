@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 
+import numpy as np
 import pytest
 import torch
 from torchdiffeq._impl.odeint import SOLVERS
@@ -85,3 +86,11 @@ def test_a_solver_object_is_used_as_it_is():
 def test_wrong_names_and_options_are_refused_in_words(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("name", [n for n in SOLVER_NAMES if "max_nfe" in solver_options(n)])
+@pytest.mark.parametrize("value", [1.5, True, "many", 1e5])
+def test_a_budget_of_evaluations_is_an_integer(name, value):
+    with pytest.raises(TypeError, match="max_nfe to be an integer"):
+        resolve_solver(name, max_nfe=value)
+    assert resolve_solver(name, max_nfe=np.int64(7)).max_nfe == 7

@@ -80,8 +80,7 @@ class AdaptiveProximal:
     method: str = "prox_adaptive"
 
     def __post_init__(self) -> None:
-        positive = {"rtol": self.rtol, "atol": self.atol, "inner_tol": self.inner_tol}
-        check_options(self, self.gradient, positive)
+        check_options(self, self.gradient, "rtol", "atol", "inner_tol")
 
     def solve(self, f: AnyField, y0: State, ts: Tensor) -> Solution[Any]:
         """Integrate ``y0`` from ``ts[0]`` through ``ts[1:]``; a numerical failure is a status.

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
-from grandpp.linalg.arguments import check_number
-from grandpp.solvers.base import Solution, Status, is_finite
+from grandpp.solvers.base import Solution, Status, check_positive, is_finite
 from grandpp.solvers.checks import check_state
 from grandpp.solvers.gradients.counting import BudgetError, CountedField
 from grandpp.solvers.gradients.inspection import check_repeatable
@@ -46,8 +45,8 @@ class Options(Protocol):
         ...
 
 
-def check_options(options: Options, gradient: str, positive: Mapping[str, float | None]) -> None:
-    """Check the options that all proximal solvers have.
+def check_options(options: Options, gradient: str, *positive: str) -> None:
+    """Check the options that all proximal solvers have, and those named that must be positive.
 
     Raises:
         TypeError: For an option that should be a number and is none.
@@ -59,12 +58,7 @@ def check_options(options: Options, gradient: str, positive: Mapping[str, float 
             f"expected gradient='implicit' for a proximal solver (got '{gradient}'): its steps "
             "are equations, differentiated without storing how they were solved"
         )
-    limits = {"max_inner": options.max_inner, "max_nfe": options.max_nfe}
-    for name, value in {**positive, **limits}.items():
-        if value is not None:
-            check_number(name, value)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"expected {name} to be positive and finite (got {value})")
+    check_positive(options, "max_inner", "max_nfe", *positive)
 
 
 def run_implicit_loop(

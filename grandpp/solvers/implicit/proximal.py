@@ -79,8 +79,7 @@ class Proximal:
             raise ValueError(
                 f"expected method to be one of {', '.join(SCHEMES)} (got '{self.method}')"
             )
-        positive = {"step_size": self.step_size, "inner_tol": self.inner_tol}
-        check_options(self, self.gradient, positive)
+        check_options(self, self.gradient, "step_size", "inner_tol")
         if self.spectral is not None and not (math.isfinite(self.spectral) and self.spectral >= 0):
             raise ValueError(
                 f"expected spectral to be finite and not negative (got {self.spectral})"

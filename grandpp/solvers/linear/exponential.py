@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from grandpp.linalg import CSR, multiply
-from grandpp.linalg.arguments import check_number
+from grandpp.linalg.arguments import check_integer, check_number
 from grandpp.linalg.once_differentiable import once_differentiable
 from grandpp.linalg.series import Series
 from grandpp.solvers.base import Solution, SolveStats, Status, is_finite
@@ -90,7 +90,7 @@ class Exact:
 
     def __post_init__(self) -> None:
         check_number("rtol", self.rtol)
-        check_number("max_nfe", self.max_nfe)
+        check_integer("max_nfe", self.max_nfe)
         if not 0 < self.rtol < 1:
             raise ValueError(f"expected rtol between 0 and 1 (got {self.rtol})")
         if self.max_nfe < 1:

@@ -116,6 +116,23 @@ def test_checkpoint_gradients_are_the_direct_ones_for_states_parameters_and_time
     assert_equal(found[-1:], direct[-1:], accuracy)
 
 
+@pytest.mark.parametrize("gradient", ["direct", "checkpoint"])
+@pytest.mark.parametrize("method", [*ADAPTIVE, "tsit5"])
+def test_gradients_to_times_are_the_derivatives_of_the_solution(method, gradient):
+    times = (0.0, 0.3, 0.35, 1.1, 2.0)
+    # The derivative of an interpolant is less accurate than its states, most of all in low order.
+    low = method in ("adaptive_heun", "fehlberg2")
+    tolerance, accuracy = (1e-8, 2e-3) if low else (1e-9, 1e-6)
+    found, solution = of_module(gradient, method, times, rtol=tolerance, atol=tolerance)
+    # The loss is the sum of cubes, so its derivative to a saved time is 3 y^2 f(t, y).
+    field = Net()
+    expected = [
+        (3 * y.square() * field(t, y)).sum()
+        for t, y in zip(solution.ts.detach(), solution.ys.detach(), strict=True)
+    ]
+    torch.testing.assert_close(found[-1][1:], torch.stack(expected), rtol=accuracy, atol=accuracy)
+
+
 @pytest.mark.parametrize("method", CHECKPOINTED)
 @pytest.mark.parametrize("field", [Pull, Pendulum])
 @pytest.mark.parametrize("times", [(0.0, 0.4, 0.5, 2.0), (2.0, 1.0, 0.5)])
