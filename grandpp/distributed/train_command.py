@@ -15,7 +15,12 @@ from grandpp.distributed.clusters import CLUSTERED
 from grandpp.distributed.exchange import LostRankError
 from grandpp.distributed.job import Job, broadcast, first_error, is_rank, joined, leave, run_ranks
 from grandpp.distributed.read import Shard, read_info, read_shard
-from grandpp.distributed.training import Checkpoints, check_settings, train_shard
+from grandpp.distributed.training import (
+    NEEDS_WHOLE_GRAPH,
+    Checkpoints,
+    check_settings,
+    train_shard,
+)
 from grandpp.studies.low_label.diffusion_settings import GRANDPPSettings, GRANDSettings
 from grandpp.studies.low_label.network_settings import LayeredSettings
 from grandpp.studies.low_label.report import accuracy_table
@@ -71,7 +76,9 @@ class ShardedOptions(ReportOptions, RecordOptions, LogOptions):
         "read all arrays once and compare their digests", default=True, negatable=True,
         shown_default="yes",
     )  # fmt: skip
-    settings: Mapping[str, Any] = options_of((GRANDSettings, GRANDPPSettings, LayeredSettings))
+    settings: Mapping[str, Any] = options_of(
+        (GRANDSettings, GRANDPPSettings, LayeredSettings), without=NEEDS_WHOLE_GRAPH
+    )
 
 
 def train_sharded(options: ShardedOptions, console: Console) -> int:

@@ -35,6 +35,9 @@ from grandpp.training.memory import PeakMemory
 from grandpp.training.result import DIVERGED, FAILURES, NO_TEST, DivergedError, RunResult
 from grandpp.training.settings import Run, build_optimizer
 
+NEEDS_WHOLE_GRAPH: tuple[str, ...] = ("rewiring", "best_time")
+"""Settings that a sharded graph cannot have."""
+
 _PARTS = ("settings", "epoch", "result", "nfe", "model", "optimizer")
 
 
@@ -126,7 +129,7 @@ def check_settings(run: Run, info: dict[str, Any]) -> None:
             f"{_listed(there) if there else 'shards without clusters'}): partition again with "
             f"--clusters, which takes {', '.join(CLUSTERED)}"
         )
-    for name in ("rewiring", "best_time"):
+    for name in NEEDS_WHOLE_GRAPH:
         if getattr(run.settings, name, None):
             raise ValueError(
                 f"expected settings that a sharded graph can have (got '{name}' with model "

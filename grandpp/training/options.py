@@ -85,7 +85,10 @@ def option(
 
 
 def options_of(
-    declared: Iterable[type[Any]], only: Iterable[str] | None = None, **defaults: Any
+    declared: Iterable[type[Any]],
+    only: Iterable[str] | None = None,
+    without: Iterable[str] = (),
+    **defaults: Any,
 ) -> Any:
     """Declare a field that stands for options of other dataclasses.
 
@@ -95,9 +98,11 @@ def options_of(
         declared: Dataclasses with fields by :func:`option`; a field that several of them inherit
             is one option.
         only: Names of the fields to take. (default: ``None``, all)
+        without: Names of fields to leave out. (default: none)
         **defaults: Values of options that are not given. (default: left out)
     """
-    taken = OptionsOf(tuple(declared), None if only is None else tuple(only), defaults)
+    names = None if only is None else tuple(only)
+    taken = OptionsOf(tuple(declared), names, tuple(without), defaults)
     return field(default_factory=lambda: dict(defaults), metadata={"options_of": taken})
 
 
@@ -107,7 +112,12 @@ class OptionsOf:
 
     declared: tuple[type[Any], ...]
     only: tuple[str, ...] | None
+    without: tuple[str, ...]
     defaults: Mapping[str, Any]
+
+    def takes(self, name: str) -> bool:
+        """Whether a field is one of the options."""
+        return name not in self.without and (self.only is None or name in self.only)
 
 
 def add_options(parser: argparse.ArgumentParser, declared: type[Any]) -> None:
@@ -180,7 +190,7 @@ def _taken(collected_in: str, taken: OptionsOf) -> Iterator[_Item]:
         hints = get_type_hints(declared)
         for own in fields(declared):
             found = _declaration(declared, own.name)
-            if found is None or (taken.only is not None and own.name not in taken.only):
+            if found is None or not taken.takes(own.name):
                 continue
             row, owner = found
             if own.name not in seen:

@@ -165,6 +165,18 @@ class All:
     settings: dict = options_of((Deep, Wide))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Most:
+    """Options of a command that leaves one option out."""
+
+    settings: dict = options_of((Deep, Wide), without=("depth",))
+
+
+def test_a_command_leaves_options_out():
+    given, text = read(Most, "--seeds", "2")
+    assert given.settings == {"seeds": 2} and "--epochs" in text and "--depth" not in text
+
+
 def test_options_of_models_are_taken_over_once_and_hold_what_was_given():
     given, text = read(All, "--depth", "3", "--no-norm", "--seeds", "2")
     assert given.settings == {"depth": 3.0, "norm": False, "seeds": 2}
