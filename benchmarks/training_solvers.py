@@ -172,8 +172,8 @@ def draw(records: list[Row], path: Path) -> None:
         (accuracy, "d", "validation accuracy (%)"),
     ):
         _label(axes, f"({letter}) {title}")
-    for axes in (evaluations, seconds):
-        axes.set_yscale("log")
+    evaluations.set_ylim(bottom=0)
+    seconds.set_yscale("log")
     accuracy.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.savefig(path, dpi=120)
 

@@ -8,22 +8,34 @@ accuracies are computed from ``results/table-4.3*.jsonl.gz``, those of times are
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import re
-from collections.abc import Callable, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from grandpp.training import load_records, paired_difference, summarize
+from grandpp.training import PairedDifference, load_records, paired_difference, summarize
+from grandpp.training.packing import unpack_records
 from grandpp.training.record_file import Record
 from grandpp.training.statistics import holm, paired_test
 
+At = TypeVar("At")
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/results.md", "docs/results/default-model.md", "docs/speed.md")
+PAGES = (
+    "README.md", "docs/results.md", "docs/results/default-model.md",
+    "docs/results/source-term.md", "docs/results/solvers.md", "docs/speed.md",
+)  # fmt: skip
 RECORDS = ROOT / "results/table-4.3.jsonl.gz"
 WITHOUT_VALIDATION = ROOT / "results/table-4.3-no_val.jsonl.gz"
 SAME_NODES = ROOT / "results/table-4.3-grand_no_val.jsonl.gz"
+PER_CLASS = ROOT / "results/table-4.3-per_class_val.jsonl.gz"
+DEPTHS = ROOT / "results/table-4.1.jsonl.gz"
+ONE_SPLIT = ROOT / "results/one-split.jsonl.gz"
+SOLVERS = ROOT / "results/training-solvers.jsonl.gz"
+EPOCHS = ROOT / "results/default-epochs.jsonl.gz"
 TIMES = ROOT / "results/speed.json"
 THESIS = ROOT / "grandpp/studies/thesis/thesis.csv"
 PATTERN = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end of table -->)", re.S)
@@ -32,6 +44,12 @@ DEFAULT = "grand++-views-l"
 OTHERS = ("grand-l", "grand++-l", "poisson", "clusters", "gcn")
 SETS = ("Cora", "CiteSeer")
 GRAPHS = ("Cora", "CiteSeer", "PubMed", "CoauthorCS", "Photo", "Computers")
+# Li et al. (2025), IceBerg, arXiv 2502.06280: the few-shot accuracies at 1, 2, 3 and 5 labels.
+ICEBERG = {
+    "Cora": {1: 68.2, 2: 75.1, 3: 75.8, 5: 78.3},
+    "CiteSeer": {1: 57.8, 2: 64.8, 3: 66.6, 5: 67.8},
+    "PubMed": {1: 60.1, 2: 66.9, 3: 68.8, 5: 72.6},
+}
 
 
 def filled(text: str) -> str:
@@ -243,10 +261,137 @@ def worth_of_validation() -> str:
     return markdown(("labels per class", *GRAPHS), rows)
 
 
+def per_class_val() -> str:
+    """The default model with 30 validation nodes per class beside IceBerg's printed accuracies."""
+    rows = []
+    for k in ICEBERG["Cora"]:
+        row: list[Any] = [k]
+        for name, theirs in ICEBERG.items():
+            found = cell(name, k, DEFAULT, PER_CLASS)
+            row += [f"{accuracy_of(found)} ({len(found)})" if found else "not run", theirs[k]]
+        rows.append(row)
+    heads = [head for name in ICEBERG for head in (name, f"{name}, IceBerg")]
+    return markdown(("labels per class", *heads), rows)
+
+
+def source_gains() -> str:
+    """GRAND++-l less GRAND-l at the tuned depth, with Holm's p over all cells."""
+    cells = [(k, name) for k in (1, 2, 5, 10, 20) for name in GRAPHS]
+    found = {
+        (k, name): paired_difference(cell(name, k, "grand++-l"), cell(name, k, BASE))
+        for k, name in cells
+    }
+    adjusted = _adjusted(found)
+    rows = [(k, *(_gain(found[k, n], adjusted.get((k, n))) for n in GRAPHS)) for k in _rows(cells)]
+    return markdown(("labels per class", *GRAPHS), rows)
+
+
+def source_at_depth() -> str:
+    """GRAND-l, GRAND++-l and their difference at growing depth, with Holm's p over all cells."""
+    runs: dict[tuple[str, float], dict[str, list[Record]]] = {}
+    for record in unpack_records(_records(DEPTHS)):
+        if record["model"] in (BASE, "grand++-l"):
+            at = (record["dataset"], float(record["config"]["time"]))
+            runs.setdefault(at, {}).setdefault(record["model"], []).append(record)
+    both = {at: own for at, own in runs.items() if len(own) == 2}
+    found = {at: paired_difference(own["grand++-l"], own[BASE]) for at, own in both.items()}
+    adjusted = _adjusted(found)
+    rows: list[tuple[str, ...]] = []
+    for name in GRAPHS:
+        for time in sorted(time for dataset, time in both if dataset == name):
+            own = both[name, time]
+            means = [f"{100 * (summarize(own[m]).mean or 0):.2f}" for m in (BASE, "grand++-l")]
+            last = [f"{100 * (summarize(own[m]).last_mean or 0):.2f}" for m in (BASE, "grand++-l")]
+            first = "" if rows and name in {row[0] for row in rows} else name
+            gain = _gain(found[name, time], adjusted.get((name, time)))
+            rows.append((first, f"{time:g}", *means, gain, *last))
+    columns = (
+        "data set", "T", "GRAND-l", "GRAND++-l", "difference", "GRAND-l, last epoch",
+        "GRAND++-l, last epoch",
+    )  # fmt: skip
+    return markdown(columns, rows)
+
+
+def one_split() -> str:
+    """Deviations of GRAND++-l at one label: over seeds of one split, over splits, the thesis's."""
+    rows = []
+    for name in ("Photo", "Computers"):
+        seeds = [100 * r["test_accuracy"] for r in cell(name, 1, "grand++-l", ONE_SPLIT)]
+        splits = cell(name, 1, "grand++-l")
+        own = f"{statistics.mean(seeds):.2f} +- {statistics.stdev(seeds):.2f} ({len(seeds)})"
+        over = f"{accuracy_of(splits)} ({len(splits)})"
+        rows.append((name, own, over, printed()[name, 1, "grand++-l"]))
+    columns = ("data set", "one split, seeds", "splits", "thesis")
+    return markdown(columns, rows)
+
+
+def default_epochs() -> str:
+    """The default model with several numbers of epochs, on the splits that chose them."""
+    runs: dict[tuple[int, int], dict[str, list[Record]]] = {}
+    for record in unpack_records(_records(EPOCHS)):
+        at = (record["labels_per_class"], record["config"]["epochs"])
+        runs.setdefault(at, {}).setdefault(record["dataset"], []).append(record)
+    rows = [
+        (*at, *(f"{100 * (summarize(own[n]).mean or 0):.2f} ({len(own[n])})" if n in own
+                else "not run" for n in GRAPHS))
+        for at, own in sorted(runs.items())
+    ]  # fmt: skip
+    return markdown(("labels per class", "epochs", *GRAPHS), rows)
+
+
+def training_solvers() -> str:
+    """Training GRAND with several solvers: the means of stored runs."""
+    rows = []
+    for line in gzip.decompress(SOLVERS.read_bytes()).decode().splitlines():
+        record = json.loads(line)
+        curves = record["curves"]
+        forward, backward, seconds = (
+            statistics.mean(curves[name]) for name in ("nfe_forward", "nfe_backward", "seconds")
+        )
+        rows.append(
+            (
+                f"`{record['solver']}`",
+                f"{forward:.1f}",
+                f"{backward:.1f}",
+                f"{seconds:.2f}",
+                f"{curves['loss'][-1]:.3f}",
+                f"{100 * max(curves['val_accuracy']):.2f}",
+                f"{100 * record['test_accuracy']:.2f}",
+            )
+        )
+    columns = (
+        "solver", "evaluations forward", "backward", "seconds per epoch", "last training loss",
+        "best validation accuracy", "test accuracy then",
+    )  # fmt: skip
+    return markdown(columns, rows)
+
+
+def _adjusted(found: Mapping[At, PairedDifference | None]) -> dict[At, float]:
+    """Holm's p of every tested cell."""
+    tested = {at: gain.p_value for at, gain in found.items() if gain and gain.p_value is not None}
+    return dict(zip(tested, holm(list(tested.values())), strict=True))
+
+
+def _gain(gain: PairedDifference | None, p: float | None) -> str:
+    """A paired difference with its interval, number of pairs and p."""
+    if gain is None:
+        return "not run"
+    width = "" if gain.half_width is None else f" +- {100 * gain.half_width:.1f}"
+    words = "" if p is None else ", p < 0.001" if p < 0.001 else f", p = {p:.3f}"
+    return f"{100 * gain.mean:+.1f}{width} ({gain.n}{words})"
+
+
+def _rows(cells: Sequence[tuple[int, str]]) -> list[int]:
+    return list(dict.fromkeys(k for k, _ in cells))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "headline": headline, "few-labels": few_labels, "more-labels": more_labels,
     "default-model": default_model, "default-gains": default_gains,
     "default-beside-best": default_beside_best, "worth-of-validation": worth_of_validation,
+    "per-class-val": per_class_val, "source-gains": source_gains,
+    "source-at-depth": source_at_depth, "one-split": one_split,
+    "default-epochs": default_epochs, "training-solvers": training_solvers,
 }  # fmt: skip
 
 
