@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -111,14 +112,17 @@ def test_a_field_that_is_not_finite_is_noticed_at_the_start():
 
 
 @pytest.mark.parametrize(
-    ("gradient", "positive", "words"),
+    ("gradient", "changed", "error", "words"),
     [
-        ("direct", {}, "gradient='implicit'.*got 'direct'"),
-        ("implicit", {"step_size": 0.0}, "step_size to be positive.*got 0"),
-        ("implicit", {"tol": math.inf}, "tol to be positive and finite.*got inf"),
+        ("direct", {}, ValueError, "gradient='implicit'.*got 'direct'"),
+        ("implicit", {"step_size": 0.0}, ValueError, "step_size to be positive.*got 0"),
+        ("implicit", {"step_size": math.inf}, ValueError, "positive and finite.*got inf"),
+        ("implicit", {"max_inner": 0}, ValueError, "max_inner to be positive"),
+        ("implicit", {"max_inner": 2.0}, TypeError, "max_inner to be an integer"),
     ],
 )
-def test_wrong_options_are_refused_in_words(gradient, positive, words):
-    with pytest.raises(ValueError, match=words):
-        check_options(OPTIONS, gradient, positive)
-    check_options(OPTIONS, "implicit", {"tol": None})
+def test_wrong_options_are_refused_in_words(gradient, changed, error, words):
+    options = SimpleNamespace(**{**vars(OPTIONS), **changed})
+    with pytest.raises(error, match=words):
+        check_options(options, gradient, "step_size")
+    check_options(OPTIONS, "implicit", "step_size", "spectral")  # None is left alone
