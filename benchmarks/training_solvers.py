@@ -35,14 +35,17 @@ from grandpp.studies.low_label.diffusion_settings import GRANDSettings
 from grandpp.training import EpochValues, Record, train_run
 from grandpp.training.command import Console, OneLineParser
 from grandpp.training.figures import check_picture, line_styles, make_panels
-from grandpp.training.json_lines import from_json, to_json
 from grandpp.training.options import positive_int
+from grandpp.training.record_file import RecordFile, RecordFormat
 from grandpp.training.settings import constant
 
 PROGRAM = "training_solvers"
 SOLVERS = (
     "prox_be", "prox_cn", "prox_bdf2", "prox_bdf3", "adaptive_heun", "dopri5", "dopri8", "auto",
 )  # fmt: skip
+RECORDS = RecordFormat(
+    ("dataset", "solver", "epochs", "labels"), ("status", "test_accuracy", "curves")
+)
 TOLERANCE, STEP, END = 1e-4, 1.25, 10.0
 
 
@@ -134,19 +137,15 @@ def study(args: argparse.Namespace, records: list[Row]) -> None:
     """Append one record per solver."""
     for name in args.solver:
         solver_of(name)
+    file = RecordFile(args.out, RECORDS)
     data = load_dataset(args.dataset, args.root, progress=False)
     split = low_label_split(data, args.labels_per_class, 0)
-    done: list[Row] = []
-    if args.out is not None and args.out.exists():
-        done = [from_json(line) for line in args.out.read_text().splitlines() if line]
     asked = {"dataset": str(data.name), "epochs": args.epochs, "labels": args.labels_per_class}
     for name in tqdm(args.solver, desc=PROGRAM, unit="run"):
-        key = asked | {"solver": name}
-        found = [record for record in done if key.items() <= record.items()]
-        record = found[0] if found else train(name, split, args)
-        if not found and args.out is not None:
-            with args.out.open("a") as file:
-                file.write(to_json(record) + "\n")
+        record = file.find(asked | {"solver": name})
+        if record is None:
+            record = train(name, split, args)
+            file.add(record)
         records.append(record)
 
 

@@ -29,6 +29,8 @@ def test_every_kind_of_solver_trains_counts_and_is_kept(program, capsys, tmp_pat
     first = [json.loads(line)["curves"]["loss"][0] for line in out.read_text().splitlines()]
     assert first == pytest.approx([first[0]] * 3, rel=1e-2)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    with out.open("a") as file:
+        file.write('{"curves": {"epo')  # torn by a crash
     monkeypatch.setattr(program, "train", None)  # nothing is trained again
     assert rows_of(program, capsys, *arguments) == rows
 
@@ -44,6 +46,7 @@ def test_the_solvers_have_the_settings_of_the_thesis(program):
     [
         (["--dataset", "Corra"], "unknown data set 'Corra'"),
         (["--dataset", "sbm", "--solver", "rk4"], "adaptive or proximal solvers (got 'rk4')"),
+        (["--dataset", "sbm", "--out", "nowhere/runs.jsonl"], "expected an existing folder"),
         (["--dataset", "sbm", "--plot", "a.xyz"], "expected a file ending in"),
     ],
 )
