@@ -157,10 +157,13 @@ def check_positive(solver: object, *names: str) -> None:
     """
     for name in names:
         value = getattr(solver, name)
-        if value is not None:
-            (check_integer if name in _COUNTS else check_number)(name, value)
-        if value is not None and not (math.isfinite(value) and value > 0):
+        if value is None:
+            continue
+        check_number(name, value)
+        if not (math.isfinite(value) and value > 0):
             raise ValueError(f"expected {name} to be positive and finite (got {value})")
+        if name in _COUNTS:
+            check_integer(name, value)
 
 
 def parts_of(y: State) -> tuple[Tensor, ...]:

@@ -233,7 +233,7 @@ def test_layers_take_it_by_name(karate):
     [
         ({"rtol": 0.0}, "rtol to be positive"),
         ({"first_step": -1.0}, r"first_step to be positive and finite \(got -1"),
-        ({"max_nfe": 0}, "max_nfe to be positive and finite"),
+        ({"max_nfe": math.inf}, "max_nfe to be positive and finite"),
         ({"gradient": "implicit"}, r"one of direct, adjoint, checkpoint \(got 'implicit'\)"),
     ],
 )
