@@ -94,7 +94,10 @@ _LINEAR = {"mode": "linear", "solver": "exact"}
 def default_epochs(labels_per_class: int) -> int:
     """Training epochs of the default model: five per label of a class, from 30 to 100.
 
-    With few labels the clusters, which are known from the start, decide; more epochs do not help.
+    With up to five labels more epochs hardly help, see ``docs/results/default-model.md``.
+
+    Args:
+        labels_per_class: Labelled training nodes per class.
     """
     return min(max(30, 5 * labels_per_class), 100)
 

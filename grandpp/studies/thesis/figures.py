@@ -51,8 +51,8 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
 
     On the left lines are ours and hollow markers the thesis's, both with 95 % t-intervals of the
     mean over splits; on the right the paired difference to the baseline with its interval, filled
-    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there. Several
-    data sets with one number of labels, or one depth, share a row, with the data sets on its axis.
+    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there. Data
+    sets that have a single number of labels, or depth, share a row with their names on its axis.
 
     Args:
         reproduction: The table.
@@ -92,7 +92,7 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
             axes.set(xlim=(-0.5, len(row.names) - 0.5), xlabel=row.axis)
             axes.grid(alpha=0.3)
     handles = [
-        Line2D([], [], label=model, **_joined(styles[model], all(row.joined for row in rows)))
+        Line2D([], [], label=model, **_joined(styles[model], any(row.joined for row in rows)))
         for model in models
     ]
     figure.legend(handles=handles, loc="outside right upper", frameon=False)
@@ -111,17 +111,22 @@ def _rows(reproduction: Reproduction, cells: Sequence[Reproduced]) -> list[_Row]
     datasets = list(dict.fromkeys(c.dataset for c in cells))
     tested = [p for p in reproduction.paired if p.best.difference is not None]
     axis = _AXES[reproduction.layout.axis]
-    places = sorted({c.at for c in cells})
-    if len(places) == 1 < len(datasets):
-        ticks = {(name, places[0]): n for n, name in enumerate(datasets)}
-        return [_Row(f"{axis} = {places[0]:g}", cells, tested, ticks, datasets, "data set", False)]
+    places = {name: sorted({c.at for c in cells if c.dataset == name}) for name in datasets}
+    single = [name for name in datasets if len(places[name]) == 1]
     rows = []
+    if len(single) > 1 and len({places[name][0] for name in single}) == 1:
+        datasets = [name for name in datasets if name not in single]
+        at = places[single[0]][0]
+        ticks = {(name, at): n for n, name in enumerate(single)}
+        own = [c for c in cells if c.dataset in single]
+        pairs = [p for p in tested if p.best.dataset in single]
+        rows.append(_Row(f"{axis} = {at:g}", own, pairs, ticks, single, "data set", False))
     for name in datasets:
         own = [c for c in cells if c.dataset == name]
-        at = sorted({c.at for c in own})
-        ticks = {(name, place): n for n, place in enumerate(at)}
+        ticks = {(name, place): n for n, place in enumerate(places[name])}
         pairs = [p for p in tested if p.best.dataset == name]
-        rows.append(_Row(name, own, pairs, ticks, [f"{place:g}" for place in at], axis, True))
+        names = [f"{place:g}" for place in places[name]]
+        rows.append(_Row(name, own, pairs, ticks, names, axis, True))
     return rows
 
 

@@ -85,3 +85,14 @@ def test_data_sets_with_one_number_of_labels_share_a_panel(drawn, tmp_path):
     assert ours.get_ydata() == pytest.approx([50, 40, 70])
     assert ours.get_linestyle() == "None"
     assert list(ours.get_xdata()) == pytest.approx([0, 1, 2], abs=0.5)
+
+
+def test_a_data_set_with_several_numbers_of_labels_keeps_its_panel_beside_them(drawn, tmp_path):
+    records = [r for name in ("CiteSeer", "Photo") for r in
+               reproduced_of("poisson", around(0.5), dataset=name)]  # fmt: skip
+    for k in (1, 5):
+        records += reproduced_of("poisson", around(0.5), labels=k)
+    draw_reproduction(reproduce(LAYOUTS["4.3"], records), tmp_path / "a.png")
+    axes = drawn[0].axes
+    ticks = [[t.get_text() for t in each.get_xticklabels()] for each in axes]
+    assert ticks == [["CiteSeer", "Photo"], ["1", "5"]]
