@@ -46,6 +46,7 @@ SOLVERS = (
 RECORDS = RecordFormat(
     ("dataset", "solver", "epochs", "labels"), ("status", "test_accuracy", "curves")
 )
+COLUMNS = tuple(f.name for f in fields(EpochValues))
 TOLERANCE, STEP, END = 1e-4, 1.25, 10.0
 
 
@@ -103,7 +104,7 @@ def train(name: str, split: Data, args: argparse.Namespace) -> Row:
     run = replace(tuned, settings=GivenSolverSettings(**values, given=solver_of(name)))
     curves = Curves()
     result = train_run(run, split, torch.device("cpu"), log=curves)
-    columns = {f.name: [getattr(e, f.name) for e in curves.epochs] for f in fields(EpochValues)}
+    columns = {name: [getattr(e, name) for e in curves.epochs] for name in COLUMNS}
     return {
         "dataset": run.dataset,
         "solver": name,
@@ -140,12 +141,22 @@ def study(args: argparse.Namespace, records: list[Row]) -> None:
     file = RecordFile(args.out, RECORDS)
     data = load_dataset(args.dataset, args.root, progress=False)
     split = low_label_split(data, args.labels_per_class, 0)
+    if not bool(split.val_mask.any()):
+        raise ValueError(
+            f"expected a graph with nodes left to validate (got none of {data.num_nodes} "
+            f"with --labels-per-class {args.labels_per_class})"
+        )
     asked = {"dataset": str(data.name), "epochs": args.epochs, "labels": args.labels_per_class}
     for name in tqdm(args.solver, desc=PROGRAM, unit="run"):
         record = file.find(asked | {"solver": name})
         if record is None:
             record = train(name, split, args)
             file.add(record)
+        elif not set(COLUMNS) <= set(record["curves"]):
+            raise ValueError(
+                f"expected curves of every epoch in the run of {name} in {args.out} "
+                f"(got {', '.join(record['curves']) or 'none'})"
+            )
         records.append(record)
 
 

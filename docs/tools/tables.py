@@ -12,7 +12,7 @@ import gzip
 import json
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -293,23 +293,41 @@ def source_at_depth() -> str:
         if record["model"] in (BASE, "grand++-l"):
             at = (record["dataset"], float(record["config"]["time"]))
             runs.setdefault(at, {}).setdefault(record["model"], []).append(record)
-    both = {at: own for at, own in runs.items() if len(own) == 2}
+    both = {at: _on_common_splits(own) for at, own in runs.items() if len(own) == 2}
     found = {at: paired_difference(own["grand++-l"], own[BASE]) for at, own in both.items()}
-    adjusted = _adjusted(found)
+    last = {
+        at: paired_difference(*(_after_last_epoch(own[m]) for m in ("grand++-l", BASE)))
+        for at, own in both.items()
+    }
+    adjusted, last_adjusted = _adjusted(found), _adjusted(last)
     rows: list[tuple[str, ...]] = []
     for name in GRAPHS:
         for time in sorted(time for dataset, time in both if dataset == name):
-            own = both[name, time]
-            means = [f"{100 * (summarize(own[m]).mean or 0):.2f}" for m in (BASE, "grand++-l")]
-            last = [f"{100 * (summarize(own[m]).last_mean or 0):.2f}" for m in (BASE, "grand++-l")]
+            at = (name, time)
+            own = [summarize(both[at][m]) for m in (BASE, "grand++-l")]
+            means = [f"{100 * (each.mean or 0):.2f}" for each in own]
+            lasts = [f"{100 * (each.last_mean or 0):.2f}" for each in own]
             first = "" if rows and name in {row[0] for row in rows} else name
-            gain = _gain(found[name, time], adjusted.get((name, time)))
-            rows.append((first, f"{time:g}", *means, gain, *last))
+            gain = _gain(found[at], adjusted.get(at))
+            rows.append(
+                (first, f"{time:g}", *means, gain, *lasts, _gain(last[at], last_adjusted.get(at)))
+            )
     columns = (
         "data set", "T", "GRAND-l", "GRAND++-l", "difference", "GRAND-l, last epoch",
-        "GRAND++-l, last epoch",
+        "GRAND++-l, last epoch", "difference, last epoch",
     )  # fmt: skip
     return markdown(columns, rows)
+
+
+def _on_common_splits(own: Mapping[str, list[Record]]) -> dict[str, list[Record]]:
+    """The records of the splits that all models have."""
+    common = set.intersection(*({r["split"] for r in records} for records in own.values()))
+    return {m: [r for r in records if r["split"] in common] for m, records in own.items()}
+
+
+def _after_last_epoch(records: Iterable[Record]) -> list[Record]:
+    """Records whose accuracy is that after the last epoch."""
+    return [r | {"test_accuracy": r["last_test_accuracy"]} for r in records]
 
 
 def one_split() -> str:

@@ -64,7 +64,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             the views that clusters grow in: a share in (0, 1) of the labelled nodes of each class,
             or a mask, bool ``[N]``. (default: ``None``: all labels are trained on, the last epoch
             counts, and the weights come from the data)
-        epochs: Training epochs. (default: ``None``: those of the model)
+        epochs: Training epochs. (default: ``None``: those of the model; for ``"auto"`` five per
+            label that is trained on and class, the mean over the classes, from 30 to 100)
         patience: Stop after this number of epochs without a better validation accuracy.
             (default: ``None``: never)
         calibration: ``"auto"``: fit a temperature to labelled nodes that are held out, see
@@ -164,7 +165,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         scaling = Scaling.of(graph.x)
         graph.x = scaling(graph.x)
         graph = graph.to(device)
-        run = self._run(labels)
+        run = self._run(labels, validating)
         if run.settings.clusters in ("views", "chosen"):
             # They are the same for all models and for the suggestions.
             graph.views = graph_views(graph.x, graph.edge_index, graph.get("edge_weight"))
@@ -366,9 +367,9 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
                 f"expected 'validation' to be a share in (0, 1) or a mask (got {self.validation})"
             )
 
-    def _run(self, labels: Labels) -> Run:
+    def _run(self, labels: Labels, validating: NDArray[np.bool_]) -> Run:
         name = DEFAULT_MODEL if self.model == "auto" else self.model
-        counts = np.bincount(labels.codes[labels.codes >= 0])
+        counts = np.bincount(labels.codes[(labels.codes >= 0) & ~validating])
         return tuned_run(
             OTHER_GRAPHS,
             name,

@@ -133,7 +133,7 @@ class ModelOptions:
         default=None,
         parse=positive_int,
         metavar="N",
-        shown_default="those of the model",
+        shown_default="those of the model; for auto five per label of a class, 30 to 100",
     )
 
 

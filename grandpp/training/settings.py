@@ -173,7 +173,10 @@ class TrainedSettings(ModelSettings):
     weight_decay: float = 0.0005
     input_dropout: float = 0.5
     epochs: int = option(
-        "training epochs", default=100, parse=positive_int, shown_default="tuned per data set"
+        "training epochs",
+        default=100,
+        parse=positive_int,
+        shown_default="tuned per data set; grand++-views: 5 per label of a class, 30 to 100",
     )
     patience: int | None = option(
         "stop after P epochs without a better validation accuracy",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+import torch
+
+from grandpp.data import sbm
 
 
 @pytest.fixture
@@ -39,6 +43,29 @@ def test_the_solvers_have_the_settings_of_the_thesis(program):
     proximal, explicit = program.solver_of("prox_bdf2"), program.solver_of("dopri8")
     assert (proximal.step_size, proximal.inner, proximal.inner_tol) == (1.25, "fr", 1e-4)
     assert (explicit.rtol, explicit.atol, explicit.gradient) == (1e-4, 1e-4, "adjoint")
+
+
+def test_a_graph_without_validation_nodes_is_refused_before_training(program, capsys, tmp_path):
+    out = tmp_path / "runs.jsonl"
+    graph = sbm(38, 76, 2, 6, words_per_node=2.0, communities_per_class=1)
+    graph.y = torch.arange(38) % 2  # 11 of each are among the 22 development nodes of seed 0
+    np.savez(tmp_path / "own.npz", edge_index=graph.edge_index, x=graph.x, y=graph.y)
+    arguments = ["--dataset", str(tmp_path / "own.npz"), "--labels-per-class", "11"]
+    with pytest.raises(SystemExit) as stop:
+        program.main([*arguments, "--solver", "auto", "--epochs", "1", "--out", str(out)])
+    assert stop.value.code == 2
+    assert "nodes left to validate" in capsys.readouterr().err.splitlines()[-1]
+    assert not out.exists() or not out.read_text()
+
+
+def test_a_kept_run_without_curves_is_refused(program, capsys, tmp_path):
+    out = tmp_path / "runs.jsonl"
+    record = {"dataset": "sbm", "solver": "auto", "epochs": 2, "labels": 20, "status": "success"}
+    out.write_text(json.dumps(record | {"test_accuracy": 0.5, "curves": {}}) + "\n")
+    with pytest.raises(SystemExit) as stop:
+        rows_of(program, capsys, "--solver", "auto", "--out", str(out))
+    assert stop.value.code == 2
+    assert "curves of every epoch in the run of auto" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

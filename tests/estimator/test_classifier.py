@@ -37,6 +37,19 @@ def test_given_labels_are_kept(data):
     assert (clf.confidence()[known] == 1).all()
 
 
+@pytest.mark.parametrize(
+    ("labels", "validation", "epochs"),
+    [([4, 4, 4], None, 30), ([12, 12, 12], None, 60), ([12, 12, 12], 0.5, 30),
+     ([2, 2, 14], 0.9, 30), ([8, 8, 14], None, 50)],
+)  # fmt: skip
+def test_labels_that_are_trained_on_set_the_epochs(data, labels, validation, epochs):
+    data.y = data.truth.clone()
+    for k, number in enumerate(labels):
+        data.y[(data.truth == k).nonzero().view(-1)[number:]] = -1
+    clf = NodeClassifier(validation=validation, patience=1 if validation else None)
+    assert clf.fit(data).run_.settings.epochs == epochs
+
+
 def test_labels_that_are_not_given_do_not_matter(data):
     data.train_mask = data.y >= 0
     first = NodeClassifier(epochs=5).fit(data).predict_proba()

@@ -94,7 +94,7 @@ _LINEAR = {"mode": "linear", "solver": "exact"}
 def default_epochs(labels_per_class: int) -> int:
     """Training epochs of the default model: five per label of a class, from 30 to 100.
 
-    With up to five labels more epochs hardly help, see ``docs/results/default-model.md``.
+    Chosen with 5, 10 and 20 labels, see ``docs/results/default-model.md``.
 
     Args:
         labels_per_class: Labelled training nodes per class.

@@ -51,8 +51,9 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
 
     On the left lines are ours and hollow markers the thesis's, both with 95 % t-intervals of the
     mean over splits; on the right the paired difference to the baseline with its interval, filled
-    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there. Data
-    sets that have a single number of labels, or depth, share a row with their names on its axis.
+    where Holm's corrected p is below 0.05. Data sets without pairs have no panel there. Where all
+    data sets with a single number of labels, or depth, have the same one, they share a row with
+    their names on its axis.
 
     Args:
         reproduction: The table.

@@ -96,3 +96,6 @@ def test_a_data_set_with_several_numbers_of_labels_keeps_its_panel_beside_them(d
     axes = drawn[0].axes
     ticks = [[t.get_text() for t in each.get_xticklabels()] for each in axes]
     assert ticks == [["CiteSeer", "Photo"], ["1", "5"]]
+    # The lines of the second panel are in the legend too.
+    (handle,) = (h for h in drawn[0].legends[0].legend_handles if "poisson" in h.get_label())
+    assert handle.get_linestyle() != "None"
