@@ -162,6 +162,9 @@ def _accuracies(axes: Axes, row: _Row, styles: Mapping[str, dict[str, Any]]) -> 
                 elinewidth=0.8,
                 **hollow,
             )
+    low, high = axes.get_ylim()  # the t-interval of two splits may leave what is possible
+    if low < 0 or high > 100:
+        axes.set_ylim(max(low, 0), min(high, 100))
 
 
 def _differences(axes: Axes, row: _Row, styles: Mapping[str, dict[str, Any]]) -> None:

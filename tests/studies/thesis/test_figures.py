@@ -99,3 +99,11 @@ def test_a_data_set_with_several_numbers_of_labels_keeps_its_panel_beside_them(d
     # The lines of the second panel are in the legend too.
     (handle,) = (h for h in drawn[0].legends[0].legend_handles if "poisson" in h.get_label())
     assert handle.get_linestyle() != "None"
+
+
+def test_wide_intervals_do_not_stretch_the_axis_beyond_what_is_possible(drawn, tmp_path):
+    records = reproduced_of("poisson", [0.4, 0.9], labels=1) + reproduced_of(
+        "poisson", [0.8, 0.81], labels=5
+    )
+    draw_reproduction(reproduce(LAYOUTS["4.3"], records), tmp_path / "a.png")
+    assert drawn[0].axes[0].get_ylim() == (0, 100)
