@@ -216,8 +216,7 @@ def default_gains() -> str:
     found = {
         at: paired_difference(cell(at[1], at[0], DEFAULT), cell(at[1], at[0], BASE)) for at in cells
     }
-    tested = [at for at in cells if found[at] is not None and found[at].p_value is not None]
-    adjusted = dict(zip(tested, holm([found[at].p_value for at in tested]), strict=True))
+    adjusted = _adjusted(found)
     rows = []
     for k in (1, 2):
         shown: list[list[str]] = [[], [], []]
