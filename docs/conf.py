@@ -16,6 +16,7 @@ os.environ["MPLBACKEND"] = "Agg"
 
 from api_pages import write_pages  # noqa: E402
 from sphinx.application import Sphinx  # noqa: E402
+from table_pages import write_table_pages  # noqa: E402
 
 import grandpp  # noqa: E402
 
@@ -75,6 +76,7 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 write_pages(HERE / "api")
+write_table_pages(HERE.parent / "results", HERE / "results")
 
 
 def skip_foreign(_app: Sphinx, _kind: str, _name: str, member: Any, skip: bool, _o: Any) -> bool:

@@ -22,6 +22,7 @@ RUN = ("pyg-model", "sequences-images")
 api = load_program("docs/tools/api_pages.py")
 tables = load_program("docs/tools/tables.py")
 pictures = load_program("docs/tools/pictures.py")
+table_pages = load_program("docs/tools/table_pages.py")
 
 
 def run_python(page: Path, variables: dict[str, object]) -> None:
@@ -98,6 +99,21 @@ def test_tables_are_those_of_the_stored_records(page):
     text = (ROOT / page).read_text()
     assert "<!-- table: " in text
     assert tables.filled(text) == text
+
+
+def test_every_page_of_a_table_is_included_in_one_of_the_documentation(tmp_path):
+    folder = tmp_path / "docs" / "results"
+    folder.mkdir(parents=True)
+    (folder / "table-9.9.md").write_text("of a table that is gone")
+    names = table_pages.write_table_pages(ROOT / "results", folder)
+    assert sorted(path.name for path in folder.iterdir()) == names
+    packed = {path.name.split(".jsonl")[0] for path in (ROOT / "results").glob("table-*.jsonl.gz")}
+    assert {f"{name}.md" for name in packed} == set(names)
+    listed = re.findall(r"\((table-.*?\.md)\)", (ROOT / "results/RESULTS.md").read_text())
+    assert sorted(listed) == names
+    for name in names:
+        (target,) = re.findall(r"\{include\} (\S+)", (folder / name).read_text())
+        assert (DOCS / "results" / target).resolve() == ROOT / "results" / name
 
 
 def test_every_stored_time_is_on_the_page_with_a_program_that_there_is():

@@ -42,18 +42,19 @@ def test_a_table_is_run_reported_and_continued_without_repeating(trained, capsys
     assert main([*command, "--splits", "1"]) == 0
     assert "not in the thesis" in capsys.readouterr().out
     assert sorted(name for name in os.listdir(folder) if not name.endswith(".lock")) == [
-        "RESULTS.md", "table-4.3.csv", "table-4.3.jsonl", "table-4.3.jsonl.gz", "table-4.3.png"
+        "RESULTS.md", "table-4.3.csv", "table-4.3.jsonl", "table-4.3.jsonl.gz", "table-4.3.md",
+        "table-4.3.png",
     ]  # fmt: skip
     assert main([*command, "--splits", "2"]) == 0
     assert len(trained) == len(set(trained)) == 4
     raw = (folder / "table-4.3.jsonl").read_text()
     assert raw.count("\n") == 4
     # The packed records alone are enough to go on from.
-    page = (folder / "RESULTS.md").read_text()
+    page = (folder / "table-4.3.md").read_text()
     (folder / "table-4.3.jsonl").unlink()
     assert main([*command, "--splits", "2"]) == 0
     assert len(trained) == 4
-    assert (folder / "RESULTS.md").read_text() == page
+    assert (folder / "table-4.3.md").read_text() == page
 
 
 def test_the_report_alone_trains_nothing_and_takes_other_files(trained, capsys, tmp_path):
@@ -68,9 +69,9 @@ def test_the_report_alone_trains_nothing_and_takes_other_files(trained, capsys, 
     assert trained == []
     packed = list(load_records([folder / "table-4.3.jsonl.gz"]))
     assert [r["model"] for r in packed] == ["grand-l"] * 20
-    before = (folder / "RESULTS.md").read_bytes()
+    before = (folder / "table-4.3.md").read_bytes()
     assert main(command) == 0
-    assert (folder / "RESULTS.md").read_bytes() == before
+    assert (folder / "table-4.3.md").read_bytes() == before
 
 
 def test_the_tables_of_t_tests_are_part_of_table_43(capsys, tmp_path):

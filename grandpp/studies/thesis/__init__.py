@@ -1,9 +1,9 @@
-"""Tables of thesis chapter 4: their runs, our numbers beside the thesis's, and the page."""
+"""Tables of thesis chapter 4: their runs, our numbers beside the thesis's, and the pages."""
 
 from grandpp.studies.thesis.figures import draw_reproduction
 from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
 from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS, TableLayout
-from grandpp.studies.thesis.page import PAGE, results_page, write_results
+from grandpp.studies.thesis.page import PAGE, results_pages, write_results
 from grandpp.studies.thesis.rebuilt_command import FOLDER
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
 from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
@@ -35,7 +35,7 @@ __all__ = [
     "file_of",
     "merge",
     "paired_table",
-    "results_page",
+    "results_pages",
     "t_test_table",
     "table_records",
     "with_graphs",

@@ -1,4 +1,4 @@
-"""Write the files of a reproduced table, and the page RESULTS.md of their folder."""
+"""Write the files of a reproduced table, the pages of their folder and their list, RESULTS.md."""
 
 from __future__ import annotations
 
@@ -31,13 +31,17 @@ from grandpp.training.records import Record
 from grandpp.training.tables import paragraph
 
 PAGE = "RESULTS.md"
-"""Name of the page of a folder."""
+"""Name of the list of a folder's tables."""
 
 _TITLE = "# Tables of the thesis, reproduced"
 _HEAD = (
     "Written by scripts/reproduce.py from the records beside this page; every number of ours is "
     "computed from them, every number of the thesis is in grandpp/studies/thesis/thesis.csv. "
     "Do not edit: run the command of a table again, with --report-only to train nothing."
+)
+_LIST = (
+    "Every table has a page with its command, our accuracies beside the thesis's, paired "
+    "differences and notes. Outcomes are by Welch's t-test against the thesis's mean and deviation."
 )
 _PROTOCOLS = {
     "grand": "the papers' protocol: the rest of a pool of 1500 labelled nodes chooses the epoch",
@@ -50,7 +54,7 @@ _PROTOCOLS = {
 
 
 def write_results(folder: Path, layout: TableLayout, records: Sequence[Record]) -> Reproduction:
-    """Write a table's packed records, numbers and picture, and the page of the folder.
+    """Write a table's packed records, numbers and picture, and the pages of the folder.
 
     The same records give the same bytes.
 
@@ -63,7 +67,7 @@ def write_results(folder: Path, layout: TableLayout, records: Sequence[Record]) 
         The table.
 
     Raises:
-        ValueError: As :func:`reproduce` and :func:`results_page`.
+        ValueError: As :func:`reproduce` and :func:`results_pages`.
         OSError: If a file cannot be written.
     """
     result = reproduce(layout, records)
@@ -75,14 +79,16 @@ def write_results(folder: Path, layout: TableLayout, records: Sequence[Record]) 
     write_whole(packed, pack_records(records))
     write_whole(numbers, as_csv(result).encode())
     draw_reproduction(result, picture)
-    write_whole(folder / PAGE, results_page(folder).encode())
+    for name, text in results_pages(folder).items():
+        write_whole(folder / name, text.encode())
     return result
 
 
-def results_page(folder: Path) -> str:
-    """Return the page of a folder: one section per table and protocol with packed records.
+def results_pages(folder: Path) -> dict[str, str]:
+    """Return the pages of a folder by the names of their files.
 
-    The text depends only on the records.
+    There is one per table and protocol with packed records, for example ``table-4.3-no_val.md``,
+    and the list of them, :data:`PAGE`. The texts depend only on the records.
 
     Raises:
         ValueError: If there are none, or a file is broken.
@@ -90,23 +96,34 @@ def results_page(folder: Path) -> str:
     tables = packed_tables(folder)
     if not tables:
         raise ValueError(f"expected packed records in {folder} (got none)")
-    sections = []
+    pages, rows = {}, []
     for table, protocol in tables:
         path = file_of(folder, table, protocol, ".jsonl.gz")
         records = list(unpack_records(load_records([path])))
         result = reproduce(LAYOUTS[table], records)
-        sections.append(_section(result, records, folder))
-    return "\n\n".join([_TITLE, _plain(_HEAD), *sections]) + "\n"
+        name = file_of(folder, table, protocol, ".md").name
+        pages[name] = _page(result, records, folder)
+        datasets = ", ".join(dict.fromkeys(c.dataset for c in result.cells if c.runs + c.failed))
+        link = f"[{table}]({name})"
+        rows.append((link, _title(result), datasets, str(len(records)), _plain(counts(result))))
+    head = ("table", "contents", "data sets", "runs", "outcome")
+    lines = [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+    return {PAGE: "\n\n".join([_TITLE, _plain(_HEAD), _LIST, "\n".join(lines)]) + "\n", **pages}
 
 
-def _section(result: Reproduction, records: Sequence[Record], folder: Path) -> str:
+def _title(result: Reproduction) -> str:
+    own = "" if result.protocol == "grand" else f", protocol {result.protocol}"
+    return _plain(f"{result.layout.title}{own}")
+
+
+def _page(result: Reproduction, records: Sequence[Record], folder: Path) -> str:
     layout = result.layout
     command, remarks = rebuild_command(layout, result.protocol, records, folder)
     picture = file_of(folder, layout.table, result.protocol, ".png").name
-    own = "" if result.protocol == "grand" else f", protocol {result.protocol}"
     epoch = "the last epoch" if result.protocol in UNVALIDATED else "the best validation epoch"
     parts = [
-        f"## Table {layout.table}: {layout.title}{own}",
+        f"# Table {layout.table}: {_title(result)}",
+        _plain(_HEAD),
         f"```bash\n{command}\n```",
         _plain(f"Protocol {result.protocol}: {_PROTOCOLS[result.protocol]}. \"ours\" is the test "
                f"accuracy at the end time and {epoch}; \"last epoch\" needs no "
@@ -117,14 +134,14 @@ def _section(result: Reproduction, records: Sequence[Record], folder: Path) -> s
         f"![Table {layout.table}, ours and the thesis's]({picture})",
     ]  # fmt: skip
     if result.paired:
-        parts += ["### Over identical splits", paired_table(result, "markdown")]
+        parts += ["## Over identical splits", paired_table(result, "markdown")]
         parts += [
             t_test_table(table, result, "markdown")
             for table, part in TEST_LAYOUTS.items()
             if part.table == layout.table and has_t_tests(table, result)
         ]
     notes = [*remarks, *_notes(result, records), *layout.notes]
-    return "\n\n".join([*parts, "### Notes", "\n".join(f"- {_plain(n)}" for n in notes)])
+    return "\n\n".join([*parts, "## Notes", "\n".join(f"- {_plain(n)}" for n in notes)]) + "\n"
 
 
 def _notes(result: Reproduction, records: Sequence[Record]) -> list[str]:

@@ -17,7 +17,7 @@ from grandpp.studies.low_label.options import (
 from grandpp.studies.low_label.zoo import FAMILIES
 from grandpp.studies.thesis.folder import adopt, check_settings, file_of, merge, table_records
 from grandpp.studies.thesis.layouts import LAYOUTS, TABLES, TEST_LAYOUTS
-from grandpp.studies.thesis.page import PAGE, write_results
+from grandpp.studies.thesis.page import write_results
 from grandpp.studies.thesis.printed import SPLITS
 from grandpp.studies.thesis.rebuilt_command import FOLDER
 from grandpp.studies.thesis.table_runs import TableRequest, with_graphs
@@ -117,7 +117,8 @@ def reproduce(options: ReproduceOptions, console: Console) -> int:
     for row in rows:
         console.emit(row)
     console.show(text)
-    console.show(f"\n{counts(result)}\nMore in {options.results / PAGE}")
+    page = file_of(options.results, layout.table, options.protocol, ".md")
+    console.show(f"\n{counts(result)}\nMore in {page}")
     return 0
 
 
@@ -179,7 +180,8 @@ What happens:
         table-4.3.jsonl.gz  the records, packed: small enough for version control
         table-4.3.csv       every number, accuracies in fractions
         table-4.3.png       accuracies and paired differences with intervals
-        RESULTS.md          a section per table, made from the packed records alone
+        table-4.3.md        all of it as a page, made from the packed records alone
+        RESULTS.md          a list of the tables in DIR
     --report-only makes these from what is there, also from part of a sweep.
 
 How to read the table:

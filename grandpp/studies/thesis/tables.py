@@ -44,10 +44,13 @@ def counts(reproduction: Reproduction) -> str:
     """Number of cells by outcome, in one sentence."""
     found = Counter(c.outcome for c in reproduction.cells)
     tested = sum(found[s] for s in ("better", "worse", NOT_SIGNIFICANT))
-    parts = [
-        f"Of {tested} cells tested, {found['better']} are better than in the thesis, "
-        f"{found['worse']} worse and {found[NOT_SIGNIFICANT]} not significantly different (n.s.)"
-    ]
+    parts = ["No cell is tested against the thesis"]
+    if tested:
+        parts = [
+            f"Of {tested} cells tested, {found['better']} are better than in the thesis, "
+            f"{found['worse']} worse and {found[NOT_SIGNIFICANT]} not significantly different "
+            "(n.s.)"
+        ]
     missing = sum(c.thesis is not None and c.thesis.mean is None for c in reproduction.cells)
     if missing:
         parts.append(f"of {missing} cells that are NA in the thesis {found['filled']} are filled")

@@ -69,6 +69,11 @@ def test_the_counts_add_up(result):
     )
 
 
+def test_a_table_without_tested_cells_says_so():
+    few = reproduce(FEW, reproduced_of("poisson", around(0.5)))
+    assert counts(few) == "No cell is tested against the thesis; not in the thesis: 1."
+
+
 def test_na_is_shown_and_counted():
     records = [r for t in (64.0, 128.0)
                for r in reproduced_of("grand-l", around(0.7), dataset="CiteSeer", labels=20,
