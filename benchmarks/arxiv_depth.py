@@ -1,64 +1,77 @@
 """Accuracy against depth on a graph of ogbn-arxiv's size (the form of thesis Table 4.2).
 
 Examples:
-    python benchmarks/arxiv_depth.py --out runs.jsonl --plot table-4.2.png
-    python benchmarks/arxiv_depth.py --depths 1 64 --epochs 5 --json
+    python benchmarks/arxiv_depth.py --out runs.jsonl --plot arxiv-depth.png
+    python benchmarks/arxiv_depth.py --nodes 10000 --depths 1 64 --json
     python benchmarks/arxiv_depth.py --channels 162 --heads 2 --optimizer RMSprop --lr 0.00545 \\
-        --epochs 100    # as GRAND's authors train on ogbn-arxiv
+        --epochs 100    # channels, heads, optimizer, rate and epochs of GRAND's authors
 
-The graph is not ogbn-arxiv but a block model with its numbers of nodes, edges, classes and
-features and its share of edges inside classes, 0.655. As many random nodes as in the official split
-train (90,941), validate (29,799) and test (48,603). Accuracies are not comparable with the
-thesis's; what can be compared is how they change with the depth T, and the two models.
+The graph is not ogbn-arxiv but a block model with its numbers of nodes, undirected edges, classes
+and features and its share of edges inside classes, 0.655; features are binary. As many random nodes
+as in the official split train (90,941), validate (29,799) and test (48,603). Accuracies are not
+comparable with the thesis's; what can be compared is how they change with the depth T, and the two
+models.
 
-The defaults are smaller and shorter than GRAND's settings, for a computer without GPU. Columns:
-test accuracy at the best validation epoch and after the last, and the thesis's on ogbn-arxiv, in
-percent; energy, the Dirichlet energy of the diffused features over that of the encoded ones, where
-values near 0 mean over-smoothing; evaluations of the right-hand side per training forward pass;
-seconds of the run. One thread. Repeat a run with --out to go on where it stopped.
+The defaults are smaller and shorter than GRAND's settings, for a computer without GPU. Accuracies
+are fractions: at the best validation epoch, and after the last one. "energy" is the Dirichlet
+energy of the diffused features over that of the encoded ones after the last epoch, averaged
+geometrically: near 0 all nodes look alike. "nfe_forward" counts the products of a training forward
+pass. A failed run is counted as failed and is in no mean. One thread. Repeat a run with --out to go
+on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from statistics import mean
-from typing import Any
 
 import torch
-from common import Row, run
+from common import SIZES, Row, run
 from torch_geometric.data import Data
 from tqdm import tqdm
 
 from grandpp.data import sbm
 from grandpp.data.graphs import EXPECTED_SIZES
 from grandpp.studies.low_label import tuned_run
+from grandpp.studies.low_label.depth_report import draw_depth, summarise
 from grandpp.studies.thesis.printed import thesis_cells
 from grandpp.training import train_run
 from grandpp.training.command import OneLineParser
-from grandpp.training.figures import check_picture, line_styles, make_panels
+from grandpp.training.figures import check_picture
 from grandpp.training.options import positive_float, positive_int
 from grandpp.training.record_file import RecordFile, RecordFormat
-from grandpp.training.settings import OPTIMIZERS
+from grandpp.training.settings import OPTIMIZERS, Run
 
 PROGRAM, ARXIV = "arxiv_depth", "ogbn-arxiv"
 MODELS = ("grand-l", "grand++-l")
-SIZE = EXPECTED_SIZES[ARXIV]
+NODES, EDGES, CLASSES = SIZES["sbm-170k"]
+FEATURES = EXPECTED_SIZES[ARXIV].features
 INSIDE_CLASSES = 0.655  # share of ogbn-arxiv's edges
-TRAIN, VALIDATE = 90_941 / SIZE.nodes, 29_799 / SIZE.nodes  # shares of its official split
+TRAIN, VALIDATE = 90_941 / NODES, 29_799 / NODES  # shares of its official split
 SETTINGS = ("channels", "heads", "optimizer", "lr", "epochs")
 RECORDS = RecordFormat(
-    ("nodes", "model", "depth", "split", *SETTINGS),
-    ("status", "test_accuracy", "last_test_accuracy", "energy", "nfe", "seconds"),
-)
+    ("nodes", "edges", "model", "time", "split", *SETTINGS),
+    ("status", "message", "val_accuracy", "test_accuracy", "last_test_accuracy", "energy",
+     "nfe_forward", "seconds"),
+)  # fmt: skip
 
 
 def graph(nodes: int) -> Data:
-    """The block model; with fewer nodes it has fewer edges, too."""
-    edges = round(SIZE.edges * nodes / SIZE.nodes)
-    return sbm(nodes, edges, SIZE.classes, SIZE.features, homophily=INSIDE_CLASSES)
+    """The block model; with fewer nodes it has fewer edges, too.
+
+    Raises:
+        ValueError: If there are fewer nodes than classes.
+    """
+    if nodes < CLASSES:
+        raise ValueError(f"expected --nodes of at least {CLASSES}, the classes (got {nodes})")
+    return sbm(nodes, edges_of(nodes), CLASSES, FEATURES, homophily=INSIDE_CLASSES)
+
+
+def edges_of(nodes: int) -> int:
+    """The number of undirected edges of the block model."""
+    return round(EDGES * nodes / NODES)
 
 
 def split_of(data: Data, split: int) -> Data:
@@ -74,98 +87,44 @@ def split_of(data: Data, split: int) -> Data:
     return result
 
 
-def train(data: Data, asked: Mapping[str, Any]) -> Row:
-    """Train once; ``asked`` are the fields that tell runs apart."""
+def run_of(asked: Row) -> Run:
+    """The run with the settings that were asked for.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
     chosen = tuned_run(
-        ARXIV, asked["model"], 20, time=asked["depth"], features="binary", weight_decay=0.0,
+        ARXIV, asked["model"], 20, time=asked["time"], features="binary", weight_decay=0.0,
         hidden=asked["channels"], **{name: asked[name] for name in SETTINGS[1:]},
     )  # fmt: skip
-    result = train_run(chosen.on(asked["split"], 0), data, torch.device("cpu"))
-    return {
-        **asked,
-        "status": result.status,
-        "test_accuracy": result.test_accuracy,
-        "last_test_accuracy": result.last_test_accuracy,
-        "energy": result.energy,
-        "nfe": result.nfe_forward,
-        "seconds": result.seconds,
-    }
+    return chosen.on(asked["split"], 0)
 
 
 def study(args: argparse.Namespace, records: list[Row]) -> None:
     """Append one record per split, depth and model."""
+    size = {"nodes": args.nodes, "edges": edges_of(args.nodes)}
+    settings = {name: getattr(args, name) for name in SETTINGS}
+    plan = [
+        {**size, "model": model, "time": time, "split": split, **settings}
+        for split in range(args.splits)
+        for time in dict.fromkeys(args.depths)
+        for model in dict.fromkeys(args.model)
+    ]
+    runs = [run_of(asked) for asked in plan]  # refused before any work
     file = RecordFile(args.out, RECORDS)
     data = graph(args.nodes)
-    settings = {name: getattr(args, name) for name in SETTINGS}
-    runs = [
-        {"nodes": args.nodes, "model": model, "depth": depth, "split": split, **settings}
-        for split in range(args.splits)
-        for depth in args.depths
-        for model in args.model
-    ]
-    for asked in tqdm(runs, desc=PROGRAM, unit="run"):
+    for asked, chosen in zip(tqdm(plan, desc=PROGRAM, unit="run"), runs, strict=True):
         record = file.find(asked)
         if record is None:
-            record = train(split_of(data, asked["split"]), asked)
+            result = train_run(chosen, split_of(data, asked["split"]), torch.device("cpu"))
+            record = asked | {name: asdict(result)[name] for name in RECORDS.required}
             file.add(record)
         records.append(record)
 
 
 def rows_of(records: list[Row]) -> list[Row]:
-    """The lines of the table: means over splits, per depth and model."""
-    thesis = {(c.variant.model, c.depth): c.mean for c in thesis_cells("4.2")}
-    rows = []
-    for model, depth in dict.fromkeys((r["model"], r["depth"]) for r in records):
-        own = [r for r in records if (r["model"], r["depth"]) == (model, depth)]
-        printed = thesis.get((model, depth))
-        rows.append({
-            "model": model,
-            "T": depth,
-            "test_accuracy": _percent([r["test_accuracy"] for r in own]),
-            "last_test_accuracy": _percent([r["last_test_accuracy"] for r in own]),
-            "thesis": None if printed is None else 100 * printed,
-            "energy": _mean([r["energy"] for r in own]),
-            "nfe": _mean([r["nfe"] for r in own]),
-            "seconds": _mean([r["seconds"] for r in own]),
-            "splits": len(own),
-            "failed": sum(r["status"] != "success" for r in own),
-        })  # fmt: skip
-    return rows
-
-
-def _mean(values: list[float | None]) -> float | None:
-    """The mean of the values that exist."""
-    there = [value for value in values if value is not None]
-    return mean(there) if there else None
-
-
-def _percent(values: list[float | None]) -> float | None:
-    result = _mean(values)
-    return None if result is None else 100 * result
-
-
-def draw(rows: list[Row], path: Path) -> None:
-    """Two panels: accuracies against depth, with the thesis's on ogbn-arxiv, and energies."""
-    figure, (accuracy, energy) = make_panels(2, width=11, height=4.4)
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    for model, style in zip(models, line_styles(), strict=False):
-        own = sorted((row for row in rows if row["model"] == model), key=lambda row: row["T"])
-        hollow: dict[str, Any] = style | {"markerfacecolor": "white", "alpha": 0.6}
-        for axes, column, name, look in (
-            (accuracy, "test_accuracy", model, style),
-            (accuracy, "thesis", f"{model}, thesis, ogbn-arxiv", hollow),
-            (energy, "energy", model, style),
-        ):
-            points = [(row["T"], row[column]) for row in own if row[column] is not None]
-            if points:
-                axes.plot(*zip(*points, strict=True), label=name, **look)
-    for axes, title in (
-        (accuracy, "(a) test accuracy (%)"),
-        (energy, "(b) energy after diffusion / before"),
-    ):
-        axes.set(xlabel="T", xscale="log", title=title)
-    accuracy.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=120)
+    """The lines of the table, one per model and depth."""
+    return summarise([record | {"config": {"time": record["time"]}} for record in records])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -180,32 +139,35 @@ def main(argv: list[str] | None = None) -> int:
     add("--depths", nargs="+", type=positive_float, default=depths, metavar="T",
         help=f"integration times (default: {shown})")  # fmt: skip
     add("--splits", type=positive_int, default=1, metavar="N", help="(default: 1)")
-    add("--nodes", type=positive_int, default=SIZE.nodes, metavar="N",
-        help=f"size of the graph (default: {SIZE.nodes})")  # fmt: skip
+    add("--nodes", type=positive_int, default=NODES, metavar="N",
+        help=f"size of the graph (default: {NODES})")  # fmt: skip
     add("--channels", type=positive_int, default=32, metavar="N", help="(default: 32)")
     add("--heads", type=positive_int, default=1, metavar="N", help="of attention (default: 1)")
     add("--optimizer", choices=OPTIMIZERS, default="Adam", metavar="NAME",
         help=f"of {', '.join(OPTIMIZERS)} (default: Adam)")  # fmt: skip
     add("--lr", type=positive_float, default=0.02, metavar="RATE", help="(default: 0.02)")
-    add("--epochs", type=positive_int, default=30, metavar="N", help="(default: 30)")
+    add("--epochs", type=positive_int, default=20, metavar="N", help="(default: 20)")
     add("--out", type=Path, metavar="FILE", help="keep every run; runs there are not repeated")
     add("--plot", type=Path, metavar="FILE", help="save a picture")
     add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
     args = options.parse_args(argv)
     torch.set_num_threads(1)
+    records: list[Row] = []
 
     def measure(rows: list[Row]) -> None:
-        records: list[Row] = []
         if args.plot is not None:
             check_picture(args.plot)
         try:
             study(args, records)
         finally:
             rows += rows_of(records)
-            if rows and args.plot is not None:
-                draw(rows, args.plot)
 
-    return run(PROGRAM, measure, args.json)
+    def draw() -> None:
+        if args.plot is not None:
+            title = f"block model, {args.nodes} nodes, {args.epochs} epochs, splits: {args.splits}"
+            draw_depth(rows_of(records), title, args.plot)
+
+    return run(PROGRAM, measure, args.json, draw)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from grandpp.data import DatasetError, load_dataset, sbm
 from grandpp.training.command import Console, OneLineParser
+from grandpp.training.memory import is_out_of_memory
 from grandpp.training.options import positive_int
 
 Row: TypeAlias = dict[str, Any]
@@ -144,16 +145,23 @@ def in_own_process(program: str, command: list[str], what: str) -> Any:
     return json.loads(done.stdout)
 
 
-def run(program: str, measure: Callable[[list[Row]], None], as_json: bool) -> int:
+def run(
+    program: str,
+    measure: Callable[[list[Row]], None],
+    as_json: bool,
+    after: Callable[[], None] = lambda: None,
+) -> int:
     """Run a benchmark and print its rows, those finished before Ctrl-C included.
 
     Args:
         program: Its name in messages.
-        measure: Appends rows to the list it is given.
+        measure: Appends rows to the list it is given; a ``finally`` clause of it may do so, too.
         as_json: Whether to print JSON lines.
+        after: Called after rows were printed, for example to draw them. (default: nothing)
 
     Returns:
-        0, or 130 after Ctrl-C; bad input or missing data exits with 2 and one line.
+        0, or 130 after Ctrl-C; bad input, missing data or too little memory exits with 2 and one
+        line.
     """
     rows: list[Row] = []
     code = 0
@@ -164,8 +172,16 @@ def run(program: str, measure: Callable[[list[Row]], None], as_json: bool) -> in
         code = 130
     except (ValueError, TypeError, IndexError, DatasetError, OSError) as error:
         raise SystemExit(Console(program).complain(error)) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise SystemExit(Console(program).out_of_memory(error)) from None
     if rows:
         Table(rows).show(as_json)
+        try:
+            after()
+        except OSError as error:
+            raise SystemExit(Console(program).complain(error)) from None
     return code
 
 

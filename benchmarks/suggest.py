@@ -37,7 +37,7 @@ from grandpp.estimator import NodeClassifier
 from grandpp.models import grow_clusters, suggest_from_views
 from grandpp.studies.low_label.zoo import MODELS
 from grandpp.training.command import Console, OneLineParser
-from grandpp.training.figures import check_picture, line_styles, make_panels
+from grandpp.training.figures import check_picture, line_styles, make_panels, save_figure
 from grandpp.training.options import positive_int
 
 PROGRAM = "suggest"
@@ -116,7 +116,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         panel.set_xlabel("labels / number of classes")
         panel.set_ylabel("accuracy in percent")
     axes[0].legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def read_done(path: Path | None) -> dict[str, list[float]]:

@@ -23,18 +23,18 @@ from statistics import mean
 from typing import Any
 
 import torch
-from common import Row, Table
+from common import Row, run
 from matplotlib.axes import Axes
 from torch_geometric.data import Data
 from tqdm import tqdm
 
-from grandpp.data import DatasetError, load_dataset, low_label_split
+from grandpp.data import load_dataset, low_label_split
 from grandpp.solvers import SOLVER_NAMES, Solver, resolve_solver, solver_options
 from grandpp.studies.low_label import tuned_run
 from grandpp.studies.low_label.diffusion_settings import GRANDSettings
 from grandpp.training import EpochValues, Record, train_run
-from grandpp.training.command import Console, OneLineParser
-from grandpp.training.figures import check_picture, line_styles, make_panels
+from grandpp.training.command import OneLineParser
+from grandpp.training.figures import check_picture, line_styles, make_panels, save_figure
 from grandpp.training.options import positive_int
 from grandpp.training.record_file import RecordFile, RecordFormat
 from grandpp.training.settings import constant
@@ -101,12 +101,12 @@ def train(name: str, split: Data, args: argparse.Namespace) -> Row:
         str(split.name), "grand-nl", args.labels_per_class, time=END, epochs=args.epochs
     )
     values = {f.name: getattr(tuned.settings, f.name) for f in fields(GRANDSettings)}
-    run = replace(tuned, settings=GivenSolverSettings(**values, given=solver_of(name)))
+    given = replace(tuned, settings=GivenSolverSettings(**values, given=solver_of(name)))
     curves = Curves()
-    result = train_run(run, split, torch.device("cpu"), log=curves)
+    result = train_run(given, split, torch.device("cpu"), log=curves)
     columns = {name: [getattr(e, name) for e in curves.epochs] for name in COLUMNS}
     return {
-        "dataset": run.dataset,
+        "dataset": given.dataset,
         "solver": name,
         "epochs": args.epochs,
         "labels": args.labels_per_class,
@@ -185,7 +185,7 @@ def draw(records: list[Row], path: Path) -> None:
     evaluations.set_ylim(bottom=0)
     seconds.set_yscale("log")
     accuracy.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)
 
 
 def _label(axes: Axes, title: str) -> None:
@@ -209,21 +209,20 @@ def main(argv: list[str] | None = None) -> int:
     args = options.parse_args(argv)
     torch.set_num_threads(1)
     records: list[Row] = []
-    code = 0
-    try:
+
+    def measure(rows: list[Row]) -> None:
         if args.plot is not None:
             check_picture(args.plot)
-        study(args, records)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\n{PROGRAM}: interrupted; {len(records)} finished runs follow\n")
-        code = 130
-    except (ValueError, TypeError, DatasetError, OSError) as error:
-        raise SystemExit(Console(PROGRAM).complain(error)) from None
-    if records:
-        Table([row_of(record) for record in records]).show(args.json)
+        try:
+            study(args, records)
+        finally:
+            rows += [row_of(record) for record in records]
+
+    def picture() -> None:
         if args.plot is not None:
             draw(records, args.plot)
-    return code
+
+    return run(PROGRAM, measure, args.json, picture)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from grandpp.training.atomic_files import check_target
+from grandpp.training.atomic_files import check_target, write_whole
 
 # The order keeps neighbours apart for every common kind of colour blindness.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C6D1F")
@@ -38,6 +39,27 @@ def make_panels(panels: int, width: float, height: float) -> tuple[Figure, list[
     for each in axes:
         each.grid(alpha=0.3)
     return figure, axes
+
+
+def save_figure(
+    figure: Figure, path: Path, dpi: int = 150, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Save a figure in the format of the file's ending; it appears whole or not at all.
+
+    Args:
+        figure: The figure.
+        path: Where it goes.
+        dpi: Dots per inch of a picture of pixels. (default: ``150``)
+        metadata: See :meth:`matplotlib.figure.Figure.savefig`. (default: ``None``)
+
+    Raises:
+        ValueError: If the ending is no format of matplotlib.
+        OSError: If it cannot be written.
+    """
+    picture = io.BytesIO()
+    ending = path.suffix.lower().removeprefix(".")
+    figure.savefig(picture, format=ending, dpi=dpi, metadata=metadata)
+    write_whole(path, picture.getvalue())
 
 
 def line_styles() -> Iterator[dict[str, Any]]:

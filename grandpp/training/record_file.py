@@ -24,6 +24,12 @@ from grandpp.training.json_lines import from_json, to_json
 Record = dict[str, Any]
 
 _GZIP = b"\x1f\x8b"
+# Endings of the formats of matplotlib, which is slow to import.
+PICTURES = (
+    ".avif", ".eps", ".gif", ".jpeg", ".jpg", ".pdf", ".pgf", ".png", ".ps", ".raw", ".rgba",
+    ".svg", ".svgz", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+"""Endings of pictures: a picture saved under the name of the records would replace them."""
 _FIRST_NAME = re.compile(rb'\{"([^"\\]*)("?)')
 
 
@@ -105,8 +111,8 @@ class RecordFile:
         records: The records known, by :meth:`RecordFormat.key_of`; the first of a run counts.
 
     Raises:
-        ValueError: If the folder does not exist, the file is a compressed one or holds something
-            else than records.
+        ValueError: If the folder does not exist, the file is a compressed one, has the ending of a
+            picture or holds something else than records.
     """
 
     def __init__(self, path: Path | None, form: RecordFormat) -> None:
@@ -117,6 +123,8 @@ class RecordFile:
             return
         if path.suffix == ".gz":
             raise ValueError(f"expected a file to append to, not a compressed one (got {path})")
+        if path.suffix.lower() in PICTURES:
+            raise ValueError(f"expected a file of records, not a picture (got {path})")
         if not path.parent.is_dir():
             raise ValueError(f"expected an existing folder for {path} (got none at {path.parent})")
         self.refresh()

@@ -10,6 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from grandpp.training.figures import save_figure
 from grandpp.training.tables import aligned
 
 _TRAINING = ("epoch", "loss", "bits_per_dim", "nfe_forward", "nfe_backward", "seconds")
@@ -73,7 +74,7 @@ def draw_flow_training(history: Sequence[Mapping[str, float]], title: str, path:
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_samples(samples: Tensor, real: Tensor, title: str, path: Path, columns: int = 12) -> None:
@@ -95,7 +96,7 @@ def draw_samples(samples: Tensor, real: Tensor, title: str, path: Path, columns:
         axes.imshow(image.squeeze(-1).numpy(), cmap="gray_r", vmin=0, vmax=1)
         axes.set_title(name, fontsize=10)
         axes.set_axis_off()
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def sheet(images: Tensor, columns: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from grandpp.training.figures import save_figure
 from grandpp.training.model_styles import COLOURS, draw_curve, title
 from grandpp.training.record_file import Record
 from grandpp.training.tables import aligned
@@ -125,7 +126,7 @@ def draw_training(records: Sequence[Record], path: Path) -> None:
     figure.suptitle(
         f"{', '.join(sets)}, tolerance {', '.join(tolerances)}: mean over the runs, and their range"
     )
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_tolerances(records: Sequence[Record], path: Path) -> None:
@@ -161,4 +162,4 @@ def draw_tolerances(records: Sequence[Record], path: Path) -> None:
         axes.grid(alpha=0.3)
     if left.lines:
         left.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from grandpp.studies.low_label.comparison import Comparison
-from grandpp.training.atomic_files import write_whole
-from grandpp.training.figures import check_picture, line_styles
+from grandpp.training.figures import check_picture, line_styles, save_figure
 
 # Share of the distance between two numbers of labels over which the models are spread.
 _SPREAD = 0.5
@@ -60,9 +58,7 @@ def draw_accuracy_against_labels(comparisons: Sequence[Comparison], path: Path) 
     figure.legend([handles[m] for m in named], named, loc="outside right upper", frameon=False)
     figure.supxlabel("bars: 95 % intervals; on the right filled where Holm's corrected p < 0.05",
                      fontsize=9, color="0.3")  # fmt: skip
-    picture = io.BytesIO()
-    figure.savefig(picture, dpi=150, format=path.suffix.lower().removeprefix("."))
-    write_whole(path, picture.getvalue())
+    save_figure(figure, path)
 
 
 def _accuracies(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grandpp.training.figures import line_styles, make_panels
+from grandpp.training.figures import line_styles, make_panels, save_figure
 from grandpp.training.records import Record
 from grandpp.training.tables import aligned
 
@@ -85,4 +85,4 @@ def draw_depth(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> Non
     right.set_yscale("log")
     left.legend(frameon=False)
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

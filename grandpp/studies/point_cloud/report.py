@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 from matplotlib.figure import Figure
 
+from grandpp.training.figures import save_figure
 from grandpp.training.model_styles import COLOURS, draw_curve, title
 from grandpp.training.record_file import Record
 from grandpp.training.tables import aligned
@@ -77,7 +78,7 @@ def draw_point_cloud(runs: Sequence[Mapping[str, Any]], times: Sequence[float], 
     stack[2].set(xlabel="epoch", yscale="log")
     stack[0].legend(fontsize=8, ncol=3)
     right.suptitle("(b) mean over the runs, and their range", fontsize=11)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _evolution(panels: Any, runs: list[Mapping[str, Any]], times: Sequence[float]) -> None:

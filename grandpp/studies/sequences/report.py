@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from grandpp.studies.sequences.settings import best
+from grandpp.training.figures import save_figure
 from grandpp.training.model_styles import COLOURS, title
 from grandpp.training.record_file import Record
 from grandpp.training.tables import aligned
@@ -112,7 +113,7 @@ def draw_sequence_runs(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     _bars(grid[2, 1], models, runs)
     for axes in grid.flat:
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _curve(axes: Axes, model: str, runs: list[Mapping[str, Any]]) -> None:

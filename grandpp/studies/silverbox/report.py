@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from grandpp.studies.silverbox.growth import Growth
+from grandpp.training.figures import save_figure
 from grandpp.training.model_styles import COLOURS, title
 from grandpp.training.tables import aligned
 
@@ -64,4 +65,4 @@ def draw_growth(runs: Sequence[Growth], exact: Tensor, path: Path) -> None:
              title="Silverbox at initialisation: mean logarithm, and every draw")  # fmt: skip
     axes.legend(loc="upper left")
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

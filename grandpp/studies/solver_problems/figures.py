@@ -16,7 +16,7 @@ from grandpp.studies.solver_problems.problems import Landscape
 
 if TYPE_CHECKING:
     from grandpp.studies.solver_problems.euler import EulerErrors
-from grandpp.training.figures import COLOURS, line_styles, make_panels
+from grandpp.training.figures import COLOURS, line_styles, make_panels, save_figure
 
 # Below this lies rounding; a logarithmic axis cannot show zero.
 _FLOOR = 1e-16
@@ -33,7 +33,7 @@ def draw_error_against_nfe(
                   va="bottom", color="0.4", fontsize=8)  # fmt: skip
     axes.set_title(title)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def _error_against_nfe(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -81,7 +81,7 @@ def draw_error_over_time(
     right.set_title("(c) all solvers at the end")
     right.legend(fontsize=8, ncol=4, loc="upper center", bbox_to_anchor=(0.5, -0.14))
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_inner_convergence(
@@ -101,7 +101,7 @@ def draw_inner_convergence(
         axes.set(xlabel="evaluations of the right-hand side", xscale="log")
     right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.suptitle("One backward Euler step of the heat equation, s = 1/2000, 128 points")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_time_against_size(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -122,7 +122,7 @@ def draw_time_against_size(rows: Sequence[Mapping[str, Any]], path: Path) -> Non
         axes.set_xlabel("grid points")
     left.legend()
     figure.suptitle("One backward Euler step of the heat equation, s = 1/2000, tolerance 1e-8")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_nfe_against_tolerance(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -140,7 +140,7 @@ def draw_nfe_against_tolerance(rows: Sequence[Mapping[str, Any]], path: Path) ->
         axes.invert_xaxis()
     panels[0].legend()
     figure.suptitle("GRAND-l with random attention, one solve to T = 10 and its adjoint")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_trajectories(
@@ -171,4 +171,4 @@ def draw_trajectories(
                  f"heavy ball γ = {landscape.gamma}", xlabel="x", ylabel="y")  # fmt: skip
         axes.legend(loc="upper left")
     figure.colorbar(lines, ax=panels, label="log10 F", pad=0.01)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,7 @@ from scipy import stats
 
 from grandpp.studies.thesis.printed import SPLITS
 from grandpp.studies.thesis.reproduced_cells import Paired, Reproduced, Reproduction
-from grandpp.training.atomic_files import write_whole
-from grandpp.training.figures import check_picture, line_styles
+from grandpp.training.figures import check_picture, line_styles, save_figure
 
 # Share of the distance between two ticks over which the models are spread.
 _SPREAD = 0.5
@@ -100,12 +98,9 @@ def draw_reproduction(reproduction: Reproduction, path: Path) -> None:
     filled = "\non the right filled where Holm's corrected p < 0.05" if tested else ""
     figure.suptitle(f"Thesis Table {reproduction.layout.table}, protocol {reproduction.protocol}; "
                     f"bars: 95 % intervals{filled}", fontsize=10, x=0.01, ha="left")  # fmt: skip
-    picture = io.BytesIO()
     # The version of matplotlib would change the bytes of an unchanged picture.
-    ending = path.suffix.lower().removeprefix(".")
-    metadata = {"Software": None} if ending == "png" else None
-    figure.savefig(picture, dpi=120, format=ending, metadata=metadata)
-    write_whole(path, picture.getvalue())
+    metadata = {"Software": None} if path.suffix.lower() == ".png" else None
+    save_figure(figure, path, dpi=120, metadata=metadata)
 
 
 def _rows(reproduction: Reproduction, cells: Sequence[Reproduced]) -> list[_Row]:
