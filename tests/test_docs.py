@@ -16,6 +16,7 @@ from programs import load_program, runner
 from test_readme import ROOT, blocks, commands
 
 from grandpp.__main__ import COMMANDS
+from grandpp.studies.thesis import results_pages
 
 DOCS = ROOT / "docs"
 RUN = ("pyg-model", "sequences-images")
@@ -104,16 +105,28 @@ def test_tables_are_those_of_the_stored_records(page):
 def test_every_page_of_a_table_is_included_in_one_of_the_documentation(tmp_path):
     folder = tmp_path / "docs" / "results"
     folder.mkdir(parents=True)
-    (folder / "table-9.9.md").write_text("of a table that is gone")
-    names = table_pages.write_table_pages(ROOT / "results", folder)
-    assert sorted(path.name for path in folder.iterdir()) == names
+    (folder / "table-9.9.md").write_text("written by hand")
+    (folder / "table-9.8.md").write_text("```{include} ../../results/table-9.8.md\n```\n")
+    (tmp_path / "results").symlink_to(ROOT / "results")
+    names = table_pages.write_table_pages(tmp_path / "results", folder)
+    assert (folder / "table-9.9.md").read_text() == "written by hand"
+    (folder / "table-9.9.md").unlink()
+    assert not (folder / "table-9.8.md").exists()
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     packed = {path.name.split(".jsonl")[0] for path in (ROOT / "results").glob("table-*.jsonl.gz")}
     assert {f"{name}.md" for name in packed} == set(names)
     listed = re.findall(r"\((table-.*?\.md)\)", (ROOT / "results/RESULTS.md").read_text())
-    assert sorted(listed) == names
+    assert sorted(listed) == sorted(names)
     for name in names:
         (target,) = re.findall(r"\{include\} (\S+)", (folder / name).read_text())
         assert (DOCS / "results" / target).resolve() == ROOT / "results" / name
+        assert ":relative-images:" in (folder / name).read_text()
+
+
+def test_the_pages_of_the_tables_are_those_of_the_stored_records(monkeypatch):
+    monkeypatch.chdir(ROOT)  # where their commands are to be run
+    for name, text in results_pages(ROOT / "results").items():
+        assert (ROOT / "results" / name).read_text().splitlines() == text.splitlines(), name
 
 
 def test_every_stored_time_is_on_the_page_with_a_program_that_there_is():

@@ -64,6 +64,7 @@ def test_the_report_alone_trains_nothing_and_takes_other_files(trained, capsys, 
     command = ["--table", "4.3", "--report-only", "--results", str(folder)]
     assert main([*command, "--records", path]) == 0
     out = capsys.readouterr().out
+    assert out.endswith(f"More in {folder / 'table-4.3.md'}\n")
     assert "better (p < 0.001)" in out
     assert "mlp" not in out
     assert trained == []

@@ -35,7 +35,7 @@ PAGE = "RESULTS.md"
 
 _TITLE = "# Tables of the thesis, reproduced"
 _HEAD = (
-    "Written by scripts/reproduce.py from the records beside this page; every number of ours is "
+    "Written by scripts/reproduce.py from the packed records; every number of ours is "
     "computed from them, every number of the thesis is in grandpp/studies/thesis/thesis.csv. "
     "Do not edit: run the command of a table again, with --report-only to train nothing."
 )
@@ -88,7 +88,8 @@ def results_pages(folder: Path) -> dict[str, str]:
     """Return the pages of a folder by the names of their files.
 
     There is one per table and protocol with packed records, for example ``table-4.3-no_val.md``,
-    and the list of them, :data:`PAGE`. The texts depend only on the records.
+    and the list of them, :data:`PAGE`. The texts depend on the records and, for the command that
+    made them, on the name of the folder.
 
     Raises:
         ValueError: If there are none, or a file is broken.
@@ -108,7 +109,8 @@ def results_pages(folder: Path) -> dict[str, str]:
         rows.append((link, _title(result), datasets, str(len(records)), _plain(counts(result))))
     head = ("table", "contents", "data sets", "runs", "outcome")
     lines = [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
-    return {PAGE: "\n\n".join([_TITLE, _plain(_HEAD), _LIST, "\n".join(lines)]) + "\n", **pages}
+    # Last, so that a list that is written has its pages.
+    return {**pages, PAGE: "\n\n".join([_TITLE, _plain(_HEAD), _LIST, "\n".join(lines)]) + "\n"}
 
 
 def _title(result: Reproduction) -> str:

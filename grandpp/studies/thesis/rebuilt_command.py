@@ -53,7 +53,8 @@ def rebuild_command(
     }
     if missing:
         remarks.append(f"Unfinished: {len(missing)} runs of this command are not there yet.")
-    place = [] if folder == FOLDER else ["--results", str(folder)]
+    usual = folder.resolve() == FOLDER.resolve()
+    place = [] if usual else ["--results", str(folder)]
     options = [*_options(request, hashes), *place]
     return shlex.join(["python", "scripts/reproduce.py", *options]), remarks
 

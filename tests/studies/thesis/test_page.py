@@ -50,12 +50,17 @@ def test_every_table_and_protocol_has_a_page_and_a_line_of_the_list_in_order(tmp
     pack(tmp_path, reproduced_of("gcn", around(0.5)))
     pages = results_pages(tmp_path)
     assert {name: text.splitlines()[0] for name, text in pages.items()} == {
-        "RESULTS.md": "# Tables of the thesis, reproduced",
         "table-4.3.md": "# Table 4.3: accuracy with few labels",
         "table-4.3-no_val.md": "# Table 4.3: accuracy with few labels, protocol no\\_val",
         "table-4.10.md": "# Table 4.10: nonlinear diffusion and rewiring with few labels",
+        "RESULTS.md": "# Tables of the thesis, reproduced",
     }
-    links = re.findall(r"\| \[(.*?)\]\((.*?)\) \| (.*?) \| (.*?) \| (\d+) \|", pages["RESULTS.md"])
+    head, rule, *lines = re.findall(r"^\|.*\|$", pages["RESULTS.md"], re.M)
+    assert head == "| table | contents | data sets | runs | outcome |"
+    assert set(rule) == set("|- ")
+    assert re.search(r"\| Of 1 cells tested, .* \|$", lines[0])
+    line = re.compile(r"\| \[(.*?)\]\((.*?)\) \| (.*?) \| (.*?) \| (\d+) \|")
+    links = [found.groups() for text in lines if (found := line.match(text))]
     assert links == [
         ("4.3", "table-4.3.md", "accuracy with few labels", "Cora", "20"),
         ("4.3", "table-4.3-no_val.md", "accuracy with few labels, protocol no\\_val", "Cora", "20"),
@@ -113,6 +118,18 @@ def test_all_files_are_there_and_the_same_again(tmp_path):
     assert {**own, "table-4.3.md": page.encode()} == contents(second)
     write_results(first, FEW, table_records(first, "4.3", "grand"))
     assert contents(first) == own
+
+
+def test_the_list_is_written_after_the_pages_that_it_names(tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr("grandpp.studies.thesis.page.write_whole",
+                        lambda path, content: written.append((path, content)))  # fmt: skip
+    pack(tmp_path, RECORDS)
+    write_results(tmp_path, FEW, RECORDS)
+    pages = results_pages(tmp_path)
+    texts = [(tmp_path / name, text.encode()) for name, text in pages.items()]
+    assert written[-2:] == texts
+    assert [path.name for path, _ in written[-2:]] == ["table-4.3.md", "RESULTS.md"]
 
 
 def test_nothing_is_written_without_records(tmp_path):

@@ -68,3 +68,6 @@ def test_settings_that_have_changed_since_are_named():
 def test_another_folder_is_part_of_the_command():
     command, _ = rebuild_command(FEW, "grand", full(), Path("my results"))
     assert command.endswith("--results 'my results'")
+    # The usual one is not named, in whatever way it is given.
+    command, _ = rebuild_command(FEW, "grand", full(), Path("results").absolute())
+    assert "--results" not in command
