@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from grandpp.studies.low_label.depth_report import summarise as by_depth
 from grandpp.training import PairedDifference, load_records, paired_difference, summarize
 from grandpp.training.packing import unpack_records
 from grandpp.training.record_file import Record
@@ -26,8 +27,8 @@ At = TypeVar("At")
 ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md", "docs/results.md", "docs/results/default-model.md",
-    "docs/results/few-labels.md", "docs/results/source-term.md", "docs/results/solvers.md",
-    "docs/speed.md",
+    "docs/results/few-labels.md", "docs/results/source-term.md", "docs/results/depth.md",
+    "docs/results/solvers.md", "docs/speed.md",
 )  # fmt: skip
 RECORDS = ROOT / "results/table-4.3.jsonl.gz"
 WITHOUT_VALIDATION = ROOT / "results/table-4.3-no_val.jsonl.gz"
@@ -36,6 +37,7 @@ PER_CLASS = ROOT / "results/table-4.3-per_class_val.jsonl.gz"
 DEPTHS = ROOT / "results/table-4.1.jsonl.gz"
 ONE_SPLIT = ROOT / "results/one-split.jsonl.gz"
 SOLVERS = ROOT / "results/training-solvers.jsonl.gz"
+ARXIV = ROOT / "results/arxiv-depth.jsonl.gz"
 EPOCHS = ROOT / "results/default-epochs.jsonl.gz"
 TIMES = ROOT / "results/speed.json"
 THESIS = ROOT / "grandpp/studies/thesis/thesis.csv"
@@ -118,15 +120,19 @@ def difference(dataset: str, labels: int, model: str) -> str:
 @cache
 def printed() -> dict[tuple[str, int, str], str]:
     """Mean and standard deviation of the thesis's Table 4.3."""
-    with THESIS.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["table"] == "4.3"]
     return {
         (row["dataset"], int(row["labels"]), row["model"]): (
             f"{float(row['mean']):.2f} +- {float(row['std']):.2f}"
         )
-        for row in rows
+        for row in _printed_rows("4.3")
         if row["mean"] and row["std"]
     }
+
+
+def _printed_rows(table: str) -> list[dict[str, str]]:
+    """The lines of one of the thesis's tables."""
+    with THESIS.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["table"] == table]
 
 
 def headline() -> str:
@@ -372,8 +378,7 @@ def default_epochs() -> str:
 def training_solvers() -> str:
     """Training GRAND with several solvers: the means of stored runs."""
     rows = []
-    for line in gzip.decompress(SOLVERS.read_bytes()).decode().splitlines():
-        record = json.loads(line)
+    for record in _lines(SOLVERS):
         curves = record["curves"]
         forward, backward, seconds = (
             statistics.mean(curves[name]) for name in ("nfe_forward", "nfe_backward", "seconds")
@@ -394,6 +399,31 @@ def training_solvers() -> str:
         "best validation accuracy", "test accuracy then",
     )  # fmt: skip
     return markdown(columns, rows)
+
+
+def arxiv_depth() -> str:
+    """GRAND-l and GRAND++-l against depth on a graph of ogbn-arxiv's size: means over splits."""
+    models = (BASE, "grand++-l")
+    runs = [record | {"config": {"time": record["time"]}} for record in _lines(ARXIV)]
+    found = {(row["model"], row["time"]): row for row in by_depth(runs)}
+    theirs = {(row["model"], float(row["depth"])): row["mean"] for row in _printed_rows("4.2")}
+    rows = []
+    for time in sorted({time for _, time in found}):
+        row: list[str] = []
+        for model in models:
+            own = found[model, time]
+            best, last = (100 * own[name] for name in ("test_accuracy", "last_test_accuracy"))
+            row += [f"{best:.2f} ({last:.2f})", f"{own['energy']:.1e}"]
+        rows.append((f"{time:g}", *row, *(theirs.get((model, time), "-") for model in models)))
+    columns = (
+        "T", "GRAND-l", "energy", "GRAND++-l", "energy", "thesis, ogbn-arxiv: GRAND-l", "GRAND++-l"
+    )  # fmt: skip
+    return markdown(columns, rows)
+
+
+def _lines(path: Path) -> Iterable[dict[str, Any]]:
+    """The records of a file of another study than that of few labels."""
+    return (json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines())
 
 
 def _adjusted(found: Mapping[At, PairedDifference | None]) -> dict[At, float]:
@@ -422,6 +452,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "per-class-val": per_class_val, "source-gains": source_gains,
     "source-at-depth": source_at_depth, "one-split": one_split,
     "default-epochs": default_epochs, "training-solvers": training_solvers,
+    "arxiv-depth": arxiv_depth,
 }  # fmt: skip
 
 
