@@ -80,9 +80,10 @@ def test_a_run_has_the_settings_that_were_asked_for(program):
 
 def test_the_record_of_a_run_is_what_training_gives(program, capsys, tmp_path):
     out = tmp_path / "runs.jsonl"
-    rows_of(program, capsys, "--model", "grand-l", "--depths", "4", "--out", str(out))
-    (record,) = kept(out)
-    data = program.split_of(program.graph(2000), 0)
+    arguments = ("--model", "grand-l", "--depths", "4", "--splits", "2", "--out", str(out))
+    rows_of(program, capsys, *arguments)
+    record = kept(out)[1]
+    data = program.split_of(program.graph(2000), 1)
     again = program.train_run(program.run_of(record), data, torch.device("cpu"))
     for name in set(program.RECORDS.required) - {"seconds"}:
         assert record[name] == getattr(again, name), name
@@ -168,6 +169,15 @@ def test_too_little_memory_is_one_line_and_exit_code_2(program, capsys, monkeypa
         program.main(SMALL)
     assert stop.value.code == 2
     assert "memory did not suffice" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_fault_of_the_program_is_not_taken_for_too_little_memory(program, monkeypatch):
+    def broken(nodes):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(program, "graph", broken)
+    with pytest.raises(RuntimeError, match="a fault"):
+        program.main(SMALL)
 
 
 def test_a_picture_that_cannot_be_written_hides_no_rows(program, capsys, monkeypatch, tmp_path):

@@ -28,6 +28,11 @@ def test_an_interrupted_picture_leaves_the_old_one(tmp_path, monkeypatch):
     old = path.read_bytes()
     assert old.startswith(b"\x89PNG")
 
+    with path.open("rb") as reader:  # who has opened the old one reads it to its end
+        save_figure(figure, path, dpi=60)
+        assert reader.read() == old != path.read_bytes()
+    old = path.read_bytes()
+
     def interrupted(file, **options):
         file.write(b"half")
         raise KeyboardInterrupt
