@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,10 +135,18 @@ def _accuracies(axes: Axes, row: _Row, styles: Mapping[str, dict[str, Any]]) -> 
     for model, shift in _shifts([c.model for c in row.cells]).items():
         own = [c for c in row.cells if c.model == model and c.mean is not None]
         own.sort(key=lambda c: row.ticks[c.dataset, c.at])
+        # A place without a run is a gap: a line across it would show a value.
+        nothing = (math.nan, 0.0)
+        at = {
+            row.ticks[c.dataset, c.at]: (100 * c.mean, 100 * _half_width(c.std, c.splits))
+            for c in own
+            if c.mean is not None
+        }
+        places = range(min(at, default=0), max(at, default=-1) + 1)
         axes.errorbar(
-            [row.ticks[c.dataset, c.at] + shift for c in own],
-            [100 * c.mean for c in own if c.mean is not None],
-            yerr=[100 * _half_width(c.std, c.splits) for c in own],
+            [place + shift for place in places],
+            [at.get(place, nothing)[0] for place in places],
+            yerr=[at.get(place, nothing)[1] for place in places],
             capsize=2.5,
             elinewidth=1,
             **_joined(styles[model], row.joined),

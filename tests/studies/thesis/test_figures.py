@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from reproduced_of import around, reproduced_of
@@ -107,3 +108,15 @@ def test_wide_intervals_do_not_stretch_the_axis_beyond_what_is_possible(drawn, t
     )
     draw_reproduction(reproduce(LAYOUTS["4.3"], records), tmp_path / "a.png")
     assert drawn[0].axes[0].get_ylim() == (0, 100)
+
+
+def test_a_line_does_not_cross_a_place_without_runs(drawn, tmp_path):
+    records = [r for k in (1, 2, 5, 10) for r in reproduced_of("grand-l", around(0.6), labels=k)]
+    records += [r for k in (2, 10) for r in reproduced_of("gcn", around(0.5), labels=k)]
+    draw_reproduction(reproduce(LAYOUTS["4.3"], records), tmp_path / "a.png")
+    lines = [c.lines[0] for c in drawn[0].axes[0].containers]
+    values = [np.asarray(line.get_ydata(), dtype=float) for line in lines]
+    (gcn,) = [n for n, y in enumerate(values) if np.isnan(y).any()]
+    assert np.round(np.asarray(lines[gcn].get_xdata(), dtype=float)).tolist() == [1, 2, 3]
+    assert values[gcn][[0, 2]] == pytest.approx([50, 50], abs=1)
+    assert np.isnan(values[gcn]).tolist() == [False, True, False]
