@@ -28,7 +28,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from common import SIZES, Row, run
+from common import SIZES, Row, add_kept, run_kept
 from torch_geometric.data import Data
 from tqdm import tqdm
 
@@ -39,7 +39,6 @@ from grandpp.studies.low_label.depth_report import draw_depth, summarise
 from grandpp.studies.thesis.printed import thesis_cells
 from grandpp.training import train_run
 from grandpp.training.command import OneLineParser
-from grandpp.training.figures import check_picture
 from grandpp.training.options import positive_float, positive_int
 from grandpp.training.record_file import RecordFile, RecordFormat
 from grandpp.training.settings import OPTIMIZERS, Run
@@ -127,6 +126,14 @@ def rows_of(records: list[Row]) -> list[Row]:
     return summarise([record | {"config": {"time": record["time"]}} for record in records])
 
 
+def draw(records: list[Row], path: Path) -> None:
+    """Accuracies and energies against depth."""
+    nodes, epochs = records[0]["nodes"], records[0]["epochs"]
+    splits = len({record["split"] for record in records})
+    title = f"block model, {nodes} nodes, {epochs} epochs, splits: {splits}"
+    draw_depth(rows_of(records), title, path)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     form = argparse.RawDescriptionHelpFormatter
@@ -147,27 +154,8 @@ def main(argv: list[str] | None = None) -> int:
         help=f"of {', '.join(OPTIMIZERS)} (default: Adam)")  # fmt: skip
     add("--lr", type=positive_float, default=0.02, metavar="RATE", help="(default: 0.02)")
     add("--epochs", type=positive_int, default=20, metavar="N", help="(default: 20)")
-    add("--out", type=Path, metavar="FILE", help="keep every run; runs there are not repeated")
-    add("--plot", type=Path, metavar="FILE", help="save a picture")
-    add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
-    args = options.parse_args(argv)
-    torch.set_num_threads(1)
-    records: list[Row] = []
-
-    def measure(rows: list[Row]) -> None:
-        if args.plot is not None:
-            check_picture(args.plot)
-        try:
-            study(args, records)
-        finally:
-            rows += rows_of(records)
-
-    def draw() -> None:
-        if args.plot is not None:
-            title = f"block model, {args.nodes} nodes, {args.epochs} epochs, splits: {args.splits}"
-            draw_depth(rows_of(records), title, args.plot)
-
-    return run(PROGRAM, measure, args.json, draw)
+    add_kept(add)
+    return run_kept(PROGRAM, options.parse_args(argv), study, rows_of, draw)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from grandpp.data import DatasetError, load_dataset, sbm
 from grandpp.training.command import Console, OneLineParser
+from grandpp.training.figures import check_picture
 from grandpp.training.memory import is_out_of_memory
 from grandpp.training.options import positive_int
 
@@ -183,6 +184,50 @@ def run(
         except OSError as error:
             raise SystemExit(Console(program).complain(error)) from None
     return code
+
+
+def add_kept(add: Callable[..., object]) -> None:
+    """Add the options of a study whose runs are kept: ``--out``, ``--plot`` and ``--json``."""
+    add("--out", type=Path, metavar="FILE", help="keep every run; runs there are not repeated")
+    add("--plot", type=Path, metavar="FILE", help="save a picture")
+    add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
+
+
+def run_kept(
+    program: str,
+    args: argparse.Namespace,
+    study: Callable[[argparse.Namespace, list[Row]], None],
+    rows_of: Callable[[list[Row]], list[Row]],
+    draw: Callable[[list[Row], Path], None],
+) -> int:
+    """Run a study with the options of :func:`add_kept` on one thread, print and draw its runs.
+
+    Args:
+        program: Its name in messages.
+        args: The options.
+        study: Appends a record per run to the list it is given.
+        rows_of: The lines of the table for these records.
+        draw: Draws them.
+
+    Returns:
+        As :func:`run`.
+    """
+    torch.set_num_threads(1)
+    records: list[Row] = []
+
+    def measure(rows: list[Row]) -> None:
+        if args.plot is not None:
+            check_picture(args.plot)
+        try:
+            study(args, records)
+        finally:
+            rows += rows_of(records)
+
+    def picture() -> None:
+        if args.plot is not None:
+            draw(records, args.plot)
+
+    return run(program, measure, args.json, picture)
 
 
 @dataclass(frozen=True)

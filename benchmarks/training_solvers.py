@@ -23,7 +23,7 @@ from statistics import mean
 from typing import Any
 
 import torch
-from common import Row, run
+from common import Row, add_kept, run_kept
 from matplotlib.axes import Axes
 from torch_geometric.data import Data
 from tqdm import tqdm
@@ -34,7 +34,7 @@ from grandpp.studies.low_label import tuned_run
 from grandpp.studies.low_label.diffusion_settings import GRANDSettings
 from grandpp.training import EpochValues, Record, train_run
 from grandpp.training.command import OneLineParser
-from grandpp.training.figures import check_picture, line_styles, make_panels, save_figure
+from grandpp.training.figures import line_styles, make_panels, save_figure
 from grandpp.training.options import positive_int
 from grandpp.training.record_file import RecordFile, RecordFormat
 from grandpp.training.settings import constant
@@ -134,6 +134,11 @@ def row_of(record: Row) -> Row:
     }
 
 
+def rows_of(records: list[Row]) -> list[Row]:
+    """The lines of the table."""
+    return [row_of(record) for record in records]
+
+
 def study(args: argparse.Namespace, records: list[Row]) -> None:
     """Append one record per solver."""
     for name in args.solver:
@@ -203,26 +208,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--epochs", type=positive_int, default=50, metavar="N", help="(default: 50)")
     add("--labels-per-class", type=positive_int, default=20, metavar="K", help="(default: 20)")
     add("--root", type=Path, help="folder of raw data files")
-    add("--out", type=Path, metavar="FILE", help="keep every run; runs there are not repeated")
-    add("--plot", type=Path, metavar="FILE", help="save a picture of every epoch")
-    add("--json", action="store_true", help="print one JSON line per row; the table goes to stderr")
-    args = options.parse_args(argv)
-    torch.set_num_threads(1)
-    records: list[Row] = []
-
-    def measure(rows: list[Row]) -> None:
-        if args.plot is not None:
-            check_picture(args.plot)
-        try:
-            study(args, records)
-        finally:
-            rows += [row_of(record) for record in records]
-
-    def picture() -> None:
-        if args.plot is not None:
-            draw(records, args.plot)
-
-    return run(PROGRAM, measure, args.json, picture)
+    add_kept(add)
+    return run_kept(PROGRAM, options.parse_args(argv), study, rows_of, draw)
 
 
 if __name__ == "__main__":

@@ -168,7 +168,8 @@ Examples:
     grandpp reproduce --table 4.4 --report-only
 
 Tables: 4.1 depth; 4.3 few labels; 4.4 and 4.5 its t-tests, unpaired and paired; 4.6 to 4.8 other
-networks; 4.9 and 4.10 nonlinear diffusion and rewiring, against depth and with few labels.
+networks; 4.9 and 4.10 nonlinear diffusion and rewiring, against depth and with few labels. The
+form of 4.2, on a graph of ogbn-arxiv's size: benchmarks/arxiv_depth.py.
 
 With --json every cell of the table, or every test of 4.4 and 4.5, is a line with the values of the
 CSV file, accuracies in fractions.
