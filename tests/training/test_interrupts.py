@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 
 import pytest
@@ -35,6 +36,28 @@ def test_an_interrupt_that_a_finalizer_drops_ends_the_sweep(workers):
         run_sweep(runs, torch.device("cpu"), on_record, progress=False, workers=workers)
     assert len(records) < 12
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class Broken:
+    """Something else fails while this is finalized."""
+
+    def __del__(self):
+        raise OSError("a fault")
+
+
+def test_a_dropped_interrupt_is_not_printed_but_other_faults_are(monkeypatch):
+    printed = []
+
+    def hook(what):
+        printed.append(what.exc_type)
+
+    monkeypatch.setattr(sys, "unraisablehook", hook)
+    with pytest.raises(KeyboardInterrupt), Interrupts() as interrupts:
+        Pressed()
+        Broken()
+        interrupts.check()
+    assert printed == [OSError]
+    assert sys.unraisablehook is hook
 
 
 def test_without_an_interrupt_nothing_is_raised_and_the_handler_is_put_back():
