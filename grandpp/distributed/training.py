@@ -192,6 +192,7 @@ class ShardedTraining:
         x = _features(shard, dtype, run.settings.features)
         model.fit_features(x, shard.graph.reductions)
         targets = shard.targets if run.settings.cluster_labels else None
+        model.fit_shares(_trained_shares(shard, masks["train_mask"], targets))
         return cls(model, shard, job, x, masks, labelled, by_node, targets)
 
     @property
@@ -381,3 +382,13 @@ def _features(shard: Shard, dtype: torch.dtype, form: str | None) -> Tensor | Sp
     else:
         x = scale_features(x, form)
     return SparseFeatures(shard.x.csr, x.values().to(dtype)) if is_sparse else x.to(dtype)  # type: ignore
+
+
+def _trained_shares(
+    shard: Shard, train_mask: Tensor, targets: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Shares of the classes in the loss of all ranks ``[C]``."""
+    label, weight = targets or (shard.y[train_mask], torch.ones(int(train_mask.sum())))
+    here = weight.new_zeros(shard.info["classes"]).index_add(0, label, weight)
+    total = shard.graph.reductions.sum(here)
+    return total / total.sum()

@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import warnings
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -111,6 +112,7 @@ def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
         seed=classifier.seed,
         **choices,
     )
+    classifier.run_ = _as_written(classifier.run_, told["settings"])
     classes = told["classes"]
     names = isinstance(classes[0], str)
     classifier.classes_ = np.array(classes, dtype=object if names else np.int64)
@@ -135,6 +137,13 @@ def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
         classifier.models_.append(model)
     classifier._proba = content["proba"].numpy()
     return classifier
+
+
+def _as_written(run: Run, settings: dict[str, Any]) -> Run:
+    """The run without settings that are newer than the file, which its models do not have."""
+    newer = {f.name: f.default for f in fields(run.settings) if f.name not in settings}
+    choices = run.settings.choice_names()
+    return run.with_settings(**{k: v for k, v in newer.items() if k in choices})
 
 
 def _content(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from grandpp.models.baselines import (
     sage,
 )
 from grandpp.models.batched_classifiers import Member, can_classify_batched, classify_batched
+from grandpp.models.class_shares import adjust_to_shares, training_shares
 from grandpp.models.cluster_choice import choose_clusters
 from grandpp.models.cluster_classifier import ClusterClassifier, ViewClusterClassifier
 from grandpp.models.cluster_labels import cluster_labels, grow_clusters
@@ -52,6 +53,7 @@ __all__ = [
     "SimplifiedGCN",
     "SparseFeatures",
     "ViewClusterClassifier",
+    "adjust_to_shares",
     "can_classify_batched",
     "choose_clusters",
     "classify_batched",
@@ -69,4 +71,5 @@ __all__ = [
     "suggest_from_views",
     "suggest_nodes",
     "to_dense",
+    "training_shares",
 ]

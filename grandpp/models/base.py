@@ -55,6 +55,15 @@ class NodeModel(nn.Module, ABC):
                 (default: those of one process)
         """
 
+    def fit_shares(self, trained: Tensor) -> None:
+        """Give the model the shares of the classes in its loss, once, before training.
+
+        Most models take nothing from them.
+
+        Args:
+            trained: Shares ``[C]``, see :func:`grandpp.models.training_shares`.
+        """
+
     @abstractmethod
     def classify(
         self,

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
-from grandpp.linalg import LOCAL, Reductions, all_finite
+from grandpp.linalg import LOCAL, Reductions, all_finite, reductions_of
 from grandpp.models.base import NodeModel, Output
+from grandpp.models.class_shares import adjust_to_shares
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
 from grandpp.models.node_dropout import NodeDropout, dropout
@@ -41,12 +42,16 @@ class DiffusionClassifier(NodeModel):
             decoder's inputs does not depend on the size of a source term. (default: ``False``)
         centred: Encode the difference from the mean of the features, see
             :class:`grandpp.models.FeatureEncoder`. (default: ``False``)
+        estimate_shares: In evaluation mode adjust the logits to the shares of the classes among
+            the nodes, which are estimated, see :func:`grandpp.models.adjust_to_shares`; those in
+            training come from :meth:`fit_shares`. (default: ``False``)
 
     Shapes:
         - **input:** see :meth:`NodeModel.classify`
         - **output:** logits ``[N, out_channels]``
     """
 
+    trained_shares: Tensor | None
     node_dropout: NodeDropout | None = None
     """Where dropout is drawn by node, see :func:`grandpp.models.drop_by_node`."""
 
@@ -60,6 +65,7 @@ class DiffusionClassifier(NodeModel):
         dropout: float = 0.0,
         layer_norm: bool = False,
         centred: bool = False,
+        estimate_shares: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = FeatureEncoder(in_channels, conv.channels, input_dropout, centred=centred)
@@ -67,10 +73,18 @@ class DiffusionClassifier(NodeModel):
         self.norm = nn.LayerNorm(conv.channels) if layer_norm else nn.Identity()
         self.dropout = dropout
         self.decoder = nn.Linear(conv.channels, out_channels)
+        # Saved with the model; all alike until they are known.
+        alike = torch.full((out_channels,), 1 / out_channels) if estimate_shares else None
+        self.register_buffer("trained_shares", alike)
 
     def fit_features(self, x: Tensor | SparseFeatures, reductions: Reductions = LOCAL) -> None:
         """Store the mean of the features, if the encoder subtracts it."""
         self.encoder.fit(x, reductions)
+
+    def fit_shares(self, trained: Tensor) -> None:
+        """Store the shares of the classes in training, if the model adjusts its logits."""
+        if self.trained_shares is not None:
+            self.trained_shares = trained.to(self.trained_shares)
 
     def classify(
         self,
@@ -82,20 +96,37 @@ class DiffusionClassifier(NodeModel):
     ) -> Output:
         """Return logits and the cost of the solve."""
         encoded = self.encoder(x)
+        if not self.training and self.trained_shares is not None:
+            y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index)
+            logits = self.decode(y, reductions=reductions_of(edge_index))
+            return Output(logits if wanted is None else logits[wanted], stats)
         if wanted is None or not isinstance(self.conv, GRANDConv | GRANDPPConv):
             y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index)
             return Output(self.decode(y, wanted), stats)
         y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index, nodes=wanted)
         return Output(self.decode(y, rows=wanted), stats)
 
-    def decode(self, y: Tensor, wanted: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
+    def decode(
+        self,
+        y: Tensor,
+        wanted: Tensor | None = None,
+        rows: Tensor | None = None,
+        reductions: Reductions = LOCAL,
+    ) -> Tensor:
         """Return the logits of diffused features; arguments as in :meth:`classify`.
 
-        ``rows`` are the nodes that ``y`` is of, where they are not all.
+        ``rows`` are the nodes that ``y`` is of, where they are not all. In evaluation mode the
+        logits are adjusted to the shares of the classes, if the model does so; those come from
+        the nodes that are decoded here and, with ``reductions``, in other processes.
         """
         z = torch.relu(self.norm(y if wanted is None else y[wanted]))
         rows = wanted if rows is None else rows
-        return self.decoder(dropout(z, self.dropout, self.training, self.node_dropout, rows))
+        logits: Tensor = self.decoder(
+            dropout(z, self.dropout, self.training, self.node_dropout, rows)
+        )
+        if self.training or self.trained_shares is None:
+            return logits
+        return adjust_to_shares(logits, self.trained_shares, reductions)
 
     def diffuse(
         self,

@@ -205,6 +205,7 @@ class TrainingRun:
         training = cls(model, here, settings.features, settings.cluster_labels, x,
                        settings.best_time, settings.clusters)  # fmt: skip
         model.fit_features(training.x)
+        model.fit_shares(training.targets.shares(num_classes))
         index = training.data.train_mask.nonzero().view(-1)
         model.fit_labels(index, here.y[index])
         return training

@@ -20,6 +20,7 @@ from grandpp.models import (
     grow_clusters,
     seeded_clusters,
     sparse_if_sparse,
+    training_shares,
 )
 
 CLUSTERS: tuple[str, ...] = ("features", "views", "chosen")
@@ -45,6 +46,10 @@ class Targets:
         if self.weight is None:
             return F.cross_entropy(logits, self.label)
         return self.weight @ F.cross_entropy(logits, self.label, reduction="none")
+
+    def shares(self, num_classes: int) -> Tensor:
+        """Shares of the classes in the loss ``[C]``."""
+        return training_shares(self.label, self.weight, num_classes)
 
 
 def without_unknown(data: Data) -> Data:

@@ -15,7 +15,13 @@ from grandpp.distributed import read_shard
 from grandpp.distributed.job import Job
 from grandpp.distributed.training import Checkpoints, ShardedTraining, train_shard
 from grandpp.graph import dirichlet_energy
-from grandpp.models import NodeDropout, drop_by_node, sparse_if_sparse, to_dense
+from grandpp.models import (
+    NodeDropout,
+    drop_by_node,
+    sparse_if_sparse,
+    to_dense,
+    training_shares,
+)
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.settings import build_optimizer
 from grandpp.training.targets import targets_of
@@ -23,11 +29,11 @@ from grandpp.training.targets import targets_of
 EPOCHS = 5
 SETTINGS = {"hidden": 16, "epochs": EPOCHS, "heads": 2, "attention_channels": 8, "time": 2.0}
 MODELS = {
-    "grand++-l": {"input_dropout": 0.4, "dropout": 0.3},
+    "grand++-l": {"input_dropout": 0.4, "dropout": 0.3, "estimate_shares": True},
     "grand-nl": {"input_dropout": 0.4, "dropout": 0.3, "solver": "tsit5"},
     "gcn": {"input_dropout": 0.4, "dropout": 0.3},
     "grand++-cluster-l": {"input_dropout": 0.4, "dropout": 0.3},
-    "grand++-views-l": {"input_dropout": 0.4, "dropout": 0.3},
+    "grand++-views-l": {"input_dropout": 0.4, "dropout": 0.3, "estimate_shares": True},
 }
 
 
@@ -59,6 +65,9 @@ def reference(data, model):
     x = sparse_if_sparse(scale_features(data.x, settings.features).double())
     network.fit_features(x)
     targets = targets_of(data, settings.features, settings.cluster_labels, settings.clusters)
+    weight = None if targets.weight is None else targets.weight.double()
+    shares = training_shares(targets.label, weight, int(data.y.max()) + 1)
+    network.fit_shares(shares)
     optimizer, train, losses = build_optimizer(run, network), data.train_mask, []
     for epoch in range(1, EPOCHS + 1):
         by_node.begin(epoch)

@@ -134,6 +134,39 @@ def test_files_give_the_same_bits(data, model, tmp_path, make_graph):
     np.testing.assert_array_equal(clf.predict_proba(data)[unseen], clf.predict_proba()[unseen])
 
 
+@pytest.mark.parametrize("known", [2, 20])
+def test_files_from_before_a_setting_predict_as_they_did(make_graph, tmp_path, known):
+    data = make_graph(per_class=40)
+    for c in range(3):
+        data.y[(data.truth == c).nonzero().view(-1)[:known]] = c
+    model = NodeClassifier(epochs=2, calibration="none").fit(data)
+    assert bool(model.run_.settings.estimate_shares) == (known == 20)
+    # As a version without the setting wrote it: without its name and what the models have of it.
+    model.run_ = model.run_.with_settings(estimate_shares=None)
+    for network in model.models_:
+        network.trained_shares = None
+    model.save(tmp_path / "model.pt")
+    content = torch.load(tmp_path / "model.pt", weights_only=True)
+    told = json.loads(content["json"])
+    del told["settings"]["estimate_shares"]
+    torch.save(content | {"json": json.dumps(told)}, tmp_path / "model.pt")
+    loaded = NodeClassifier.load(tmp_path / "model.pt")
+    assert loaded.run_.settings.estimate_shares is None
+    other = make_graph(seed=1)
+    np.testing.assert_array_equal(loaded.predict_proba(other), model.predict_proba(other))
+
+
+def test_files_keep_the_shares_of_training(make_graph, tmp_path):
+    data = make_graph(per_class=40)
+    for c in range(3):
+        data.y[(data.truth == c).nonzero().view(-1)[: 30 - 5 * c]] = c
+    model = NodeClassifier(epochs=2, calibration="none").fit(data)
+    assert model.models_[0].trained_shares.std() > 0.01
+    model.save(tmp_path / "model.pt")
+    loaded, other = NodeClassifier.load(tmp_path / "model.pt"), make_graph(seed=1)
+    np.testing.assert_array_equal(loaded.predict_proba(other), model.predict_proba(other))
+
+
 class Evil:
     def __reduce__(self):
         return (print, ("run",))

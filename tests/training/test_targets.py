@@ -7,10 +7,17 @@ import torch
 import torch.nn.functional as F
 
 from grandpp.data import low_label_split, sbm
-from grandpp.models import choose_clusters, diffused_components, graph_views, seeded_clusters
+from grandpp.models import (
+    adjust_to_shares,
+    choose_clusters,
+    diffused_components,
+    graph_views,
+    seeded_clusters,
+)
 from grandpp.models import cluster_labels as grow_labels
 from grandpp.studies.low_label.zoo import tuned_run
-from grandpp.training import train_run
+from grandpp.training import RunResult, train_run
+from grandpp.training.loop import TrainingRun
 from grandpp.training.targets import clustered_targets, labelled_targets
 
 
@@ -151,6 +158,39 @@ def test_the_default_model_has_the_same_settings_on_every_graph():
     names = ("*", "Cora", "CiteSeer", "PubMed", "CoauthorCS", "Photo", "Computers")
     settings = [tuned_run(name, "grand++-views-l", 1).settings for name in names]
     assert all(other == settings[0] for other in settings)
+
+
+def test_shares_of_the_classes_are_those_of_the_loss(data):
+    assert labelled_targets(data).shares(3).tolist() == pytest.approx([1 / 3] * 3)
+    targets = clustered_targets(data, data.x, 3, 1.0)
+    want = [float(targets.weight[targets.label == c].sum()) for c in range(3)]
+    assert targets.shares(3).tolist() == pytest.approx(want)
+
+
+def test_a_run_reports_the_accuracy_of_the_adjusted_logits(data):
+    run = tuned_run("planted", "grand++-views-l", 2, epochs=2, estimate_shares=True)
+    training = TrainingRun.begin(run, data, torch.device("cpu"))
+    training.model.eval()
+    inputs = (training.x, data.edge_index, data.edge_weight, data.train_mask)
+    shares, training.model.trained_shares = training.model.trained_shares, None
+    want = adjust_to_shares(training.model(*inputs), training.targets.shares(3))
+    training.model.trained_shares = shares
+    result = RunResult()
+    training.evaluate(1, result)
+    right = want.argmax(1) == data.y
+    assert result.test_accuracy == pytest.approx(float(right[data.test_mask].float().mean()))
+    assert result.val_accuracy == pytest.approx(float(right[data.val_mask].float().mean()))
+
+
+def test_the_default_model_estimates_shares_from_twenty_labels_on():
+    for labels, estimates in ((1, None), (5, None), (19, None), (20, True), (50, True)):
+        run = tuned_run("Cora", "grand++-views-l", labels)
+        assert run.settings.estimate_shares is estimates
+    without = tuned_run("Cora", "grand++-views-l", 20, estimate_shares=False)
+    assert without.settings.estimate_shares is None
+    assert without.config_hash != tuned_run("Cora", "grand++-views-l", 20).config_hash
+    few = tuned_run("Cora", "grand++-views-l", 1, estimate_shares=False)
+    assert few.config_hash == tuned_run("Cora", "grand++-views-l", 1).config_hash
 
 
 def test_the_model_with_views_trains_on_their_clusters():

@@ -165,6 +165,9 @@ class DiffusionSettings(EquationSettings):
         layer_norm: Normalise the state before the decoder.
         centred: Encode the difference of the features from their mean.
             (default: ``None``, the features)
+        estimate_shares: Adjust the logits to the shares of the classes among the nodes, see
+            :func:`grandpp.models.adjust_to_shares`. ``False`` is stored as ``None``, so that runs
+            without it keep their hash. (default: ``None``, no)
     """
 
     mode: str = constant("nonlinear")
@@ -188,11 +191,20 @@ class DiffusionSettings(EquationSettings):
         default=None,
         shown_default="yes for grand++-views, else no",
     )
+    estimate_shares: bool | None = option(
+        "adjust the predictions to the shares of the classes among the nodes, which are estimated "
+        "from the predictions; the labels drawn have as many of every class",
+        default=None,
+        negatable=True,
+        shown_default="yes for grand++-views from 20 labels per class on, else no",
+    )
 
     tuned_rows: ClassVar[dict[str, dict[str, Any]]] = _GRAND_ROWS
 
     def __post_init__(self) -> None:
         """Check every choice."""
+        if self.estimate_shares is False:
+            object.__setattr__(self, "estimate_shares", None)
         check_positive(self, "heads", "attention_channels")
         if self.attention_channels % self.heads:
             raise ValueError(
@@ -221,6 +233,7 @@ class DiffusionSettings(EquationSettings):
             self.conv(),
             layer_norm=self.layer_norm,
             centred=bool(self.centred),
+            estimate_shares=bool(self.estimate_shares),
             **self.dropouts,
         )
 

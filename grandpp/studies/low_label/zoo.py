@@ -55,8 +55,8 @@ class Variant:
 
     Args:
         settings: The settings dataclass of the family.
-        **values: Its constants, and defaults that stand before the tuned values; ``epochs`` may be
-            a function of the number of labels per class.
+        **values: Its constants, and defaults that stand before the tuned values; ``epochs`` and
+            ``estimate_shares`` may be functions of the number of labels per class.
     """
 
     def __init__(self, settings: type[ModelSettings], **values: Any) -> None:
@@ -78,8 +78,9 @@ class Variant:
         """Return tuned settings, but for the overrides that the model has."""
         own = {k: v for k, v in overrides.items() if v is not None and k in self.choices}
         values = {**self.values, **own}
-        if callable(epochs := values.get("epochs")):
-            values["epochs"] = epochs(labels_per_class)
+        for name in ("epochs", "estimate_shares"):
+            if callable(of_labels := values.get(name)):
+                values[name] = of_labels(labels_per_class)
         if own.get("solver", "auto") != "auto":
             values = {k: v for k, v in values.items() if k not in _TOLERANCE or k in own}
         return self.settings.tuned(dataset, **values)
@@ -102,6 +103,18 @@ def default_epochs(labels_per_class: int) -> int:
     return min(max(30, 5 * labels_per_class), 100)
 
 
+def default_shares(labels_per_class: float) -> bool:
+    """Whether the default model estimates the shares of the classes: from 20 labels per class on.
+
+    With fewer labels it was better on some graphs and worse on others, see
+    ``docs/results/default-model.md``.
+
+    Args:
+        labels_per_class: Labelled training nodes per class.
+    """
+    return labels_per_class >= 20
+
+
 # Of the default model: the same for every graph, whatever is tuned for it.
 _EVERYWHERE = {
     "features": "unit",
@@ -121,6 +134,7 @@ _EVERYWHERE = {
     "input_dropout": 0.5,
     "dropout": 0.047,
     "epochs": default_epochs,
+    "estimate_shares": default_shares,
 }
 
 ZOO: dict[str, Variant] = {
