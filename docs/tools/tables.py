@@ -39,6 +39,7 @@ ONE_SPLIT = ROOT / "results/one-split.jsonl.gz"
 SOLVERS = ROOT / "results/training-solvers.jsonl.gz"
 ARXIV = ROOT / "results/arxiv-depth.jsonl.gz"
 EPOCHS = ROOT / "results/default-epochs.jsonl.gz"
+SHARES = ROOT / "results/class-shares.jsonl.gz"
 TIMES = ROOT / "results/speed.json"
 THESIS = ROOT / "grandpp/studies/thesis/thesis.csv"
 PATTERN = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end of table -->)", re.S)
@@ -375,6 +376,20 @@ def default_epochs() -> str:
     return markdown(("labels per class", "epochs", *GRAPHS), rows)
 
 
+def class_shares() -> str:
+    """What adjusting the default model's predictions to the shares of the classes changes."""
+    runs: dict[tuple[int, str], dict[tuple[str, bool], list[Record]]] = {}
+    for record in unpack_records(_records(SHARES)):
+        at = (record["labels_per_class"], "from 100 on" if record["split"] >= 100 else "from 0 on")
+        key = (record["dataset"], bool(record["config"].get("estimate_shares")))
+        runs.setdefault(at, {}).setdefault(key, []).append(record)
+    rows = []
+    for at, own in sorted(runs.items()):
+        gains = (paired_difference(own.get((n, True), []), own.get((n, False), [])) for n in GRAPHS)
+        rows.append((*at, *(_gain(gain, None) for gain in gains)))
+    return markdown(("labels per class", "splits", *GRAPHS), rows)
+
+
 def training_solvers() -> str:
     """Training GRAND with several solvers: the means of stored runs."""
     rows = []
@@ -451,7 +466,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "default-beside-best": default_beside_best, "worth-of-validation": worth_of_validation,
     "per-class-val": per_class_val, "source-gains": source_gains,
     "source-at-depth": source_at_depth, "one-split": one_split,
-    "default-epochs": default_epochs, "training-solvers": training_solvers,
+    "default-epochs": default_epochs, "class-shares": class_shares,
+    "training-solvers": training_solvers,
     "arxiv-depth": arxiv_depth,
 }  # fmt: skip
 
