@@ -27,6 +27,7 @@ from grandpp.models import (
     NodeModel,
     SparseFeatures,
     drop_by_node,
+    training_shares,
 )
 from grandpp.solvers import SolveStats
 from grandpp.training.atomic_files import write_whole
@@ -192,7 +193,9 @@ class ShardedTraining:
         x = _features(shard, dtype, run.settings.features)
         model.fit_features(x, shard.graph.reductions)
         targets = shard.targets if run.settings.cluster_labels else None
-        model.fit_shares(_trained_shares(shard, masks["train_mask"], targets))
+        label, weight = targets or (shard.y[masks["train_mask"]], None)
+        classes, reductions = shard.info["classes"], shard.graph.reductions
+        model.fit_shares(training_shares(label, weight, classes, reductions))
         return cls(model, shard, job, x, masks, labelled, by_node, targets)
 
     @property
@@ -240,9 +243,11 @@ class ShardedTraining:
 
     @torch.no_grad()
     def predict(self) -> Tensor:
-        """The logits ``[n, C]`` of the nodes here."""
+        """The adjusted logits ``[n, C]`` of the nodes here."""
         self.model.eval()
-        return self.model.classify(self.x, self.graph, None, self.masks["train_mask"]).logits
+        trusted = self.masks["train_mask"]
+        logits = self.model.classify(self.x, self.graph, None, trusted).logits
+        return self.model.adjust(logits, self.reductions)
 
     def evaluate(self, epoch: int, result: RunResult) -> float | None:
         """Record the accuracies after an epoch; return that on validation nodes, if any."""
@@ -382,13 +387,3 @@ def _features(shard: Shard, dtype: torch.dtype, form: str | None) -> Tensor | Sp
     else:
         x = scale_features(x, form)
     return SparseFeatures(shard.x.csr, x.values().to(dtype)) if is_sparse else x.to(dtype)  # type: ignore
-
-
-def _trained_shares(
-    shard: Shard, train_mask: Tensor, targets: tuple[Tensor, Tensor] | None
-) -> Tensor:
-    """Shares of the classes in the loss of all ranks ``[C]``."""
-    label, weight = targets or (shard.y[train_mask], torch.ones(int(train_mask.sum())))
-    here = weight.new_zeros(shard.info["classes"]).index_add(0, label, weight)
-    total = shard.graph.reductions.sum(here)
-    return total / total.sum()

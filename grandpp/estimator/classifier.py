@@ -24,7 +24,13 @@ from grandpp.estimator.calibration import fit_temperature, held_out_folds
 from grandpp.estimator.fitting import logits_of, train_model
 from grandpp.estimator.labels import MISSING, Labels, as_tensor, mask_of, places, read_labels
 from grandpp.estimator.saving import read_model, write_model
-from grandpp.models import LabelClassifier, graph_views, suggest_from_views
+from grandpp.models import (
+    LabelClassifier,
+    NodeModel,
+    graph_views,
+    share_correction,
+    suggest_from_views,
+)
 from grandpp.studies.low_label.zoo import DEFAULT_MODEL, MODELS, tuned_run
 from grandpp.training.command import resolve_device
 from grandpp.training.loggers import Logger
@@ -70,13 +76,20 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             (default: ``None``: never)
         calibration: ``"auto"``: fit a temperature to labelled nodes that are held out, see
             :meth:`fit`; ``"none"``: use the softmax without a temperature. (default: ``"auto"``)
+        estimate_shares: Adjust the probabilities to the shares of the classes among the nodes of
+            the graph that is fitted, see :meth:`fit`; for labels that were not drawn at random, as
+            many of every class for one. (default: ``None``: what the model does, which for
+            ``"auto"`` is to adjust from 20 labels per class on)
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``. (default: ``"auto"``)
 
     Attributes:
         classes_: Classes ``[C]``, sorted: integers, or names.
         n_features_in_: Number of features.
         feature_names_in_: Their names, where the graph has ``feature_names``, else ``None``.
-        temperature_: Temperature of the softmax.
+        temperature_: Temperature T of the softmax.
+        corrections_: For each model the logarithms of the shares of the classes among the nodes
+            over those in training ``[C]``, which its logits over T are corrected by; 0 without
+            ``estimate_shares``.
         calibrated_: Whether it was fitted.
         scaling_: How features are scaled, see :class:`grandpp.data.scaling.Scaling`.
         run_: Settings of the training run.
@@ -102,6 +115,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         epochs: int | None = None,
         patience: int | None = None,
         calibration: str = "auto",
+        estimate_shares: bool | None = None,
         device: str = "auto",
     ) -> None:
         self.model = model
@@ -111,6 +125,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         self.epochs = epochs
         self.patience = patience
         self.calibration = calibration
+        self.estimate_shares = estimate_shares
         self.device = device
 
     def fit(
@@ -132,6 +147,11 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         were held out; each time one more model is trained. With fewer than five such labels no
         temperature is fitted.
 
+        With ``estimate_shares`` the shares of the classes among the nodes are estimated from the
+        probabilities at this temperature, see :func:`grandpp.models.share_correction`, and the
+        probabilities adjusted to them. Predictions for another graph are adjusted in the same way,
+        so that they depend on no other node than those they are connected with.
+
         Args:
             data: Graph with features ``x`` (dense or ``torch.sparse_csr``), ``edge_index``, perhaps
                 ``edge_weight``, ``y`` (-1 for none known), ``class_names`` and ``train_mask``.
@@ -152,14 +172,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             IndexError: If an edge names a node that does not exist.
             RuntimeError: If a solve fails or training diverges.
         """
-        self._check_parameters()
-        _check_graph(data)
+        labels, validating = self._read(data, y)
         device = resolve_device(self.device)
-        labelled, nodes = data.get("train_mask"), data.num_nodes or 0
-        seen = mask_of(np.ones(nodes, bool) if labelled is None else labelled, nodes, "train_mask")
-        labels = read_labels(data, y)
-        validating = self._validating(labels, seen)
-        labels = labels.seen(seen | validating)
         graph = _graph_for_training(data, labels, validating)
         check_data(graph)
         scaling = Scaling.of(graph.x)
@@ -186,6 +200,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         # All at once: an interrupted fit leaves the classifier as it was.
         self.models_, self.run_, self.classes_ = models, run, labels.classes
         self.temperature_, self.calibrated_ = fit_temperature(*held), held[1].numel() > 0
+        self.corrections_ = [
+            _correction(model, each, self.temperature_)
+            for model, each in zip(models, logits, strict=True)
+        ]
         self.n_features_in_ = int(data.x.size(1))
         self.feature_names_in_ = data.get("feature_names")
         self.scaling_, self.given_ = scaling, labels.codes
@@ -193,6 +211,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         self._data = graph
         self._proba = self._clamped(self._probabilities(logits))
         return self
+
+    def planned_run(self, data: Data, y: ArrayLike | Tensor | None = None) -> Run:
+        """Return the settings that :meth:`fit` would train with; arguments and errors as there."""
+        return self._run(*self._read(data, y))
 
     def predict_proba(self, data: Data | None = None) -> Array:
         """Return the probability of every class at every node ``[N, C]``.
@@ -359,6 +381,11 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             members = f" with {self.ensemble} models" if self.ensemble > 1 else ""
             raise ValueError(f"expected 'seed' to be at most {last:,}{members} (got {self.seed})")
         _check_device(self.device)
+        if self.estimate_shares not in (None, False, True):
+            raise ValueError(
+                "expected 'estimate_shares' to be True, False or None "
+                f"(got {self.estimate_shares!r})"
+            )
         given = self.validation
         number = isinstance(given, Real | str)
         fits = isinstance(given, Real) and not isinstance(given, Integral) and 0 < float(given) < 1
@@ -366,6 +393,16 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"expected 'validation' to be a share in (0, 1) or a mask (got {self.validation})"
             )
+
+    def _read(self, data: Data, y: ArrayLike | Tensor | None) -> tuple[Labels, NDArray[np.bool_]]:
+        """The labels that are used, and which of them validate."""
+        self._check_parameters()
+        _check_graph(data)
+        labelled, nodes = data.get("train_mask"), data.num_nodes or 0
+        seen = mask_of(np.ones(nodes, bool) if labelled is None else labelled, nodes, "train_mask")
+        labels = read_labels(data, y)
+        validating = self._validating(labels, seen)
+        return labels.seen(seen | validating), validating
 
     def _run(self, labels: Labels, validating: NDArray[np.bool_]) -> Run:
         name = DEFAULT_MODEL if self.model == "auto" else self.model
@@ -378,6 +415,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             seed=int(self.seed),
             epochs=None if self.epochs is None else int(self.epochs),
             patience=None if self.patience is None else int(self.patience),
+            estimate_shares=self.estimate_shares,
         )
 
     def _validating(self, labels: Labels, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -438,7 +476,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         return torch.cat(found), torch.cat(right)
 
     def _probabilities(self, logits: Sequence[Tensor]) -> Array:
-        parts = [torch.softmax(each.double() / self.temperature_, dim=1) for each in logits]
+        pairs = zip(logits, self.corrections_, strict=True)
+        parts = [torch.softmax(z.double() / self.temperature_ + c, dim=1) for z, c in pairs]
         return torch.stack(parts).mean(dim=0).numpy()
 
     def _clamped(self, proba: Array) -> Array:
@@ -480,6 +519,18 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
     def _check_fitted(self) -> None:
         if not hasattr(self, "_proba"):
             raise NotFittedError("expected a fitted NodeClassifier: call fit first")
+
+
+def _correction(model: NodeModel, logits: Tensor, temperature: float) -> Tensor:
+    """The correction of calibrated logits to the shares of the classes among their nodes ``[C]``.
+
+    Calibrated first: Saerens et al. take the probabilities for right. Overconfident ones gave
+    lower accuracy and larger calibration errors on Cora and CiteSeer with 20 labels per class.
+    """
+    trained: Tensor | None = getattr(model, "trained_shares", None)
+    if trained is None:
+        return torch.zeros(logits.size(1), dtype=torch.float64)
+    return share_correction(logits.double() / temperature, trained.cpu())
 
 
 def _check_device(device: str) -> None:

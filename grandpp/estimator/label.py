@@ -38,8 +38,11 @@ The table has one row per node: node, label, confidence, given (1 for a given la
 component_labelled (0 if no labelled node is connected to the node, so that its label depends on
 features alone) and the probability of each class. Confidence is the probability of the label. It is
 calibrated on labelled nodes that are held out in turn, which trains up to five more models;
---no-calibration skips this. With --evaluate, a model is first trained without a share of the
-labelled nodes and tested on them; the predictions come from a model trained on all labelled nodes.
+--no-calibration skips this. From 20 labels per class on the probabilities are also adjusted to the
+shares of the classes among all nodes, which are estimated; --no-estimate-shares skips that. With
+--evaluate, a model is first trained without a share of the labelled nodes and tested on them; the
+predictions come from a model trained on all labelled nodes. The numbers are those for nodes drawn
+as the labelled ones were: if you labelled as many of every class, large classes count too little.
 --log follows only the models that the predictions come from; each member of an ensemble is a run.
 """
 
@@ -63,6 +66,14 @@ class LabelOptions(GraphOptions, ModelOptions, LogOptions):
         metavar="SHARE",
     )
     no_calibration: bool = option("report the softmax without calibration", default=False)
+    estimate_shares: bool | None = option(
+        "adjust the probabilities to the shares of the classes among the nodes, which are "
+        "estimated from them: where the labels given do not have these shares, such as as many of "
+        "every class",
+        default=None,
+        negatable=True,
+        shown_default="yes for the default model from 20 labels per class on, else no",
+    )
     plot: Path | None = option(
         "draw a map of the nodes, by class and confidence", default=None, metavar="FILE"
     )
@@ -114,18 +125,23 @@ class _Named:
         return self.logger.begin(replace(run, dataset=self.name))
 
 
-def _fit(
-    options: LabelOptions, data: Data, what: str, console: Console, logger: Logger | None = None
-) -> NodeClassifier:
-    classifier = NodeClassifier(
+def _classifier(options: LabelOptions) -> NodeClassifier:
+    return NodeClassifier(
         options.model,
         seed=options.seed,
         ensemble=options.ensemble,
         validation=options.validation,
         epochs=options.epochs,
         calibration="none" if options.no_calibration else "auto",
+        estimate_shares=options.estimate_shares,
         device=options.device,
     )
+
+
+def _fit(
+    options: LabelOptions, data: Data, what: str, console: Console, logger: Logger | None = None
+) -> NodeClassifier:
+    classifier = _classifier(options)
     with tqdm(unit="epoch", desc=what, disable=console.quiet, file=sys.stderr) as bar:
 
         def advance(total: int) -> None:
@@ -141,7 +157,10 @@ def _measure(options: LabelOptions, data: Data, console: Console) -> Evaluation:
     held = hold_out(labels, float(options.evaluate or 0), options.seed)
     part = copy.copy(data)
     part.train_mask = torch.from_numpy((labels.codes >= 0) & ~held)
-    classifier = _fit(options, part, "evaluating", console)
+    # As the classifier of all labels does, though fewer labels are left here.
+    planned = _classifier(options).planned_run(data).settings
+    adjusts = bool(getattr(planned, "estimate_shares", False))
+    classifier = _fit(replace(options, estimate_shares=adjusts), part, "evaluating", console)
     right = places(labels.classes[labels.codes[held]], classifier.classes_)
     return evaluate(classifier.predict_proba()[held], right)
 

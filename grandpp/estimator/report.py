@@ -85,6 +85,7 @@ def label_report(
         "model": classifier.run_.model,
         "temperature": classifier.temperature_ if classifier.calibrated_ else None,
         "calibration": classifier.calibration,
+        "estimate_shares": bool(getattr(classifier.run_.settings, "estimate_shares", False)),
         "mean_confidence": float(confidence.mean()) if confidence.size else None,
         "held_out": None if measured is None else measured.as_row(),
         "seconds": dict(seconds) | {"total": sum(seconds.values())},
@@ -126,7 +127,9 @@ def _homophily(report: Mapping[str, Any]) -> str:
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:
+    adjusted = ", adjusted to estimated shares of the classes" if report["estimate_shares"] else ""
     if report["temperature"] is not None:
-        return f"confidence calibrated on held-out labels (temperature {report['temperature']:.2f})"
+        how = f"calibrated on held-out labels (temperature {report['temperature']:.2f})"
+        return f"confidence {how}{adjusted}"
     why = "" if report["calibration"] == "none" else ": too few labels"
-    return f"confidence not calibrated{why}"
+    return f"confidence not calibrated{why}{adjusted}"

@@ -70,6 +70,7 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
         "models": [
             {k: v.cpu() for k, v in model.state_dict().items()} for model in classifier.models_
         ],
+        "corrections": [c.cpu() for c in classifier.corrections_],
         "proba": torch.from_numpy(classifier.predict_proba()),
         "given": torch.from_numpy(classifier.given_),
     }
@@ -128,6 +129,9 @@ def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
     classifier.temperature_, classifier.calibrated_ = told["temperature"], told["calibrated"]
     classifier.given_ = content["given"].numpy()
     index = (content["given"] >= 0).nonzero().view(-1)
+    # Older files have none: on another graph their models do not adjust to shares of the classes.
+    none = torch.zeros(len(classes), dtype=torch.float64)
+    classifier.corrections_ = content.get("corrections", [none] * len(content["models"]))
     classifier.models_ = []
     for state in content["models"]:
         model = classifier.run_.settings.build(told["features"], len(classes))
@@ -140,10 +144,13 @@ def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
 
 
 def _as_written(run: Run, settings: dict[str, Any]) -> Run:
-    """The run without settings that are newer than the file, which its models do not have."""
-    newer = {f.name: f.default for f in fields(run.settings) if f.name not in settings}
-    choices = run.settings.choice_names()
-    return run.with_settings(**{k: v for k, v in newer.items() if k in choices})
+    """The run with the settings in the file, also those without a value.
+
+    What is newer than the file has its default: its models do not have it.
+    """
+    defaults = {f.name: f.default for f in fields(run.settings)}
+    names = run.settings.choice_names()
+    return run.with_settings(**{name: settings.get(name, defaults[name]) for name in names})
 
 
 def _content(path: Path) -> dict[str, Any]:

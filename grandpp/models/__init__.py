@@ -10,7 +10,7 @@ from grandpp.models.baselines import (
     sage,
 )
 from grandpp.models.batched_classifiers import Member, can_classify_batched, classify_batched
-from grandpp.models.class_shares import adjust_to_shares, training_shares
+from grandpp.models.class_shares import adjust_to_shares, share_correction, training_shares
 from grandpp.models.cluster_choice import choose_clusters
 from grandpp.models.cluster_classifier import ClusterClassifier, ViewClusterClassifier
 from grandpp.models.cluster_labels import cluster_labels, grow_clusters
@@ -67,6 +67,7 @@ __all__ = [
     "mlp",
     "sage",
     "seeded_clusters",
+    "share_correction",
     "sparse_if_sparse",
     "suggest_from_views",
     "suggest_nodes",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from grandpp.linalg import LOCAL, Reductions
+from grandpp.models.class_shares import adjust_to_shares
 from grandpp.models.features import SparseFeatures
 from grandpp.solvers import SolveStats
 
@@ -63,6 +64,20 @@ class NodeModel(nn.Module, ABC):
         Args:
             trained: Shares ``[C]``, see :func:`grandpp.models.training_shares`.
         """
+
+    def adjust(self, logits: Tensor, reductions: Reductions = LOCAL) -> Tensor:
+        """Return the logits of all nodes of a graph as the model wants them to be evaluated.
+
+        Most models want no change; some adjust them to the shares of the classes among the nodes,
+        so that every logit depends on all nodes.
+
+        Args:
+            logits: Logits of the model in evaluation mode ``[N, C]``.
+            reductions: Sums over all processes, where each has the logits of its nodes.
+                (default: those of one process)
+        """
+        trained: Tensor | None = getattr(self, "trained_shares", None)
+        return logits if trained is None else adjust_to_shares(logits, trained, reductions)
 
     @abstractmethod
     def classify(

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from grandpp.layers import CGNNConv, GRANDConv, GRANDPPConv, HeavyBallConv
-from grandpp.linalg import LOCAL, Reductions, all_finite, reductions_of
+from grandpp.linalg import LOCAL, Reductions, all_finite
 from grandpp.models.base import NodeModel, Output
-from grandpp.models.class_shares import adjust_to_shares
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures
 from grandpp.models.node_dropout import NodeDropout, dropout
@@ -42,9 +41,10 @@ class DiffusionClassifier(NodeModel):
             decoder's inputs does not depend on the size of a source term. (default: ``False``)
         centred: Encode the difference from the mean of the features, see
             :class:`grandpp.models.FeatureEncoder`. (default: ``False``)
-        estimate_shares: In evaluation mode adjust the logits to the shares of the classes among
-            the nodes, which are estimated, see :func:`grandpp.models.adjust_to_shares`; those in
-            training come from :meth:`fit_shares`. (default: ``False``)
+        estimate_shares: Let :meth:`adjust`, which training calls before every evaluation, adjust
+            logits to the shares of the classes among the nodes, see
+            :func:`grandpp.models.adjust_to_shares`; those in training come from
+            :meth:`fit_shares`. (default: ``False``)
 
     Shapes:
         - **input:** see :meth:`NodeModel.classify`
@@ -96,37 +96,20 @@ class DiffusionClassifier(NodeModel):
     ) -> Output:
         """Return logits and the cost of the solve."""
         encoded = self.encoder(x)
-        if not self.training and self.trained_shares is not None:
-            y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index)
-            logits = self.decode(y, reductions=reductions_of(edge_index))
-            return Output(logits if wanted is None else logits[wanted], stats)
         if wanted is None or not isinstance(self.conv, GRANDConv | GRANDPPConv):
             y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index)
             return Output(self.decode(y, wanted), stats)
         y, stats = self.diffuse(encoded, edge_index, edge_weight, source_index, nodes=wanted)
         return Output(self.decode(y, rows=wanted), stats)
 
-    def decode(
-        self,
-        y: Tensor,
-        wanted: Tensor | None = None,
-        rows: Tensor | None = None,
-        reductions: Reductions = LOCAL,
-    ) -> Tensor:
+    def decode(self, y: Tensor, wanted: Tensor | None = None, rows: Tensor | None = None) -> Tensor:
         """Return the logits of diffused features; arguments as in :meth:`classify`.
 
-        ``rows`` are the nodes that ``y`` is of, where they are not all. In evaluation mode the
-        logits are adjusted to the shares of the classes, if the model does so; those come from
-        the nodes that are decoded here and, with ``reductions``, in other processes.
+        ``rows`` are the nodes that ``y`` is of, where they are not all.
         """
         z = torch.relu(self.norm(y if wanted is None else y[wanted]))
         rows = wanted if rows is None else rows
-        logits: Tensor = self.decoder(
-            dropout(z, self.dropout, self.training, self.node_dropout, rows)
-        )
-        if self.training or self.trained_shares is None:
-            return logits
-        return adjust_to_shares(logits, self.trained_shares, reductions)
+        return self.decoder(dropout(z, self.dropout, self.training, self.node_dropout, rows))
 
     def diffuse(
         self,

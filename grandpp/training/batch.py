@@ -196,8 +196,9 @@ class _Batch:
                 entry.run.model.eval()
             outputs = self._classify(entries, [None] * len(entries))
             for entry, output in zip(entries, outputs, strict=True):
-                entry.run.record_accuracy(output.logits, epoch, entry.result)
-                entry.run.evaluate_trajectory(output.logits, epoch, entry.result)
+                logits = entry.run.model.adjust(output.logits)
+                entry.run.record_accuracy(logits, epoch, entry.result)
+                entry.run.evaluate_trajectory(logits, epoch, entry.result)
 
         self._for_all(record_accuracy)
 

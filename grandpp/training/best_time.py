@@ -32,7 +32,7 @@ def record_best_time(
         model: The model, trained at T, in evaluation mode.
         x: Features ``[N, F]``.
         data: Graph with the masks of its split; it has validation nodes.
-        logits: Logits of the model at T, ``[N, C]``.
+        logits: Adjusted logits of the model at T, ``[N, C]``.
         epoch: Number of the epoch.
         result: Changed in its fields ``best_time...`` alone. A solve that fails beyond T ends the
             search there.
@@ -48,9 +48,8 @@ def record_best_time(
     end = model.conv.time
     times = [end * n / _TIMES_PER_SPAN for n in range(1, _SPAN * _TIMES_PER_SPAN + 1)]
     graph = (data.edge_index, data.edge_weight, data.train_mask)
-    found = dict(
-        zip(times, model.classify_along(x, *graph, times=times, throw=False), strict=False)
-    )
+    along = model.classify_along(x, *graph, times=times, throw=False)
+    found = dict(zip(times, map(model.adjust, along), strict=False))
     found[end] = logits  # which a method with fixed steps reaches by others on the long way
     for time in sorted(found):
         val = accuracy(found[time], data.y, data.val_mask)

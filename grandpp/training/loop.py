@@ -253,6 +253,7 @@ class TrainingRun:
         data = self.data
         self.model.eval()
         logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
+        logits = self.model.adjust(logits)
         self.record_accuracy(logits, epoch, result)
         self.evaluate_trajectory(logits, epoch, result)
 

@@ -81,7 +81,7 @@ def reference(data, model):
         losses.append(loss.item())
     network.eval()
     with torch.no_grad():
-        logits = network(x, data.edge_index, data.edge_weight, train)
+        logits = network.adjust(network(x, data.edge_index, data.edge_weight, train))
         energy = None
         if model != "gcn":
             before = network.encoder(x)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from grandpp.estimator import label, predict, suggest
+from grandpp.estimator import NodeClassifier, label, predict, suggest
 from grandpp.estimator.figures import draw_map
 from grandpp.estimator.report import label_homophily
 from grandpp.training.command import run_command
@@ -85,6 +85,26 @@ def test_evaluation_is_reported_and_drawn(files, capsys):
     assert report["labelled"] == {"c0": 2, "c1": 2, "c2": 2}
     for picture in pictures:
         assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_evaluation_adjusts_as_the_predictions_do(files, capsys, monkeypatch):
+    """Also where fewer labels than adjusting begins at are left to train on."""
+    labels = [f"n{i:02d},c{i // 20}" for i in range(60)]
+    (files / "labels.csv").write_text("\n".join(["node,label", *labels]) + "\n")
+    fitted = []
+    fit = NodeClassifier.fit
+
+    def followed(self, *arguments, **options):
+        fitted.append(fit(self, *arguments, **options))
+        return fitted[-1]
+
+    monkeypatch.setattr(NodeClassifier, "fit", followed)
+    options = ("--evaluate", 0.5, "--epochs", 2, "--no-calibration", "--json")
+    for more, adjusts in (((), True), (("--no-estimate-shares",), False)):
+        fitted.clear()
+        assert run(label, files, *options, *more) == 0
+        assert [bool(c.run_.settings.estimate_shares) for c in fitted] == [adjusts] * 2
+        assert json.loads(capsys.readouterr().out)["estimate_shares"] is adjusts
 
 
 def test_homophily_counts_edges_between_labelled_nodes(data):

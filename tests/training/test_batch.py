@@ -78,8 +78,9 @@ def test_every_run_gives_what_it_gives_by_itself(graph, after_training, model):
         torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
 
 
-def test_every_run_finds_its_own_best_time(graph):
-    configs, splits = runs_of(graph, "grand++-l", best_time=True)
+@pytest.mark.parametrize("settings", [{}, {"estimate_shares": True}])
+def test_every_run_finds_its_own_best_time(graph, settings):
+    configs, splits = runs_of(graph, "grand++-l", best_time=True, **settings)
     results = train_batch(configs, splits, CPU)
     same(results, configs, splits)
     names = [f"best_time{part}" for part in ("", "_epoch", "_val_accuracy", "_test_accuracy")]
