@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from grandpp.data import low_label_split
+from grandpp.models.base import PlainClassifier
 from grandpp.models.features import to_dense
 from grandpp.studies.low_label.zoo import BATCH_MODELS, tuned_run
 from grandpp.training import RunResult, build_optimizer, train_run
@@ -59,15 +60,15 @@ def test_learning_beats_chance_and_the_record_is_complete(data):
     assert result.seconds > 0
 
 
-class Scripted(torch.nn.Module):
+class Scripted(PlainClassifier):
     """Returns prescribed logits."""
 
     def __init__(self, logits):
         super().__init__()
-        self.logits = iter(logits)
+        self.script = iter(logits)
 
-    def forward(self, *args):
-        return next(self.logits)
+    def logits(self, *args):
+        return next(self.script)
 
 
 def test_the_epoch_is_chosen_by_validation_alone_and_the_first_of_equals_wins(one_class, predict):
