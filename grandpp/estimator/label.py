@@ -68,8 +68,8 @@ class LabelOptions(GraphOptions, ModelOptions, LogOptions):
     no_calibration: bool = option("report the softmax without calibration", default=False)
     estimate_shares: bool | None = option(
         "adjust the probabilities to the shares of the classes among the nodes, which are "
-        "estimated from them: where the labels given do not have these shares, such as as many of "
-        "every class",
+        "estimated from them; of use where the labels given do not have these shares, for one "
+        "where as many of every class were labelled",
         default=None,
         negatable=True,
         shown_default="yes for the default model from 20 labels per class on, else no",

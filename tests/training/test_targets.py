@@ -172,10 +172,15 @@ def test_a_run_reports_the_accuracy_of_the_adjusted_logits(data):
     training = TrainingRun.begin(run, data, torch.device("cpu"))
     training.model.eval()
     inputs = (training.x, data.edge_index, data.edge_weight, data.train_mask)
-    want = adjust_to_shares(training.model(*inputs), training.targets.shares(3))
+    torch.testing.assert_close(training.model.trained_shares, training.targets.shares(3))
+    shares = torch.tensor([0.05, 0.05, 0.9])
+    training.model.fit_shares(shares)
+    logits = training.model(*inputs)
+    want = adjust_to_shares(logits, shares)
     result = RunResult()
     training.evaluate(1, result)
     right = want.argmax(1) == data.y
+    assert not torch.equal(right, logits.argmax(1) == data.y)
     assert result.test_accuracy == pytest.approx(float(right[data.test_mask].float().mean()))
     assert result.val_accuracy == pytest.approx(float(right[data.val_mask].float().mean()))
 

@@ -193,7 +193,7 @@ class DiffusionSettings(EquationSettings):
     )
     estimate_shares: bool | None = option(
         "adjust the predictions to the shares of the classes among the nodes, which are estimated "
-        "from the predictions: for labels with other shares, such as as many of every class",
+        "from the predictions; of use where the labels do not have these shares",
         default=None,
         negatable=True,
         shown_default="yes for grand++-views from 20 labels per class on, else no",
