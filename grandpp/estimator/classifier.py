@@ -166,8 +166,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             The classifier.
 
         Raises:
-            ValueError: For a parameter out of range, a malformed graph, or fewer than two classes
-                among the labelled nodes.
+            ValueError: For a parameter out of range or one that the model does not take, a
+                malformed graph, or fewer than two classes among the labelled nodes.
             TypeError: If ``data`` is not a PyG ``Data``.
             IndexError: If an edge names a node that does not exist.
             RuntimeError: If a solve fails or training diverges.
@@ -407,7 +407,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
     def _run(self, labels: Labels, validating: NDArray[np.bool_]) -> Run:
         name = DEFAULT_MODEL if self.model == "auto" else self.model
         counts = np.bincount(labels.codes[(labels.codes >= 0) & ~validating])
-        return tuned_run(
+        run = tuned_run(
             OTHER_GRAPHS,
             name,
             max(1, int(counts.mean())),
@@ -415,8 +415,14 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             seed=int(self.seed),
             epochs=None if self.epochs is None else int(self.epochs),
             patience=None if self.patience is None else int(self.patience),
-            estimate_shares=self.estimate_shares,
+            estimate_shares=None if self.estimate_shares is None else bool(self.estimate_shares),
         )
+        if self.estimate_shares and not getattr(run.settings, "estimate_shares", False):
+            raise ValueError(
+                "expected a model that adjusts its probabilities for 'estimate_shares' "
+                f"(got {name}, which does not)"
+            )
+        return run
 
     def _validating(self, labels: Labels, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Nodes that choose the epoch; of every class at least one label is left to train on."""

@@ -46,6 +46,8 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
     parameters["validation"] = None  # may be a mask of the graph, which is not in the file
     for name in ("seed", "ensemble", "epochs", "patience"):  # grids of parameters have NumPy's
         parameters[name] = None if parameters[name] is None else int(parameters[name])
+    if parameters["estimate_shares"] is not None:
+        parameters["estimate_shares"] = bool(parameters["estimate_shares"])
     classes = classifier.classes_
     told = {
         "parameters": parameters,
@@ -131,7 +133,9 @@ def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
     index = (content["given"] >= 0).nonzero().view(-1)
     # Older files have none: on another graph their models do not adjust to shares of the classes.
     none = torch.zeros(len(classes), dtype=torch.float64)
-    classifier.corrections_ = content.get("corrections", [none] * len(content["models"]))
+    corrections = content.get("corrections", [none] * len(content["models"]))
+    shape = len(content["models"]), len(classes)
+    classifier.corrections_ = list(torch.stack(corrections).view(shape))
     classifier.models_ = []
     for state in content["models"]:
         model = classifier.run_.settings.build(told["features"], len(classes))

@@ -170,6 +170,24 @@ def test_files_keep_the_shares_of_the_classes(make_graph, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(other), model.predict_proba(other))
 
 
+def test_a_model_that_cannot_adjust_is_refused(data):
+    with pytest.raises(ValueError, match=r"adjusts its probabilities .*got gcn, which does not"):
+        NodeClassifier("gcn", estimate_shares=True).fit(data)
+    plain = NodeClassifier("gcn", epochs=1, estimate_shares=False).fit(data)
+    assert not plain.corrections_[0].any()
+
+
+@pytest.mark.parametrize("kept", [slice(0), slice(0, 1)])
+def test_a_file_with_corrections_of_other_classes_is_refused(data, tmp_path, kept):
+    path = tmp_path / "model.pt"
+    NodeClassifier(epochs=1, calibration="none").fit(data).save(path)
+    content = torch.load(path, weights_only=True)
+    content["corrections"] = [c[kept] for c in content["corrections"]]
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"expected a model that NodeClassifier\.save wrote"):
+        NodeClassifier.load(path)
+
+
 def uneven(make_graph):
     """A graph with 60, 30 and 30 nodes of three classes, and 20 labels of each."""
     data = make_graph(per_class=30, classes=4, features=12)
@@ -403,8 +421,10 @@ def test_features_of_another_graph_are_found_by_their_names(data):
 
 
 def test_parameters_of_numpy_are_saved(data, tmp_path):
-    NodeClassifier(epochs=np.int64(1), seed=np.int64(2)).fit(data).save(tmp_path / "model.pt")
-    assert NodeClassifier.load(tmp_path / "model.pt").seed == 2
+    numbers = {"epochs": np.int64(1), "seed": np.int64(2), "estimate_shares": np.bool_(True)}
+    NodeClassifier(**numbers).fit(data).save(tmp_path / "model.pt")
+    loaded = NodeClassifier.load(tmp_path / "model.pt")
+    assert loaded.seed == 2 and loaded.run_.settings.estimate_shares is True
 
 
 def test_labels_that_are_missing_in_a_list_are_no_class(data):

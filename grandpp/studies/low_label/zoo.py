@@ -106,8 +106,8 @@ def default_epochs(labels_per_class: int) -> int:
 def default_shares(labels_per_class: float) -> bool:
     """Whether the default model estimates the shares of the classes: from 20 labels per class on.
 
-    With fewer labels it was better on some graphs and worse on others, see
-    ``docs/results/default-model.md``.
+    With 5 and 10 labels it is better on some graphs and worse on others, see
+    ``docs/results/default-model.md``; fewer were not tried.
 
     Args:
         labels_per_class: Labelled training nodes per class.
