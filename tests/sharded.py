@@ -65,16 +65,17 @@ def shards_of(
     """Write the shards of a split graph, perhaps with the clusters of a run, below a folder."""
     split = {"labels_per_class": 3, "split": 0, "protocol": "per_class_val", "digest": "0"}
     about: dict[str, Any] = {"dataset": "planted", "split": split}
-    targets = None
+    grown: dict[str, Any] = {}
     if clusters_of is not None:
-        targets, about["clusters"] = grow_targets(clusters_of, data), cluster_settings(clusters_of)
+        grown = grow_targets(clusters_of, data)._asdict()
+        about["clusters"] = cluster_settings(clusters_of)
     nodes = NodeData(
         data.y.numpy(),
         data.x.size(1),
         data.x.numpy(),
         masks={name: data[name].numpy() for name in MASKS},
         about=about,
-        targets=targets,
+        **grown,
     )
     weight = None if data.edge_weight is None else data.edge_weight.numpy()
     target = folder / f"shards-{parts}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch_geometric.data import Data
 
@@ -28,15 +28,26 @@ def cluster_settings(run: Run) -> dict[str, Any] | None:
     }
 
 
-def grow_targets(run: Run, data: Data) -> tuple[Array, Array]:
-    """Return the classes that a run trains on, and their shares in its loss.
+class GrownTargets(NamedTuple):
+    """What a run trains on.
+
+    Args:
+        targets: A class of every node, int64 ``[N]``, and its share in the loss, float64 ``[N]``,
+            which sum to 1.
+        target_proba: Probabilities of the clusters, float32 ``[N, C]``; ``None`` where they have
+            none.
+    """
+
+    targets: tuple[Array, Array]
+    target_proba: Array | None
+
+
+def grow_targets(run: Run, data: Data) -> GrownTargets:
+    """Grow the clusters of a run, and return what it trains on.
 
     Args:
         run: A run of one of :data:`CLUSTERED`.
         data: The whole graph, with the masks of the split.
-
-    Returns:
-        A class of every node, int64 ``[N]``, and its share, float64 ``[N]``, which sum to 1.
 
     Raises:
         ValueError: If the run has no clusters, or a class has no labelled node.
@@ -49,4 +60,5 @@ def grow_targets(run: Run, data: Data) -> tuple[Array, Array]:
     )
     if targets.weight is None:
         raise ValueError(f"expected a model with clusters (got '{run.model}')")
-    return targets.label.numpy(), targets.weight.double().numpy()
+    proba = None if targets.proba is None else targets.proba.numpy()
+    return GrownTargets((targets.label.numpy(), targets.weight.double().numpy()), proba)

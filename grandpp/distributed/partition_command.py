@@ -130,18 +130,18 @@ def _graph(options: PartitionOptions) -> tuple[EdgeList, NodeData]:
     edges = ArrayEdges(data.edge_index.numpy(), None if weight is None else weight.numpy())
     split = _split(options, data)
     masks, about = _masks(options, split)
-    targets = None
+    grown: dict[str, Any] = {}
     if options.clusters is not None:
         run = tuned_run(
             str(data.name), options.clusters, options.labels_per_class, protocol=options.protocol
         )
-        targets, about["clusters"] = grow_targets(run, split), cluster_settings(run)
+        grown, about["clusters"] = grow_targets(run, split)._asdict(), cluster_settings(run)
     if data.x.layout == torch.sparse_csr:
         parts = (data.x.crow_indices(), data.x.col_indices(), data.x.values())
         sparse, x = tuple(part.numpy() for part in parts), None
     else:
         sparse, x = None, data.x.numpy()
-    return edges, NodeData(data.y.numpy(), data.x.size(1), x, sparse, masks, about, targets)
+    return edges, NodeData(data.y.numpy(), data.x.size(1), x, sparse, masks, about, **grown)
 
 
 def _from_files(options: PartitionOptions, path: Path) -> tuple[EdgeList, NodeData]:

@@ -39,6 +39,7 @@ _ARRAYS: dict[str, tuple[tuple[str, ...], str]] = {
     **dict.fromkeys(MASKS, (("bool",), "n")),
     "target": (("int64",), "n"),
     "target_weight": (("float64",), "n"),
+    "target_proba": (("float32",), "n,c"),
     "x": (("float32", "float64"), "n,f"),
     "x_rowptr": (_INDEX, "n+1"),
     "x_col": (_INDEX, "v"),
@@ -60,6 +61,8 @@ class Shard:
         info: The content of ``shards.json``.
         targets: For training on clusters, their classes, int64 ``[n]``, and their shares in the
             loss, float64 ``[n]``. (default: ``None``)
+        target_proba: Probabilities of the clusters, float32 ``[n, C]``, where they have some.
+            (default: ``None``)
     """
 
     graph: ShardedGraph
@@ -69,6 +72,7 @@ class Shard:
     masks: dict[str, Tensor]
     info: dict[str, Any]
     targets: tuple[Tensor, Tensor] | None = None
+    target_proba: Tensor | None = None
 
 
 def read_info(folder: Path, parts: int | None = None) -> dict[str, Any]:
@@ -156,8 +160,9 @@ def _open(
     }
     for name, array in arrays.items():
         length = _ARRAYS[name][1]
-        if length == "n,f":
-            wanted: tuple[int, ...] = (sizes["n"], info["features"])
+        if length in ("n,f", "n,c"):
+            columns = info["features" if length == "n,f" else "classes"]
+            wanted: tuple[int, ...] = (sizes["n"], columns)
         else:
             wanted = (sizes[length],)
         if array.shape != wanted:
@@ -194,6 +199,9 @@ def _check_numbers(
         share = arrays["target_weight"]
         if not (np.isfinite(share).all() and (share >= 0).all()):
             raise ShardError(f"{home / 'target_weight.npy'}: expected finite shares, none negative")
+    proba = arrays.get("target_proba")
+    if proba is not None and not ((proba >= 0) & (proba <= 1)).all():
+        raise ShardError(f"{home / 'target_proba.npy'}: expected probabilities in [0, 1]")
     y = arrays["y"]
     if y.size and not (y.min() >= -1 and y.max() < info["classes"]):
         raise ShardError(f"{home / 'y.npy'}: expected classes below {info['classes']}")
@@ -241,7 +249,7 @@ def _assemble(
     if "target" in tensors:
         targets = tensors["target"], tensors["target_weight"]
     x, y, nodes = _features(arrays, info), tensors["y"], tensors["nodes"]
-    return Shard(graph, x, y, nodes, masks, info, targets)
+    return Shard(graph, x, y, nodes, masks, info, targets, tensors.get("target_proba"))
 
 
 def _classes(tensors: dict[str, Tensor], info: dict[str, Any], ranks: RankReductions) -> Classes:

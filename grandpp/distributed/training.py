@@ -27,6 +27,7 @@ from grandpp.models import (
     NodeModel,
     SparseFeatures,
     drop_by_node,
+    pool_with_clusters,
     training_shares,
 )
 from grandpp.solvers import SolveStats
@@ -156,6 +157,8 @@ class ShardedTraining:
         dropout: Draws that belong to nodes.
         targets: Classes and shares in the loss of all nodes here, in place of the training nodes.
             (default: ``None``)
+        pool: Probabilities of the clusters here ``[n, C]`` and their weight in the predictions.
+            (default: ``None``, no pool)
         nfe_forward, nfe_backward: Evaluations of every epoch so far.
     """
 
@@ -167,6 +170,7 @@ class ShardedTraining:
     labelled: int
     dropout: NodeDropout
     targets: tuple[Tensor, Tensor] | None = None
+    pool: tuple[Tensor, float] | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
 
@@ -196,7 +200,15 @@ class ShardedTraining:
         label, weight = targets or (shard.y[masks["train_mask"]], None)
         classes, reductions = shard.info["classes"], shard.graph.reductions
         model.fit_shares(training_shares(label, weight, classes, reductions))
-        return cls(model, shard, job, x, masks, labelled, by_node, targets)
+        pool = None
+        if run.settings.cluster_pool:
+            if shard.target_proba is None:
+                raise ValueError(
+                    "expected shards with the probabilities of the clusters for 'cluster_pool' "
+                    "(got shards of an older version): partition again"
+                )
+            pool = shard.target_proba, run.settings.cluster_pool
+        return cls(model, shard, job, x, masks, labelled, by_node, targets, pool)
 
     @property
     def reductions(self) -> RankReductions:
@@ -247,6 +259,8 @@ class ShardedTraining:
         self.model.eval()
         trusted = self.masks["train_mask"]
         logits = self.model.classify(self.x, self.graph, None, trusted).logits
+        if self.pool is not None:
+            logits = pool_with_clusters(logits, *self.pool)
         return self.model.adjust(logits, self.reductions)
 
     def evaluate(self, epoch: int, result: RunResult) -> float | None:

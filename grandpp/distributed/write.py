@@ -37,6 +37,8 @@ class NodeData:
         about: Further entries of ``shards.json``.
         targets: For training on clusters, a class of every node, int64 ``[N]``, and its share in
             the loss, float64 ``[N]``. (default: ``None``)
+        target_proba: Probabilities of the clusters, float32 ``[N, C]``, where they have some.
+            (default: ``None``)
     """
 
     y: Array
@@ -46,6 +48,7 @@ class NodeData:
     masks: Mapping[str, Array] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[Array, Array] | None = None
+    target_proba: Array | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -264,6 +267,8 @@ class _Writer:
             target, share = self.nodes.targets
             self._save(part, "target", target[nodes].astype(np.int64))
             self._save(part, "target_weight", share[nodes].astype(np.float64))
+        if self.nodes.target_proba is not None:
+            self._save(part, "target_proba", self.nodes.target_proba[nodes].astype(np.float32))
         self._save(part, "component", label[nodes])
         if not bool(closed.all()):
             self._save(part, "group", groups[nodes])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +45,27 @@ def fit_temperature(logits: Tensor, label: Tensor) -> float:
 
     found = minimize_scalar(cost, bounds=(-_LIMIT, _LIMIT), method="bounded")
     return math.exp(float(found.x))
+
+
+class Adjustment(NamedTuple):
+    r"""From the logits z of some models to probabilities.
+
+    .. math:: p_i = \frac1K \sum_k \mathrm{softmax}(z^k_i / T + c^k)
+
+    Args:
+        temperature: Temperature T.
+        corrections: Logarithms c of the shares of the classes over those in training, ``[C]`` for
+            each model.
+    """
+
+    temperature: float
+    corrections: list[Tensor]
+
+    def probabilities(self, logits: Sequence[Tensor]) -> Array:
+        """Return probabilities ``[N, C]`` for the logits of each model ``[N, C]``."""
+        pairs = zip(logits, self.corrections, strict=True)
+        parts = [torch.softmax(z.double() / self.temperature + c, dim=1) for z, c in pairs]
+        return torch.stack(parts).mean(dim=0).numpy()
 
 
 @dataclass(frozen=True)

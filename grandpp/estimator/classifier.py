@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from grandpp.data import check_data
 from grandpp.data.features import columns_by_name, select_columns
 from grandpp.data.files import expand_home
 from grandpp.data.scaling import Scaling, as_float, scaled
-from grandpp.estimator.calibration import fit_temperature, held_out_folds
-from grandpp.estimator.fitting import logits_of, train_model
+from grandpp.estimator.calibration import Adjustment, fit_temperature, held_out_folds
+from grandpp.estimator.fitting import FittedModel, logits_of, train_model
 from grandpp.estimator.labels import MISSING, Labels, as_tensor, mask_of, places, read_labels
 from grandpp.estimator.saving import read_model, write_model
 from grandpp.models import (
@@ -80,6 +80,10 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             the graph that is fitted, see :meth:`fit`; for labels that were not drawn at random, as
             many of every class for one. (default: ``None``: what the model does, which for
             ``"auto"`` is to adjust from 20 labels per class on)
+        cluster_pool: Weight of the clusters that the model trains on, whose probabilities are
+            pooled with the network's, see :func:`grandpp.models.pool_with_clusters`, in predictions
+            for the graph that is fitted. On other graphs no clusters grow: predictions there are
+            the network's. (default: ``None``: what the model does)
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``. (default: ``"auto"``)
 
     Attributes:
@@ -91,6 +95,8 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             over those in training ``[C]``, which its logits over T are corrected by; 0 without
             ``estimate_shares``.
         calibrated_: Whether it was fitted.
+        inductive_: Temperature and corrections for other graphs; with ``cluster_pool`` they are
+            fitted to the networks alone, otherwise they are those above.
         scaling_: How features are scaled, see :class:`grandpp.data.scaling.Scaling`.
         run_: Settings of the training run.
         models_: The trained models.
@@ -116,6 +122,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         patience: int | None = None,
         calibration: str = "auto",
         estimate_shares: bool | None = None,
+        cluster_pool: float | None = None,
         device: str = "auto",
     ) -> None:
         self.model = model
@@ -126,6 +133,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         self.patience = patience
         self.calibration = calibration
         self.estimate_shares = estimate_shares
+        self.cluster_pool = cluster_pool
         self.device = device
 
     def fit(
@@ -191,25 +199,26 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
 
         on_gpu = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(on_gpu):  # the caller's random numbers stay what they are
-            models = [
+            fitted = [
                 train_model(run.on(0, int(self.seed) + k), graph, device, advance, logger)
                 for k in range(self.ensemble)
             ]
-            logits = [logits_of(model, run, graph) for model in models]
-            held = self._held_out(run, graph, folds, logits, device, advance)
+            held = self._held_out(run, graph, folds, fitted, device, advance)
+        models = [each.model for each in fitted]
+        pooled = [each.pooled for each in fitted]
+        own = other = _adjustment(models, pooled, held.pooled, held.label)
+        if run.settings.cluster_pool:
+            other = _adjustment(models, [each.logits for each in fitted], held.logits, held.label)
         # All at once: an interrupted fit leaves the classifier as it was.
         self.models_, self.run_, self.classes_ = models, run, labels.classes
-        self.temperature_, self.calibrated_ = fit_temperature(*held), held[1].numel() > 0
-        self.corrections_ = [
-            _correction(model, each, self.temperature_)
-            for model, each in zip(models, logits, strict=True)
-        ]
+        self.temperature_, self.corrections_ = own
+        self.inductive_, self.calibrated_ = other, held.label.numel() > 0
         self.n_features_in_ = int(data.x.size(1))
         self.feature_names_in_ = data.get("feature_names")
         self.scaling_, self.given_ = scaling, labels.codes
         self._class_names = data.get("class_names") if y is None else None
         self._data = graph
-        self._proba = self._clamped(self._probabilities(logits))
+        self._proba = self._clamped(own.probabilities(pooled))
         return self
 
     def planned_run(self, data: Data, y: ArrayLike | Tensor | None = None) -> Run:
@@ -236,7 +245,9 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             return self._proba.copy()
         graph = self._graph_for_prediction(data)
         run: Run = self.run_
-        return self._probabilities([logits_of(model, run, graph) for model in self.models_])
+        return self.inductive_.probabilities(
+            [logits_of(model, run, graph) for model in self.models_]
+        )
 
     def predict(self, data: Data | None = None) -> NDArray[Any]:
         """Return the most probable class of every node ``[N]``; labelled nodes keep theirs.
@@ -386,6 +397,9 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
                 "expected 'estimate_shares' to be True, False or None "
                 f"(got {self.estimate_shares!r})"
             )
+        pool = self.cluster_pool
+        if pool is not None and (isinstance(pool, bool) or not isinstance(pool, Real)):
+            raise ValueError(f"expected 'cluster_pool' to be a number (got {pool!r})")
         given = self.validation
         number = isinstance(given, Real | str)
         fits = isinstance(given, Real) and not isinstance(given, Integral) and 0 < float(given) < 1
@@ -416,6 +430,7 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
             epochs=None if self.epochs is None else int(self.epochs),
             patience=None if self.patience is None else int(self.patience),
             estimate_shares=None if self.estimate_shares is None else bool(self.estimate_shares),
+            cluster_pool=None if self.cluster_pool is None else float(self.cluster_pool),
         )
         if self.estimate_shares and not getattr(run.settings, "estimate_shares", False):
             raise ValueError(
@@ -462,29 +477,21 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
         run: Run,
         graph: Data,
         folds: Sequence[Tensor],
-        logits: Sequence[Tensor],
+        fitted: Sequence[FittedModel],
         device: torch.device,
         advance: Callable[[], None],
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of labelled nodes that were not trained on, and their classes."""
+    ) -> _HeldOut:
         classes = graph.y.cpu()
         if self.calibration != "none" and int(graph.val_mask.sum()) >= _ENOUGH:
-            mask = graph.val_mask.cpu()
-            return torch.cat([each[mask] for each in logits]), classes[mask].repeat(len(logits))
-        found, right = [logits[0][:0]], [classes[:0]]
+            nodes = graph.val_mask.cpu().nonzero().view(-1)
+            return _HeldOut.of([(each, nodes) for each in fitted], classes)
+        found = [(fitted[0], classes[:0])]
         for fold in folds:
             part = copy.copy(graph)
             part.train_mask = graph.train_mask.clone()
             part.train_mask[fold.to(device)] = False
-            model = train_model(run, part, device, advance)
-            found.append(logits_of(model, run, part)[fold])
-            right.append(classes[fold])
-        return torch.cat(found), torch.cat(right)
-
-    def _probabilities(self, logits: Sequence[Tensor]) -> Array:
-        pairs = zip(logits, self.corrections_, strict=True)
-        parts = [torch.softmax(z.double() / self.temperature_ + c, dim=1) for z, c in pairs]
-        return torch.stack(parts).mean(dim=0).numpy()
+            found.append((train_model(run, part, device, advance), fold))
+        return _HeldOut.of(found, classes)
 
     def _clamped(self, proba: Array) -> Array:
         known = self.given_ >= 0
@@ -525,6 +532,31 @@ class NodeClassifier(ClassifierMixin, BaseEstimator):
     def _check_fitted(self) -> None:
         if not hasattr(self, "_proba"):
             raise NotFittedError("expected a fitted NodeClassifier: call fit first")
+
+
+class _HeldOut(NamedTuple):
+    """Labelled nodes that were not trained on: logits of the network and pooled, classes."""
+
+    logits: Tensor
+    pooled: Tensor
+    label: Tensor
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[FittedModel, Tensor]], classes: Tensor) -> _HeldOut:
+        return cls(
+            torch.cat([fitted.logits[nodes] for fitted, nodes in found]),
+            torch.cat([fitted.pooled[nodes] for fitted, nodes in found]),
+            torch.cat([classes[nodes] for _, nodes in found]),
+        )
+
+
+def _adjustment(
+    models: Sequence[NodeModel], logits: Sequence[Tensor], held: Tensor, label: Tensor
+) -> Adjustment:
+    """Calibrate to held-out logits, then correct to the shares of the classes among all nodes."""
+    temperature = fit_temperature(held, label)
+    pairs = zip(models, logits, strict=True)
+    return Adjustment(temperature, [_correction(model, z, temperature) for model, z in pairs])
 
 
 def _correction(model: NodeModel, logits: Tensor, temperature: float) -> Tensor:

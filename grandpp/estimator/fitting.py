@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,13 +22,27 @@ from grandpp.training.rewired import rewired
 from grandpp.training.settings import Run, build_optimizer
 
 
+class FittedModel(NamedTuple):
+    """A trained model and what it says of the graph that it was trained on.
+
+    Args:
+        model: The model in evaluation mode.
+        logits: Its logits ``[N, C]``, on the CPU.
+        pooled: Those pooled with its clusters, as its settings ask for; else the same.
+    """
+
+    model: NodeModel
+    logits: Tensor
+    pooled: Tensor
+
+
 def train_model(
     run: Run,
     data: Data,
     device: torch.device,
     on_epoch: Callable[[], object] = lambda: None,
     logger: Logger | None = None,
-) -> NodeModel:
+) -> FittedModel:
     """Train the model of a run; the same run gives the same parameters again on the CPU.
 
     Args:
@@ -41,7 +55,7 @@ def train_model(
             no parameter. (default: ``None``)
 
     Returns:
-        The model in evaluation mode.
+        The model, and its logits.
 
     Raises:
         ValueError: See :func:`grandpp.training.train_run`.
@@ -59,7 +73,9 @@ def train_model(
                 _train(training, run, result, on_epoch, log)
             training.record_cost(result, time.perf_counter() - start, memory)
             following.records = [make_record(run, result, data, str(device))]
-    return training.model.eval()
+    model = training.model.eval()
+    logits = logits_of(model, run, data)
+    return FittedModel(model, logits, training.targets.pool(logits, run.settings.cluster_pool))
 
 
 def _train(

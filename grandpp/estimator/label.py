@@ -74,6 +74,13 @@ class LabelOptions(GraphOptions, ModelOptions, LogOptions):
         negatable=True,
         shown_default="yes for the default model from 20 labels per class on, else no",
     )
+    cluster_pool: float | None = option(
+        "pool the predictions with the probabilities of the clusters that the model trains on, "
+        "which count W times",
+        default=None,
+        metavar="W",
+        shown_default="what the model does",
+    )
     plot: Path | None = option(
         "draw a map of the nodes, by class and confidence", default=None, metavar="FILE"
     )
@@ -134,6 +141,7 @@ def _classifier(options: LabelOptions) -> NodeClassifier:
         epochs=options.epochs,
         calibration="none" if options.no_calibration else "auto",
         estimate_shares=options.estimate_shares,
+        cluster_pool=options.cluster_pool,
         device=options.device,
     )
 

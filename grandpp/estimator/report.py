@@ -86,6 +86,7 @@ def label_report(
         "temperature": classifier.temperature_ if classifier.calibrated_ else None,
         "calibration": classifier.calibration,
         "estimate_shares": bool(getattr(classifier.run_.settings, "estimate_shares", False)),
+        "cluster_pool": classifier.run_.settings.cluster_pool or 0.0,
         "mean_confidence": float(confidence.mean()) if confidence.size else None,
         "held_out": None if measured is None else measured.as_row(),
         "seconds": dict(seconds) | {"total": sum(seconds.values())},
@@ -127,7 +128,9 @@ def _homophily(report: Mapping[str, Any]) -> str:
 
 
 def _calibrated(report: Mapping[str, Any]) -> str:
+    pooled = f", clusters count {report['cluster_pool']:g} times" if report["cluster_pool"] else ""
     adjusted = ", adjusted to estimated shares of the classes" if report["estimate_shares"] else ""
+    adjusted = pooled + adjusted
     if report["temperature"] is not None:
         how = f"calibrated on held-out labels (temperature {report['temperature']:.2f})"
         return f"confidence {how}{adjusted}"

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from grandpp.data.scaling import Scaling
+from grandpp.estimator.calibration import Adjustment
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training.atomic_files import check_target, write_whole
 from grandpp.training.command import resolve_device
@@ -48,6 +49,8 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
         parameters[name] = None if parameters[name] is None else int(parameters[name])
     if parameters["estimate_shares"] is not None:
         parameters["estimate_shares"] = bool(parameters["estimate_shares"])
+    if parameters["cluster_pool"] is not None:
+        parameters["cluster_pool"] = float(parameters["cluster_pool"])
     classes = classifier.classes_
     told = {
         "parameters": parameters,
@@ -55,6 +58,7 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
         "labels_per_class": run.labels_per_class,
         "settings": run.settings.choices(),
         "temperature": classifier.temperature_,
+        "inductive_temperature": classifier.inductive_.temperature,
         "calibrated": classifier.calibrated_,
         "features": classifier.n_features_in_,
         "feature_names": classifier.feature_names_in_,
@@ -73,6 +77,7 @@ def write_model(classifier: NodeClassifier, path: Path) -> None:
             {k: v.cpu() for k, v in model.state_dict().items()} for model in classifier.models_
         ],
         "corrections": [c.cpu() for c in classifier.corrections_],
+        "inductive_corrections": [c.cpu() for c in classifier.inductive_.corrections],
         "proba": torch.from_numpy(classifier.predict_proba()),
         "given": torch.from_numpy(classifier.given_),
     }
@@ -136,6 +141,12 @@ def _restore(kind: type[C], content: dict[str, Any], device: str) -> C:
     corrections = content.get("corrections", [none] * len(content["models"]))
     shape = len(content["models"]), len(classes)
     classifier.corrections_ = list(torch.stack(corrections).view(shape))
+    # Before clusters were pooled there was one adjustment for all graphs.
+    corrections = content.get("inductive_corrections", corrections)
+    classifier.inductive_ = Adjustment(
+        float(told.get("inductive_temperature", classifier.temperature_)),
+        list(torch.stack(corrections).view(shape)),
+    )
     classifier.models_ = []
     for state in content["models"]:
         model = classifier.run_.settings.build(told["features"], len(classes))

@@ -14,6 +14,7 @@ from grandpp.models.class_shares import adjust_to_shares, share_correction, trai
 from grandpp.models.cluster_choice import choose_clusters
 from grandpp.models.cluster_classifier import ClusterClassifier, ViewClusterClassifier
 from grandpp.models.cluster_labels import cluster_labels, grow_clusters
+from grandpp.models.cluster_pool import pool_with_clusters
 from grandpp.models.diffusion import DiffusionClassifier
 from grandpp.models.encoder import FeatureEncoder
 from grandpp.models.features import SparseFeatures, sparse_if_sparse, to_dense
@@ -65,6 +66,7 @@ __all__ = [
     "graph_views",
     "grow_clusters",
     "mlp",
+    "pool_with_clusters",
     "sage",
     "seeded_clusters",
     "share_correction",

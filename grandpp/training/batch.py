@@ -196,7 +196,7 @@ class _Batch:
                 entry.run.model.eval()
             outputs = self._classify(entries, [None] * len(entries))
             for entry, output in zip(entries, outputs, strict=True):
-                logits = entry.run.model.adjust(output.logits)
+                logits = entry.run.adjust(output.logits)
                 entry.run.record_accuracy(logits, epoch, entry.result)
                 entry.run.evaluate_trajectory(logits, epoch, entry.result)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -20,6 +22,7 @@ def record_best_time(
     logits: Tensor,
     epoch: int,
     result: RunResult,
+    adjust: Callable[[Tensor], Tensor] | None = None,
 ) -> None:
     """Find the time up to 3 T with the best validation accuracy, and record the accuracies there.
 
@@ -36,6 +39,7 @@ def record_best_time(
         epoch: Number of the epoch.
         result: Changed in its fields ``best_time...`` alone. A solve that fails beyond T ends the
             search there.
+        adjust: Adjusts logits before they are evaluated. (default: ``None``, the model's own)
 
     Raises:
         ValueError: If the model solves no equation.
@@ -49,7 +53,7 @@ def record_best_time(
     times = [end * n / _TIMES_PER_SPAN for n in range(1, _SPAN * _TIMES_PER_SPAN + 1)]
     graph = (data.edge_index, data.edge_weight, data.train_mask)
     along = model.classify_along(x, *graph, times=times, throw=False)
-    found = dict(zip(times, map(model.adjust, along), strict=False))
+    found = dict(zip(times, map(adjust or model.adjust, along), strict=False))
     found[end] = logits  # which a method with fixed steps reaches by others on the long way
     for time in sorted(found):
         val = accuracy(found[time], data.y, data.val_mask)

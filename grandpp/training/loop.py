@@ -154,7 +154,7 @@ class TrainingRun:
         model: The model.
         data: Graph with the masks of its split.
         features: See :class:`TrainedSettings`. (default: ``None``)
-        cluster_labels, clusters: See :class:`TrainedSettings`. (default: ``None``)
+        cluster_labels, clusters, cluster_pool: See :class:`TrainedSettings`. (default: ``None``)
         x: The features as models take them, for runs that share them.
             (default: ``None``, made from those of ``data``)
         best_time: Look for the best time of the trajectory. (default: ``None``)
@@ -171,6 +171,7 @@ class TrainingRun:
     x: Any = None
     best_time: bool | None = None
     clusters: str | None = None
+    cluster_pool: float | None = None
     nfe_forward: list[int] = field(default_factory=list)
     nfe_backward: list[int] = field(default_factory=list)
     loss: Tensor | None = None
@@ -203,7 +204,7 @@ class TrainingRun:
         model = settings.build(data.num_features, num_classes).to(device)
         here = copy.copy(data).to(device)
         training = cls(model, here, settings.features, settings.cluster_labels, x,
-                       settings.best_time, settings.clusters)  # fmt: skip
+                       settings.best_time, settings.clusters, settings.cluster_pool)  # fmt: skip
         model.fit_features(training.x)
         model.fit_shares(training.targets.shares(num_classes))
         index = training.data.train_mask.nonzero().view(-1)
@@ -253,9 +254,17 @@ class TrainingRun:
         data = self.data
         self.model.eval()
         logits = self.model(self.x, data.edge_index, data.edge_weight, data.train_mask)
-        logits = self.model.adjust(logits)
+        logits = self.adjust(logits)
         self.record_accuracy(logits, epoch, result)
         self.evaluate_trajectory(logits, epoch, result)
+
+    def adjust(self, logits: Tensor) -> Tensor:
+        """Return the model's logits of all nodes ``[N, C]`` as they are to be evaluated.
+
+        Pooled with the clusters, then adjusted to the shares of the classes, where the settings ask
+        for it.
+        """
+        return self.model.adjust(self.targets.pool(logits, self.cluster_pool))
 
     def record_accuracy(self, logits: Tensor, epoch: int, result: RunResult) -> None:
         """Record the accuracies of the logits ``[N, C]`` after an epoch."""
@@ -278,7 +287,7 @@ class TrainingRun:
             result: Where the best time is recorded.
         """
         if self.best_time:
-            record_best_time(self.model, self.x, self.data, logits, epoch, result)
+            record_best_time(self.model, self.x, self.data, logits, epoch, result, self.adjust)
 
     @torch.no_grad()
     def energy(self) -> float | None:

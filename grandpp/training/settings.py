@@ -14,7 +14,7 @@ import torch
 
 from grandpp.models import NodeModel
 from grandpp.training.options import option, positive_int
-from grandpp.training.targets import CLUSTERS
+from grandpp.training.targets import CLUSTERS, WITH_PROBABILITIES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -133,6 +133,11 @@ class ModelSettings(ABC):
         return None
 
     @property
+    def cluster_pool(self) -> float | None:
+        """Weight of the clusters' probabilities in predictions, see :class:`TrainedSettings`."""
+        return None
+
+    @property
     def rewiring(self) -> str | None:
         """Edges to diffuse along, a kind of :func:`grandpp.data.rewire`; ``None``: the graph's."""
         return None
@@ -166,6 +171,10 @@ class TrainedSettings(ModelSettings):
             diffused features and the graph, weighed by the trust that each of them deserves;
             ``"chosen"``, those of the views with the weights that have the most validation nodes
             right. (default: ``None``: ``"features"``)
+        cluster_pool: Weight of the clusters' probabilities in the predictions for the graph that
+            is trained on, see :func:`grandpp.models.pool_with_clusters`; for clusters of the views.
+            0 is stored as ``None``, so that runs without it keep their hash.
+            (default: ``None``, none)
     """
 
     optimizer: str = "Adam"
@@ -205,18 +214,33 @@ class TrainedSettings(ModelSettings):
         choices=CLUSTERS,
         shown_default="chosen for grand++-views, else features",
     )
+    cluster_pool: float | None = option(
+        "pool the predictions with the probabilities of the clusters, which count W times; for "
+        "clusters of the views",
+        default=None,
+        metavar="W",
+        shown_default="0",
+    )
 
     def __post_init__(self) -> None:
         """Check every choice."""
         # Without an epoch the random start would be reported.
         check_positive(self, "lr", "epochs", "patience")
-        check_not_negative(self, "weight_decay", "cluster_labels")
+        check_not_negative(self, "weight_decay", "cluster_labels", "cluster_pool")
         check_shares(self, "input_dropout")
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         if self.features is not None:
             check_one_of("features", self.features, FEATURES)
         if self.clusters is not None:
             check_one_of("clusters", self.clusters, CLUSTERS)
+        if self.cluster_pool == 0:
+            object.__setattr__(self, "cluster_pool", None)
+        if self.cluster_pool and not (self.cluster_labels and self.clusters in WITH_PROBABILITIES):
+            raise ValueError(
+                f"expected clusters of the views ({' or '.join(WITH_PROBABILITIES)}) for "
+                f"'cluster_pool' (got cluster_labels={self.cluster_labels}, "
+                f"clusters={self.clusters})"
+            )
         super().__post_init__()
 
     def build_optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:

@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 
 from grandpp.models import GraphViews, graph_views
 from grandpp.training.settings import Run
+from grandpp.training.targets import WITH_PROBABILITIES
 
 # One per graph: they do not depend on labels, splits or seeds.
 _views: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -35,7 +36,7 @@ def with_views(run: Run, split: Data, data: Data) -> Data:
         data: The graph. Runs that change its edges make views of their own.
     """
     settings = run.settings
-    in_views = settings.clusters in ("views", "chosen")
+    in_views = settings.clusters in WITH_PROBABILITIES
     if not in_views or settings.rewiring is not None or "views" in split:
         return split
     split = copy.copy(split)

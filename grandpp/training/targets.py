@@ -18,6 +18,7 @@ from grandpp.models import (
     diffused_components,
     graph_views,
     grow_clusters,
+    pool_with_clusters,
     seeded_clusters,
     sparse_if_sparse,
     training_shares,
@@ -25,6 +26,9 @@ from grandpp.models import (
 
 CLUSTERS: tuple[str, ...] = ("features", "views", "chosen")
 """What clusters grow in, see :func:`clustered_targets`."""
+
+WITH_PROBABILITIES: tuple[str, ...] = ("views", "chosen")
+"""Those of :data:`CLUSTERS` whose scores are probabilities."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +39,32 @@ class Targets:
         nodes: Which nodes, bool ``[N]`` with I of them.
         label: Their classes ``[I]``.
         weight: Share of each in the loss ``[I]``, sums to 1; ``None``: all alike.
+        proba: Probabilities of the clusters for all nodes ``[N, C]``, where they have some.
+            (default: ``None``)
     """
 
     nodes: Tensor
     label: Tensor
     weight: Tensor | None
+    proba: Tensor | None = None
 
     def loss(self, logits: Tensor) -> Tensor:
         """Cross-entropy of the logits ``[I, C]`` of these nodes."""
         if self.weight is None:
             return F.cross_entropy(logits, self.label)
         return self.weight @ F.cross_entropy(logits, self.label, reduction="none")
+
+    def pool(self, logits: Tensor, weight: float | None) -> Tensor:
+        """Pool logits of all nodes ``[N, C]`` with the clusters, which have this weight.
+
+        Raises:
+            ValueError: If there are no probabilities of clusters for a weight above 0.
+        """
+        if not weight:
+            return logits
+        if self.proba is None:
+            raise ValueError("expected probabilities of clusters to pool with (got none)")
+        return pool_with_clusters(logits, self.proba, weight)
 
     def shares(self, num_classes: int) -> Tensor:
         """Shares of the classes in the loss ``[C]``."""
@@ -133,13 +152,14 @@ def clustered_targets(
     share = clusters.trust * cluster_labels * num_classes / others.sum().clamp(min=1e-30)
     weight = torch.where(labelled, 1.0, share * others)
     everyone = torch.ones_like(labelled)
-    return Targets(everyone, clusters.label, weight / weight.sum())
+    proba = clusters.score.float() if kind in WITH_PROBABILITIES else None
+    return Targets(everyone, clusters.label, weight / weight.sum(), proba)
 
 
 def _clusters(
     data: Data, x: Tensor | SparseFeatures, labelled: Tensor, num_classes: int, kind: str | None
 ) -> Clusters:
-    if kind in ("views", "chosen"):
+    if kind in WITH_PROBABILITIES:
         views = data.get("views") or graph_views(x, data.edge_index, data.edge_weight)
         if kind == "chosen":
             return choose_clusters(views, labelled, data.y, num_classes, data.val_mask)

@@ -33,7 +33,12 @@ MODELS = {
     "grand-nl": {"input_dropout": 0.4, "dropout": 0.3, "solver": "tsit5"},
     "gcn": {"input_dropout": 0.4, "dropout": 0.3},
     "grand++-cluster-l": {"input_dropout": 0.4, "dropout": 0.3},
-    "grand++-views-l": {"input_dropout": 0.4, "dropout": 0.3, "estimate_shares": True},
+    "grand++-views-l": {
+        "input_dropout": 0.4,
+        "dropout": 0.3,
+        "estimate_shares": True,
+        "cluster_pool": 0.5,
+    },
 }
 
 
@@ -81,7 +86,10 @@ def reference(data, model):
         losses.append(loss.item())
     network.eval()
     with torch.no_grad():
-        logits = network.adjust(network(x, data.edge_index, data.edge_weight, train))
+        logits = network(x, data.edge_index, data.edge_weight, train)
+        if settings.cluster_pool:
+            logits = logits.log_softmax(1) + 0.5 * targets.proba.double().clamp(min=1e-12).log()
+        logits = network.adjust(logits)
         energy = None
         if model != "gcn":
             before = network.encoder(x)

@@ -6,12 +6,13 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch_geometric.data import Data
 
 from grandpp.estimator import NodeClassifier
-from grandpp.models import share_correction
+from grandpp.models import cluster_labels, share_correction
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,81 @@ def test_probabilities_are_calibrated_and_then_adjusted_to_the_shares(make_graph
     np.testing.assert_allclose(found, torch.softmax(want, 1).numpy()[unseen], rtol=1e-4)
     assert np.abs(found - plain.predict_proba()[unseen]).max() > 0.01
     assert not plain.corrections_[0].any()
+
+
+def test_predictions_are_pooled_with_the_clusters_of_their_graph_alone(make_graph):
+    """A temperature of its own belongs to either; other graphs get the network's predictions."""
+    data, other = uneven(make_graph), make_graph(seed=1, features=12)
+    plain = NodeClassifier(epochs=8).fit(data)
+    clf = NodeClassifier(epochs=8, cluster_pool=2.0).fit(data)
+    np.testing.assert_allclose(clf.predict_proba(other), plain.predict_proba(other), rtol=1e-5)
+    assert clf.inductive_.temperature == pytest.approx(plain.temperature_)
+    assert clf.temperature_ != clf.inductive_.temperature
+    assert plain.inductive_ == (plain.temperature_, plain.corrections_)
+    # By the plain classifier's probabilities, which the network's logits are found from.
+    unseen = data.y.numpy() < 0
+    network = plain.temperature_ * (
+        np.log(plain.predict_proba(data)) - plain.corrections_[0].numpy()
+    )
+    known = data.y >= 0
+    clusters = cluster_labels(
+        clf.scaling_(data.x), data.edge_index, None, known, data.y, 3
+    ).score.numpy()
+    logits = log_softmax(network, axis=1) + 2 * np.log(np.maximum(clusters, 1e-12))
+    z = torch.from_numpy(logits / clf.temperature_)
+    correction = share_correction(z, clf.models_[0].trained_shares.double())
+    torch.testing.assert_close(clf.corrections_[0], correction, rtol=1e-3, atol=1e-4)
+    want = torch.softmax(z + correction, 1).numpy()[unseen]
+    np.testing.assert_allclose(clf.predict_proba()[unseen], want, rtol=1e-2, atol=1e-5)
+    assert np.abs(want - plain.predict_proba()[unseen]).max() > 0.01
+
+
+def test_the_temperature_of_pooled_predictions_fits_pooled_predictions(make_graph):
+    """Held-out nodes are pooled with the clusters of the fold that they are held out of."""
+    data = uneven(make_graph)
+    flat = NodeClassifier(epochs=8, cluster_pool=0.0).fit(data)
+    temperatures = [
+        NodeClassifier(epochs=8, cluster_pool=w).fit(data).temperature_ for w in (1.0, 5.0)
+    ]
+    assert flat.temperature_ == flat.inductive_.temperature
+    # Sharper logits need a higher temperature.
+    assert flat.temperature_ < temperatures[0] < temperatures[1]
+
+
+def test_files_keep_both_adjustments_of_pooled_predictions(make_graph, tmp_path):
+    data, other = uneven(make_graph), make_graph(seed=1, features=12)
+    path = tmp_path / "model.pt"
+    clf = NodeClassifier(epochs=3, ensemble=2, cluster_pool=np.float32(0.5)).fit(data)
+    clf.save(path)
+    loaded = NodeClassifier.load(path)
+    assert loaded.cluster_pool == loaded.run_.settings.cluster_pool == 0.5
+    assert loaded.temperature_ == clf.temperature_ != clf.inductive_.temperature
+    np.testing.assert_array_equal(loaded.predict_proba(), clf.predict_proba())
+    np.testing.assert_array_equal(loaded.predict_proba(other), clf.predict_proba(other))
+    # A file from before they differed has one for all graphs.
+    plain = NodeClassifier(epochs=3).fit(data)
+    plain.save(path)
+    content = torch.load(path, weights_only=True)
+    told = json.loads(content["json"])
+    del content["inductive_corrections"], told["inductive_temperature"]
+    del told["parameters"]["cluster_pool"], told["settings"]["cluster_pool"]
+    torch.save(content | {"json": json.dumps(told)}, path)
+    loaded = NodeClassifier.load(path)
+    np.testing.assert_array_equal(loaded.predict_proba(other), plain.predict_proba(other))
+
+
+@pytest.mark.parametrize(
+    ("model", "weight", "message"),
+    [
+        ("gcn", 0.5, r"expected clusters of the views .*cluster_labels=None"),
+        ("auto", "much", r"expected 'cluster_pool' to be a number \(got 'much'\)"),
+        ("auto", True, r"a number \(got True\)"),
+        ("auto", -1.0, r"finite and not negative \(got -1.0\)"),
+    ],
+)
+def test_weights_of_clusters_that_cannot_be_are_refused(data, model, weight, message):
+    with pytest.raises(ValueError, match=message):
+        NodeClassifier(model, cluster_pool=weight).fit(data)
 
 
 def test_nodes_of_another_graph_do_not_depend_on_others_they_are_not_connected_with(make_graph):

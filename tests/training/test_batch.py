@@ -78,7 +78,10 @@ def test_every_run_gives_what_it_gives_by_itself(graph, after_training, model):
         torch.testing.assert_close(*logits, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"estimate_shares": True}])
+POOL = {"cluster_labels": 1.0, "clusters": "chosen", "cluster_pool": 0.2}
+
+
+@pytest.mark.parametrize("settings", [{}, {"estimate_shares": True}, POOL])
 def test_every_run_finds_its_own_best_time(graph, settings):
     configs, splits = runs_of(graph, "grand++-l", best_time=True, **settings)
     results = train_batch(configs, splits, CPU)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from grandpp.models import DiffusionClassifier
+from grandpp.models import DiffusionClassifier, pool_with_clusters
 from grandpp.solvers import SolveError
 from grandpp.studies.low_label.zoo import tuned_run
 from grandpp.training import RunResult, build_optimizer, train_run
@@ -16,19 +16,24 @@ from grandpp.training.loop import TrainingRun
 
 CPU = torch.device("cpu")
 MODELS = ("grand-l", "grand++-l", "grand-nl", "hb-l", "wave-l", "cgnn")
+POOL = ("cluster_labels", "clusters", "cluster_pool")
 SMALL = {"epochs": 4, "hidden": 16, "attention_channels": 16, "time": 3.0}
 
 
-@pytest.mark.parametrize("model", [*MODELS, "adjusted"])
+@pytest.mark.parametrize("model", [*MODELS, "adjusted", "pooled"])
 def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     """Every quarter of T up to 3 T is tried with a model of its own."""
     torch.manual_seed(0)
     exact = {"rtol": 1e-7, "atol": 1e-7} if model == "grand-nl" else {}
     if model == "adjusted":
         model, exact = "grand-l", {"estimate_shares": True}
+    if model == "pooled":
+        pool = {"cluster_labels": 1.0, "clusters": "views", "cluster_pool": 0.1}
+        model, exact = "grand-l", pool | {"estimate_shares": True}
     config = tuned_run("sbm", model, 5, **SMALL | exact)
     built = config.settings.build(data.num_features, 3)
-    run, optimizer = TrainingRun(built, data), build_optimizer(config, built)
+    pool = {name: getattr(config.settings, name) for name in POOL}
+    run, optimizer = TrainingRun(built, data, **pool), build_optimizer(config, built)
     for _ in range(8):
         run.train_epoch(optimizer)
     built.eval()
@@ -41,14 +46,17 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
         settings = SMALL | exact | {"time": 0.75 * quarters}
         other = tuned_run("sbm", model, 5, **settings).settings.build(data.num_features, 3).eval()
         other.load_state_dict(built.state_dict())
-        logits = other.adjust(other(data.x, data.edge_index, None, data.train_mask))
+        logits = other(data.x, data.edge_index, None, data.train_mask)
+        if config.settings.cluster_pool:
+            logits = pool_with_clusters(logits, run.targets.proba, 0.1)
+        logits = other.adjust(logits)
         hit = (logits.argmax(1) == data.y).float()
         found.append((float(hit[data.val_mask].mean()), float(hit[data.test_mask].mean())))
     best = max(range(12), key=lambda n: found[n][0])
     result = RunResult()
     with torch.no_grad():
-        logits = built.adjust(built(data.x, data.edge_index, None, data.train_mask))
-        record_best_time(built, data.x, data, logits, 7, result)
+        logits = run.adjust(built(data.x, data.edge_index, None, data.train_mask))
+        record_best_time(built, data.x, data, logits, 7, result, run.adjust)
     assert len({val for val, _ in found}) > 2
     assert result.best_time == pytest.approx(0.75 * (best + 1))
     assert result.best_time_epoch == 7

@@ -185,6 +185,51 @@ def test_a_run_reports_the_accuracy_of_the_adjusted_logits(data):
     assert result.val_accuracy == pytest.approx(float(right[data.val_mask].float().mean()))
 
 
+@pytest.mark.parametrize("clusters", ["views", "chosen"])
+def test_a_run_reports_the_accuracy_of_predictions_pooled_with_its_clusters(data, clusters):
+    run = tuned_run(
+        "planted", "grand++-views-l", 2, epochs=2, clusters=clusters, cluster_pool=2.0,
+        estimate_shares=True,
+    )  # fmt: skip
+    training = TrainingRun.begin(run, data, torch.device("cpu"))
+    training.model.eval()
+    inputs = (training.x, data.edge_index, data.edge_weight, data.train_mask)
+    found = grow_labels(data.x, data.edge_index, None, data.train_mask, data.y, 3)
+    if clusters == "chosen":
+        views = graph_views(data.x, data.edge_index)
+        found = choose_clusters(views, data.train_mask, data.y, 3, data.val_mask)
+    # Squared probabilities of the clusters times those of the network, then the shares.
+    pooled = training.model(*inputs).softmax(1) * found.score.float().clamp(min=1e-12) ** 2
+    want = adjust_to_shares(pooled.log(), training.targets.shares(3))
+    result = RunResult()
+    training.evaluate(1, result)
+    right = want.argmax(1) == data.y
+    assert not torch.equal(right, training.model(*inputs).argmax(1) == data.y)
+    assert result.test_accuracy == pytest.approx(float(right[data.test_mask].float().mean()))
+    assert result.val_accuracy == pytest.approx(float(right[data.val_mask].float().mean()))
+
+
+def test_only_clusters_with_probabilities_are_pooled():
+    default = tuned_run("Cora", "grand++-views-l", 1)
+    pooled = tuned_run("Cora", "grand++-views-l", 1, cluster_pool=0.5)
+    assert pooled.config_hash != default.config_hash
+    nothing = tuned_run("Cora", "grand++-views-l", 1, cluster_pool=0.0)
+    assert nothing.settings.cluster_pool is None
+    assert nothing.config_hash == default.config_hash
+    for model, settings in (("gcn", {}), ("grand++-cluster-l", {}),
+                            ("grand++-views-l", {"cluster_labels": 0.0}),
+                            ("gcn", {"clusters": "views"})):  # fmt: skip
+        with pytest.raises(ValueError, match=r"expected clusters of the views \(views or chosen\)"):
+            tuned_run("Cora", model, 1, cluster_pool=0.5, **settings)
+    for weight in (-1.0, float("inf")):
+        with pytest.raises(ValueError, match="'cluster_pool' to be finite"):
+            tuned_run("Cora", "grand++-views-l", 1, cluster_pool=weight)
+    with pytest.raises(ValueError, match="expected probabilities of clusters to pool with"):
+        labelled_targets(low_label_split(sbm(60, 150, num_classes=3), 1, seed=0)).pool(
+            torch.zeros(60, 3), 0.5
+        )
+
+
 def test_the_default_model_estimates_shares_from_twenty_labels_on():
     for labels, estimates in ((1, None), (5, None), (19, None), (20, True), (50, True)):
         run = tuned_run("Cora", "grand++-views-l", labels)
