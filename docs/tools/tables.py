@@ -14,10 +14,12 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 from grandpp.studies.low_label.depth_report import summarise as by_depth
+from grandpp.studies.low_label.zoo import default_shares
 from grandpp.training import PairedDifference, load_records, paired_difference, summarize
 from grandpp.training.packing import unpack_records
 from grandpp.training.record_file import Record
@@ -40,6 +42,7 @@ SOLVERS = ROOT / "results/training-solvers.jsonl.gz"
 ARXIV = ROOT / "results/arxiv-depth.jsonl.gz"
 EPOCHS = ROOT / "results/default-epochs.jsonl.gz"
 SHARES = ROOT / "results/class-shares.jsonl.gz"
+POOL = ROOT / "results/cluster-pool.jsonl.gz"
 TIMES = ROOT / "results/speed.json"
 THESIS = ROOT / "grandpp/studies/thesis/thesis.csv"
 PATTERN = re.compile(r"(<!-- table: (\S+) -->\n)(.*?)(<!-- end of table -->)", re.S)
@@ -389,6 +392,27 @@ def class_shares() -> str:
     return markdown(("labels per class", "splits", *GRAPHS), rows)
 
 
+def cluster_pool() -> str:
+    """What pooling the default model's predictions with its clusters changes, splits from 100 on.
+
+    Runs without a pool are those of the study of the shares of the classes with the default
+    settings, where it has them.
+    """
+    runs: dict[tuple[int, float], dict[str, list[Record]]] = {}
+    for record in chain(*(unpack_records(_records(path)) for path in (POOL, SHARES))):
+        config, labels = record["config"], record["labels_per_class"]
+        if record["split"] >= 100 and bool(config.get("estimate_shares")) == default_shares(labels):
+            at = (labels, config.get("cluster_pool") or 0.0)
+            runs.setdefault(at, {}).setdefault(record["dataset"], []).append(record)
+    rows = []
+    for labels, weight in sorted(at for at in runs if at[1]):
+        pooled, plain = runs[labels, weight], runs[labels, 0.0]
+        for when, of in (("best", list), ("last", _after_last_epoch)):
+            gains = (paired_difference(of(pooled.get(n, [])), of(plain.get(n, []))) for n in GRAPHS)
+            rows.append((labels, f"{weight:g}", when, *(_gain(gain, None) for gain in gains)))
+    return markdown(("labels per class", "W", "epoch", *GRAPHS), rows)
+
+
 def training_solvers() -> str:
     """Training GRAND with several solvers: the means of stored runs."""
     rows = []
@@ -466,6 +490,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "per-class-val": per_class_val, "source-gains": source_gains,
     "source-at-depth": source_at_depth, "one-split": one_split,
     "default-epochs": default_epochs, "class-shares": class_shares,
+    "cluster-pool": cluster_pool,
     "training-solvers": training_solvers,
     "arxiv-depth": arxiv_depth,
 }  # fmt: skip
