@@ -115,6 +115,9 @@ def test_indices_that_kernels_trust_are_checked(folder, name, change, words):
         ({"target": np.full(120, 3), "target_weight": np.ones(120)}, r"in \[0, 3\)"),
         ({"target": np.zeros(120, np.int64), "target_weight": -np.ones(120)}, "none negative"),
         ({"target": np.zeros(120, np.int64), "target_weight": np.full(120, np.nan)}, "finite"),
+        ({"target_proba": np.full((120, 3), -0.1, np.float32)}, r"probabilities in \[0, 1\]"),
+        ({"target_proba": np.full((120, 3), np.nan, np.float32)}, r"probabilities in \[0, 1\]"),
+        ({"target_proba": np.ones((120, 2), np.float32)}, r"expected shape \[120, 3\]"),
     ],
 )
 def test_targets_are_checked(folder, arrays, words):

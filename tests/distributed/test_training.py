@@ -207,6 +207,16 @@ def test_a_training_that_diverges_is_a_result(shard):
     assert found["status"] in ("diverged", "non_finite") and found["test_accuracy"] is None
 
 
+def test_shards_from_before_clusters_were_pooled_are_refused_for_a_pool(tmp_path):
+    data, run = undirected(), run_of("grand++-views-l")
+    older = replace(
+        read_shard(shards_of(data, tmp_path, 1, clusters_of=run), 0, 1), target_proba=None
+    )
+    ShardedTraining.begin(run.with_settings(cluster_pool=None), older, Job(0, 1), torch.float32)
+    with pytest.raises(ValueError, match=r"for 'cluster_pool' .*partition again"):
+        ShardedTraining.begin(run, older, Job(0, 1), torch.float32)
+
+
 def test_settings_that_need_the_whole_graph_are_refused(shard):
     with pytest.raises(ValueError, match="cluster_labels"):
         result_of(shard, settings={"cluster_labels": 1.0})

@@ -107,6 +107,30 @@ def test_evaluation_adjusts_as_the_predictions_do(files, capsys, monkeypatch):
         assert json.loads(capsys.readouterr().out)["estimate_shares"] is adjusts
 
 
+def test_clusters_are_pooled_as_asked_and_told(files, capsys, monkeypatch):
+    fitted = []
+    fit = NodeClassifier.fit
+
+    def followed(self, *arguments, **options):
+        fitted.append(fit(self, *arguments, **options))
+        return fitted[-1]
+
+    monkeypatch.setattr(NodeClassifier, "fit", followed)
+    options = ("--epochs", 2, "--cluster-pool", 0.5)
+    assert run(label, files, *options, "--evaluate", 0.5, "--json") == 0
+    assert [c.run_.settings.cluster_pool for c in fitted] == [0.5] * 2
+    assert json.loads(capsys.readouterr().out)["cluster_pool"] == 0.5
+    assert run(label, files, *options) == 0
+    assert "clusters count 0.5 times" in capsys.readouterr().out
+    for more, words in (
+        (("--cluster-pool", -1), "not negative"),
+        (("--model", "gcn", "--cluster-pool", 1), "clusters of the views"),
+    ):
+        assert run(label, files, "--epochs", 2, *more) == 2
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
+
+
 def test_homophily_counts_edges_between_labelled_nodes(data):
     codes = np.full(60, -1)
     assert label_homophily(data, codes) == (None, 0)

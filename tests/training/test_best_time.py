@@ -33,7 +33,10 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     config = tuned_run("sbm", model, 5, **SMALL | exact)
     built = config.settings.build(data.num_features, 3)
     pool = {name: getattr(config.settings, name) for name in POOL}
-    run, optimizer = TrainingRun(built, data, **pool), build_optimizer(config, built)
+    run, optimizer = (
+        TrainingRun(built, data, best_time=True, **pool),
+        build_optimizer(config, built),
+    )
     for _ in range(8):
         run.train_epoch(optimizer)
     built.eval()
@@ -56,7 +59,7 @@ def test_accuracies_are_those_of_models_with_that_end_time(model, data):
     result = RunResult()
     with torch.no_grad():
         logits = run.adjust(built(data.x, data.edge_index, None, data.train_mask))
-        record_best_time(built, data.x, data, logits, 7, result, run.adjust)
+        run.evaluate_trajectory(logits, 7, result)
     assert len({val for val, _ in found}) > 2
     assert result.best_time == pytest.approx(0.75 * (best + 1))
     assert result.best_time_epoch == 7

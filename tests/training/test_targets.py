@@ -224,10 +224,15 @@ def test_only_clusters_with_probabilities_are_pooled():
     for weight in (-1.0, float("inf")):
         with pytest.raises(ValueError, match="'cluster_pool' to be finite"):
             tuned_run("Cora", "grand++-views-l", 1, cluster_pool=weight)
+
+
+@pytest.mark.parametrize("make", [labelled_targets, lambda d: clustered_targets(d, d.x, 3, 1.0)])
+def test_targets_without_probabilities_cannot_be_pooled(data, make):
+    """Cosines, the scores of clusters of diffused features, are none."""
+    logits = torch.zeros(300, 3)
+    assert make(data).pool(logits, None) is logits
     with pytest.raises(ValueError, match="expected probabilities of clusters to pool with"):
-        labelled_targets(low_label_split(sbm(60, 150, num_classes=3), 1, seed=0)).pool(
-            torch.zeros(60, 3), 0.5
-        )
+        make(data).pool(logits, 0.5)
 
 
 def test_the_default_model_estimates_shares_from_twenty_labels_on():
