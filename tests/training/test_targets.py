@@ -226,7 +226,14 @@ def test_only_clusters_with_probabilities_are_pooled():
             tuned_run("Cora", "grand++-views-l", 1, cluster_pool=weight)
 
 
-@pytest.mark.parametrize("make", [labelled_targets, lambda d: clustered_targets(d, d.x, 3, 1.0)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        labelled_targets,
+        lambda d: clustered_targets(d, d.x, 3, 1.0),
+        lambda d: clustered_targets(d, d.x, 3, 1.0, "features"),
+    ],
+)
 def test_targets_without_probabilities_cannot_be_pooled(data, make):
     """Cosines, the scores of clusters of diffused features, are none."""
     logits = torch.zeros(300, 3)
