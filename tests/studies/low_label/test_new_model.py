@@ -68,7 +68,8 @@ def test_it_is_planned_trained_recorded_and_resumed(graph, tmp_path):
         "dataset": graph.name, "model": "toy", "labels_per_class": 1, "protocol": "grand",
         "split": 0, "seed": 0, "epochs": 2, "optimizer": "Adam", "lr": 0.01,
         "weight_decay": 0.0005, "input_dropout": 0.5, "patience": None, "features": None,
-        "cluster_labels": None, "clusters": None, "width": 3, "labels_chosen": None,
+        "cluster_labels": None, "clusters": None, "cluster_pool": None, "width": 3,
+        "labels_chosen": None,
     }  # fmt: skip
     again = []
     run_sweep(runs, CPU, again.append, out=out, progress=False)
